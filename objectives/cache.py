@@ -1,0 +1,107 @@
+"""The stage cache: what one trial has trained, no other trial trains again.
+
+An entry is two files named by its key: `<key>.safetensors` holds the tensors, `<key>.json` says
+what made them and carries the tensors' SHA-256. Both are written to a temporary name and renamed,
+the JSON last, so an entry is there whole or not at all. A damaged entry counts as absent.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from safetensors.torch import load, save
+
+from objectives.files import write_atomically
+from objectives.progress import Progress
+from objectives.state import NetworkState
+
+log = logging.getLogger(__name__)
+
+LOCK_POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class StageKey:
+    """Names a stage's result by everything that decides it."""
+
+    description: str
+    """Canonical JSON of stage, version, settings, the key of the stage before, model, data, seed."""
+
+    @classmethod
+    def of(cls, **decides: Any) -> "StageKey":  # noqa: ANN401 - any JSON value
+        """Return the key of these facts; they must be JSON values."""
+        return cls(json.dumps(decides, sort_keys=True))
+
+    @property
+    def digest(self) -> str:
+        """The key in file names and user attributes: 32 hexadecimal digits."""
+        return hashlib.sha256(self.description.encode()).hexdigest()[:32]
+
+
+class StageCache:
+    """A folder of stage results, shared by all studies and processes that use it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __contains__(self, key: StageKey) -> bool:
+        return self._tensors(key).is_file() and self._facts(key).is_file()
+
+    def get_or_compute(
+        self, key: StageKey, compute: Callable[[], NetworkState], progress: Progress
+    ) -> tuple[NetworkState, bool]:
+        """Return the entry of `key` and whether it was computed now.
+
+        While another process computes the same entry, this one waits for it.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with self._hold(FileLock(self._folder / f"{key.digest}.lock"), progress):
+            state = self._read(key)
+            if state is not None:
+                return state, False
+            state = compute()
+            self._write(key, state)
+            return state, True
+
+    @staticmethod
+    def _hold(lock: FileLock, progress: Progress) -> AbstractContextManager[object]:
+        while True:
+            try:
+                return lock.acquire(timeout=LOCK_POLL_SECONDS)
+            except Timeout:
+                progress.check()
+
+    def _read(self, key: StageKey) -> NetworkState | None:
+        if key not in self:
+            return None
+        content = self._tensors(key).read_bytes()
+        try:
+            facts = json.loads(self._facts(key).read_text())
+            intact = facts["sha256"] == hashlib.sha256(content).hexdigest()
+        except (ValueError, KeyError, TypeError):
+            intact = False
+        if not intact:
+            log.warning("Cache entry %s is damaged; it is computed again.", self._tensors(key))
+            return None
+        return NetworkState.from_tensors(load(content))
+
+    def _write(self, key: StageKey, state: NetworkState) -> None:
+        content = save(state.to_tensors())
+        facts = {
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "made_of": json.loads(key.description),
+        }
+        write_atomically(self._tensors(key), content)
+        write_atomically(self._facts(key), json.dumps(facts, indent=1).encode())
+
+    def _tensors(self, key: StageKey) -> Path:
+        return self._folder / f"{key.digest}.safetensors"
+
+    def _facts(self, key: StageKey) -> Path:
+        return self._folder / f"{key.digest}.json"

@@ -1,0 +1,13 @@
+"""Why a trial ends without a number."""
+
+
+class TrialError(Exception):
+    """This trial cannot be scored; it is recorded as failed with this text and the study goes on."""
+
+
+class TrainingDivergedError(TrialError):
+    """The training loss stopped being a finite number."""
+
+
+class MeasurementError(TrialError):
+    """The artifact was written but cannot be run or gives no finite answers."""

@@ -1,0 +1,164 @@
+"""Carry a plan out: stages through the cache, then export, measure, quality."""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from objectives.cache import StageCache, StageKey
+from objectives.context import Context
+from objectives.files import write_atomically
+from objectives.plan import Plan
+from objectives.quality import paper_quality, retained_saving
+from objectives.stages.base import StageSettings
+from objectives.stages.export import export_onnx
+from objectives.stages.measure import Measurement, measure_file
+from objectives.state import NetworkState
+
+
+@dataclass(slots=True)
+class Cost:
+    """What carrying out one plan took; what came from the cache took nothing but looking it up."""
+
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    """Wall seconds per stage."""
+    epochs_trained: int = 0
+    """Epochs that were trained now."""
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the seconds of the `with` block to those of `stage`."""
+        start = time.perf_counter()
+        yield
+        seconds = time.perf_counter() - start
+        self.stage_seconds[stage] = self.stage_seconds.get(stage, 0.0) + seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One artifact beside the baseline's."""
+
+    measurement: Measurement
+    baseline: Measurement
+    sparsity: float
+    """The plan's, Eq. 5's s."""
+    bits: int
+    """The plan's, Eq. 5's p."""
+    stage_keys: dict[str, str]
+    """Cache key of each stage that was carried out."""
+    cost: Cost
+
+    @property
+    def reduction_factor(self) -> float:
+        """Bytes of the baseline's artifact / bytes of this one, both after gzip."""
+        return self.baseline.artifact_bytes / self.measurement.artifact_bytes
+
+    @property
+    def val_delta_pct(self) -> float:
+        """Validation accuracy minus the baseline's, percentage points."""
+        return self.measurement.val_accuracy_pct - self.baseline.val_accuracy_pct
+
+    @property
+    def test_delta_pct(self) -> float:
+        """Test accuracy minus the baseline's, percentage points."""
+        return self.measurement.test_accuracy_pct - self.baseline.test_accuracy_pct
+
+    def quality(self, delta_pct: float) -> float:
+        """Return Eq. 5 with this accuracy change."""
+        return paper_quality(self.sparsity, self.bits, delta_pct, self.reduction_factor)
+
+    def saving(self, delta_pct: float) -> float:
+        """Return the retained saving U with this accuracy change."""
+        return retained_saving(delta_pct, self.reduction_factor)
+
+
+class Pipeline:
+    """Turns plans into measured artifacts; knows nothing of studies."""
+
+    def __init__(self, context: Context, cache: StageCache, baseline_file: Path) -> None:
+        self.context = context
+        self._cache = cache
+        self._baseline_file = baseline_file
+        self._baselines: dict[StageSettings, Measurement] = {}
+        self._data_fingerprint = context.data.fingerprint()
+
+    def run(self, plan: Plan, artifact: Path) -> Result:
+        """Carry out `plan`, write its file to `artifact` and measure that file.
+
+        Raises:
+            TrialError: The result cannot be scored.
+            StopRequested: The study is to stop.
+        """
+        cost = Cost()
+        baseline = self._baseline(plan, cost)
+        measurement = self._ship(plan, artifact, cost)
+        return Result(
+            measurement=measurement,
+            baseline=baseline,
+            sparsity=plan.prune.sparsity,
+            bits=plan.quantize.bits,
+            stage_keys={settings.stage: key.digest for key, settings in self._keys(plan)},
+            cost=cost,
+        )
+
+    def pending_epochs(self, plans: Iterable[Plan]) -> int:
+        """Return the epochs that `plans` will train: each stage once, none that is cached."""
+        stages = {key: settings for plan in plans for key, settings in self._keys(plan)}
+        return sum(
+            settings.epochs for key, settings in stages.items() if key not in self._cache
+        )
+
+    def _baseline(self, plan: Plan, cost: Cost) -> Measurement:
+        """Return the measurement of the plan's baseline, made once per process."""
+        if plan.train not in self._baselines:
+            uncompressed = replace(
+                plan,
+                prune=replace(plan.prune, sparsity=0.0),
+                quantize=replace(plan.quantize, bits=32),
+            )
+            self._baselines[plan.train] = self._ship(uncompressed, self._baseline_file, cost)
+        return self._baselines[plan.train]
+
+    def _ship(self, plan: Plan, artifact: Path, cost: Cost) -> Measurement:
+        state = NetworkState(weights={})
+        for key, settings in self._keys(plan):
+            self.context.progress.stage(settings.stage)
+            with cost.timed(settings.stage):
+                state = self._carry_out(key, settings, state, cost)
+        self.context.progress.stage("export")
+        with cost.timed("export"):
+            write_atomically(artifact, export_onnx(state, self.context))
+        self.context.progress.stage("measure")
+        with cost.timed("measure"):
+            return measure_file(artifact, self.context.data)
+
+    def _carry_out(
+        self, key: StageKey, settings: StageSettings, state: NetworkState, cost: Cost
+    ) -> NetworkState:
+        if settings.epochs == 0:  # rounding costs less than reading an entry
+            return settings.apply(state, self.context)
+        result, computed = self._cache.get_or_compute(
+            key, lambda: settings.apply(state, self.context), self.context.progress
+        )
+        cost.epochs_trained += settings.epochs if computed else 0
+        return result
+
+    def _keys(self, plan: Plan) -> Iterator[tuple[StageKey, StageSettings]]:
+        before = ""
+        for settings in plan.stages():
+            key = StageKey.of(
+                stage=settings.stage,
+                version=settings.version,
+                settings=asdict(settings),
+                before=before,
+                model=self.context.model_name,
+                data=self._data_fingerprint,
+                seed=self.context.seed,
+                accelerator=self.context.accelerator,
+                torch=torch.__version__,
+            )
+            yield key, settings
+            before = key.digest

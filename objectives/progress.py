@@ -1,0 +1,33 @@
+"""How a trial says where it is, and how it learns that it should stop."""
+
+from typing import Protocol
+
+
+class StopRequested(Exception):  # noqa: N818 - nothing went wrong
+    """Somebody asked the study to stop; raised out of whatever the trial was doing."""
+
+
+class Progress(Protocol):
+    """Told by a trial what it is doing; each method may raise `StopRequested`."""
+
+    def stage(self, name: str) -> None:
+        """A stage begins."""
+
+    def advance(self, epochs: float) -> None:
+        """So much more was trained, in epochs."""
+
+    def check(self) -> None:
+        """Nothing happened but time."""
+
+
+class SilentProgress:
+    """Shows nothing and never stops."""
+
+    def stage(self, name: str) -> None:
+        """Do nothing."""
+
+    def advance(self, epochs: float) -> None:
+        """Do nothing."""
+
+    def check(self) -> None:
+        """Do nothing."""

@@ -1,0 +1,205 @@
+"""Prune: zero the smallest weights, a few more at a time, while fine-tuning.
+
+At a step t of the fine-tuning the sparsity is, with s_i and s_f the initial and the final one,
+
+    s_t = s_f + (s_i - s_f) * (1 - t / T)^3                                    (Eq. 1)
+
+so that many weights go while the network can still recover and few at the end. The masks are
+renewed `MASK_UPDATES` times, evenly spread, the last time at t = T; after every step the masked
+weights are set to zero again.
+
+Source: Zhu & Gupta 2017, arXiv:1710.01878, Eq. 1 with t_0 = 0 and n * delta_t = T.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, Protocol
+
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor, nn
+
+from models.layers import compressible_layers
+from objectives.context import Context
+from models.checks import require
+from objectives.state import NetworkState, copy_weights
+from objectives.training import train_
+
+Allocation = Literal["uniform", "global"]
+ALLOCATIONS: tuple[Allocation, ...] = ("uniform", "global")
+
+MASK_UPDATES = 100
+HIGHEST_SEARCHED_SPARSITY = 0.999
+
+
+class SuggestsFloat(Protocol):
+    """The part of Optuna's `Trial` that this stage uses."""
+
+    def suggest_float(self, name: str, low: float, high: float) -> float:
+        """Return a value in [low, high]."""
+
+
+def magnitude_mask(weight: Tensor, sparsity: float) -> Tensor:
+    """Return a keep-mask over `weight` with exactly round(sparsity * n) zeros.
+
+    The smallest magnitudes go; among equal ones the lower index goes first. Half-way cases round
+    to even.
+    """
+    pruned_count = round(sparsity * weight.numel())
+    magnitude = weight.detach().abs().flatten()
+    if pruned_count == 0:
+        return torch.ones_like(weight, dtype=torch.bool)
+    threshold = magnitude.kthvalue(pruned_count).values  # sorting would be O(n log n)
+    mask = magnitude > threshold
+    tied = (magnitude == threshold).nonzero().flatten()
+    pruned_ties = pruned_count - int((magnitude < threshold).sum())
+    mask[tied[pruned_ties:]] = True
+    return mask.view_as(weight)
+
+
+def magnitude_masks(
+    weights: dict[str, Tensor], sparsity: float, allocation: Allocation
+) -> dict[str, Tensor]:
+    """Return keep-masks over all `weights`, by layer.
+
+    `uniform` gives every layer the same sparsity, as the paper does; `global` puts one threshold
+    on the magnitudes of all layers together.
+    """
+    if allocation == "uniform":
+        return {layer: magnitude_mask(weight, sparsity) for layer, weight in weights.items()}
+    together = torch.cat([weight.flatten() for weight in weights.values()])
+    parts = magnitude_mask(together, sparsity).split([w.numel() for w in weights.values()])
+    return {
+        layer: part.view_as(weight)
+        for (layer, weight), part in zip(weights.items(), parts, strict=True)
+    }
+
+
+def apply_masks_(weights: dict[str, Tensor], masks: dict[str, Tensor]) -> None:
+    """Zero, in place, the weights whose mask is False."""
+    with torch.no_grad():
+        for layer, mask in masks.items():
+            weights[layer].mul_(mask)
+
+
+class MaskKeeper(Callback):
+    """Sets masked weights to zero after each training step."""
+
+    def __init__(self, weights: dict[str, Tensor], masks: dict[str, Tensor]) -> None:
+        self._weights = weights
+        self.masks = masks
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 - Lightning's signature
+        self.masks = {
+            layer: mask.to(self._weights[layer].device) for layer, mask in self.masks.items()
+        }
+        apply_masks_(self._weights, self.masks)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, *_: Any  # noqa: ANN401, ARG002 - Lightning's signature
+    ) -> None:
+        apply_masks_(self._weights, self.masks)
+
+
+class GradualPruning(MaskKeeper):
+    """Renews the masks during training, sparser and sparser; see the module's Eq. 1."""
+
+    def __init__(self, weights: dict[str, Tensor], settings: "WeightPruning") -> None:
+        super().__init__(weights, {})
+        self._settings = settings
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Prune to the initial sparsity."""
+        self._total_steps = int(trainer.estimated_stepping_batches)
+        self._update_every = max(1, self._total_steps // MASK_UPDATES)
+        self._renew(step=0)
+        super().on_train_start(trainer, pl_module)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, *args: Any  # noqa: ANN401 - Lightning's signature
+    ) -> None:
+        """Renew the masks when it is time, and apply them."""
+        step = trainer.global_step
+        if step % self._update_every == 0 or step == self._total_steps:
+            self._renew(step)
+        super().on_train_batch_end(trainer, pl_module, *args)
+
+    def _renew(self, step: int) -> None:
+        sparsity = scheduled_sparsity(
+            step / self._total_steps, self._settings.initial_sparsity, self._settings.sparsity
+        )
+        self.masks = magnitude_masks(self._weights, sparsity, self._settings.allocation)
+
+
+def scheduled_sparsity(progress: float, initial: float, final: float) -> float:
+    """Return the sparsity at `progress` = t / T in [0, 1]; a final one below the initial is kept."""
+    return final + (min(initial, final) - final) * (1 - progress) ** 3  # Eq. 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightPruning:
+    """Zero the smallest-magnitude weights while fine-tuning."""
+
+    stage: ClassVar[str] = "prune"
+    version: ClassVar[int] = 1
+
+    sparsity: float
+    """Share of the prunable weights that are zero at the end, in [0, 1)."""
+    initial_sparsity: float = 0.5
+    """Share that is zero at the beginning."""
+    allocation: Allocation = "uniform"
+    """Whether each layer gets this sparsity, or all layers together."""
+    epochs: int
+    """Passes over the training part."""
+    batch_size: int
+    """Images in a step."""
+    lr: float
+    """Adam's learning rate."""
+
+    def __post_init__(self) -> None:
+        require(0 <= self.sparsity < 1, "0 <= sparsity < 1", sparsity=self.sparsity)
+        require(
+            0 <= self.initial_sparsity < 1,
+            "0 <= initial_sparsity < 1",
+            initial_sparsity=self.initial_sparsity,
+        )
+        require(
+            self.allocation in ALLOCATIONS,
+            f"allocation in {ALLOCATIONS}",
+            allocation=self.allocation,
+        )
+        require(self.epochs >= 1, "epochs >= 1", epochs=self.epochs)
+        require(self.batch_size >= 1, "batch_size >= 1", batch_size=self.batch_size)
+        require(self.lr > 0, "lr > 0", lr=self.lr)
+
+    @property
+    def is_neutral(self) -> bool:
+        """Nothing is pruned at a sparsity of 0, and nothing fine-tuned."""
+        return self.sparsity == 0
+
+    def suggest(self, trial: SuggestsFloat) -> "WeightPruning":
+        """Return these settings with the sparsity that `trial` suggests."""
+        return replace(
+            self, sparsity=trial.suggest_float("sparsity", 0.0, HIGHEST_SEARCHED_SPARSITY)
+        )
+
+    def apply(self, state: NetworkState, context: Context) -> NetworkState:
+        """Return the pruned and fine-tuned weights with their masks."""
+        network = state.load_into(context.build_network())
+        pruning = GradualPruning(layer_weights(network), self)
+        train_(
+            network,
+            context,
+            stage=self.stage,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            lr=self.lr,
+            callbacks=[pruning],
+        )
+        masks = {layer: mask.cpu().contiguous() for layer, mask in pruning.masks.items()}
+        return NetworkState(weights=copy_weights(network), masks=masks)
+
+
+def layer_weights(network: nn.Module) -> dict[str, Tensor]:
+    """Return the weights (not copies) of all prunable layers, by layer."""
+    layers = compressible_layers(network)
+    return {name: layer.get_parameter("weight") for name, layer in layers.items()}

@@ -1,0 +1,50 @@
+"""Train the baseline: the uncompressed network that everything is measured against."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from objectives.context import Context
+from models.checks import require
+from objectives.state import NetworkState
+from objectives.training import stage_seed, train_
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineTraining:
+    """Train a newly initialized network."""
+
+    stage: ClassVar[str] = "train"
+    version: ClassVar[int] = 1
+
+    epochs: int
+    """Passes over the training part."""
+    batch_size: int
+    """Images in a step."""
+    lr: float
+    """Adam's learning rate."""
+
+    def __post_init__(self) -> None:
+        require(self.epochs >= 1, "epochs >= 1", epochs=self.epochs)
+        require(self.batch_size >= 1, "batch_size >= 1", batch_size=self.batch_size)
+        require(self.lr > 0, "lr > 0", lr=self.lr)
+
+    @property
+    def is_neutral(self) -> bool:
+        """A baseline is always trained."""
+        return False
+
+    def apply(self, state: NetworkState, context: Context) -> NetworkState:  # noqa: ARG002 - there is none before
+        """Return the trained weights; `state` is empty, as nothing comes before."""
+        torch.manual_seed(stage_seed(context.seed, self.stage))
+        network = context.build_network()
+        train_(
+            network,
+            context,
+            stage=self.stage,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            lr=self.lr,
+        )
+        return NetworkState.of(network)

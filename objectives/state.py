@@ -1,0 +1,90 @@
+"""A network between two stages, as plain tensors."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerFormat:
+    """How the artifact stores one layer; a layer without one is stored as float32.
+
+    16 bits are float16 and have no scales. Fewer bits are integers: weights symmetric with one
+    scale per output channel, the layer's input asymmetric with one scale.
+    """
+
+    bits: int
+    weight_scale: Tensor | None = None
+    """Step size per output channel, (C_out,), positive, float32."""
+    input_scale: Tensor | None = None
+    """Step size of the layer's input, (), positive, float32."""
+    input_zero_point: Tensor | None = None
+    """The integer that stands for an input of 0, (), uint8."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkState:
+    """What one stage hands to the next: nothing in it is changed in place.
+
+    Weights are float32 and lie exactly on the grid that their layer's format stores.
+    """
+
+    weights: dict[str, Tensor]
+    """The network's state dict."""
+    masks: dict[str, Tensor] = field(default_factory=dict)
+    """Keep-mask per pruned layer: bool, shaped like the layer's weight, True = keep."""
+    formats: dict[str, LayerFormat] = field(default_factory=dict)
+    """Format per layer that is not stored as float32."""
+
+    @classmethod
+    def of(cls, network: nn.Module) -> "NetworkState":
+        """Return a copy of the weights of `network`, on the CPU."""
+        return cls(weights=copy_weights(network))
+
+    def load_into(self, network: nn.Module) -> nn.Module:
+        """Copy the weights into `network` and return it."""
+        network.load_state_dict(self.weights)
+        return network
+
+    def to_tensors(self) -> dict[str, Tensor]:
+        """Return everything as one flat dictionary; `from_tensors` undoes it."""
+        tensors = {f"weights/{name}": weight for name, weight in self.weights.items()}
+        tensors |= {f"masks/{layer}": mask for layer, mask in self.masks.items()}
+        for layer, stored in self.formats.items():
+            tensors[f"formats/{layer}/bits"] = torch.tensor(stored.bits)
+            for name in ("weight_scale", "input_scale", "input_zero_point"):
+                value = getattr(stored, name)
+                if value is not None:
+                    tensors[f"formats/{layer}/{name}"] = value
+        return tensors
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Tensor]) -> "NetworkState":
+        """Return the state that `to_tensors` made `tensors` of."""
+        groups: dict[str, dict[str, Tensor]] = {"weights": {}, "masks": {}, "formats": {}}
+        for path, tensor in tensors.items():
+            group, name = path.split("/", 1)
+            groups[group][name] = tensor
+        fields: dict[str, dict[str, Tensor]] = {}
+        for path, tensor in groups["formats"].items():
+            layer, name = path.rsplit("/", 1)
+            fields.setdefault(layer, {})[name] = tensor
+        formats = {
+            layer: LayerFormat(
+                bits=int(values["bits"]),
+                weight_scale=values.get("weight_scale"),
+                input_scale=values.get("input_scale"),
+                input_zero_point=values.get("input_zero_point"),
+            )
+            for layer, values in fields.items()
+        }
+        return cls(weights=groups["weights"], masks=groups["masks"], formats=formats)
+
+
+def copy_weights(network: nn.Module) -> dict[str, Tensor]:
+    """Return the state dict of `network` as contiguous copies on the CPU."""
+    return {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in network.state_dict().items()
+    }
