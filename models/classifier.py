@@ -32,12 +32,12 @@ class Classifier(LightningModule):
         logits: Tensor = self.network(pixels)
         return logits
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:  # noqa: ARG002 - Lightning's signature
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the mean cross-entropy of one batch."""
         images, labels = batch
         return functional.cross_entropy(self(images), labels)
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:  # noqa: ARG002 - Lightning's signature
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Count one batch into the validation accuracy."""
         images, labels = batch
         self.validation_accuracy(self(images), labels)

@@ -77,7 +77,7 @@ class BatchIndices(Sampler[Tensor]):
             order = torch.arange(self._count)
         else:
             order = torch.randperm(self._count, generator=self._generator)
-        return iter(order.split(self._batch_size))
+        return iter(torch.split(order, self._batch_size))
 
 
 def batches(
@@ -108,13 +108,11 @@ class ImageData(LightningDataModule):
             BadInputError: The data are not there and cannot be fetched, or cannot be read.
         """
 
-    def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 - Lightning's signature
+    def setup(self, stage: str | None = None) -> None:
         """Read the data and hold out the validation part; a second call does nothing."""
         if not hasattr(self, "test"):
             training, self.test = self.load()
-            self.train, self.validation = stratified_split(
-                training, held_out=VALIDATION_FRACTION
-            )
+            self.train, self.validation = stratified_split(training, held_out=VALIDATION_FRACTION)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -127,6 +125,6 @@ class ImageData(LightningDataModule):
         digest = hashlib.sha256()
         for part in (self.train, self.validation, self.test):
             digest.update(str(tuple(part.images.shape)).encode())
-            digest.update(part.images.numpy())
-            digest.update(part.labels.numpy())
+            digest.update(part.images.numpy().data)
+            digest.update(part.labels.numpy().data)
         return digest.hexdigest()[:16]

@@ -31,10 +31,10 @@ class StageKey:
     """Names a stage's result by everything that decides it."""
 
     description: str
-    """Canonical JSON of stage, version, settings, the key of the stage before, model, data, seed."""
+    """Canonical JSON of stage, settings, the key of the stage before, model, data, seed ..."""
 
     @classmethod
-    def of(cls, **decides: Any) -> "StageKey":  # noqa: ANN401 - any JSON value
+    def of(cls, **decides: Any) -> "StageKey":
         """Return the key of these facts; they must be JSON values."""
         return cls(json.dumps(decides, sort_keys=True))
 

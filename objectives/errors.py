@@ -2,7 +2,7 @@
 
 
 class TrialError(Exception):
-    """This trial cannot be scored; it is recorded as failed with this text and the study goes on."""
+    """This trial cannot be scored: it fails with this text, and the study goes on."""
 
 
 class TrainingDivergedError(TrialError):

@@ -88,7 +88,7 @@ class InputFakeQuantizer(nn.Module):
         self.scale: Tensor
         self.zero_point: Tensor
 
-    def forward(self, layer: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor]:  # noqa: ARG002 - a hook's signature
+    def forward(self, layer: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor]:
         """Return the fake-quantized input."""
         return (fake_quantize(args[0], self.scale, self.zero_point, 0, INPUT_MAX),)
 

@@ -16,6 +16,7 @@ from objectives.quality import paper_quality, retained_saving
 from objectives.stages.base import StageSettings
 from objectives.stages.export import export_onnx
 from objectives.stages.measure import Measurement, measure_file
+from objectives.stages.train import BaselineTraining
 from objectives.state import NetworkState
 
 
@@ -38,11 +39,20 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """What artifacts are compared with."""
+
+    measurement: Measurement
+    checkpoint_bytes: int
+    """Size after gzip of its training checkpoint, Adam's moments included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """One artifact beside the baseline's."""
 
     measurement: Measurement
-    baseline: Measurement
+    baseline: Baseline
     sparsity: float
     """The plan's, Eq. 5's s."""
     bits: int
@@ -54,17 +64,17 @@ class Result:
     @property
     def reduction_factor(self) -> float:
         """Bytes of the baseline's artifact / bytes of this one, both after gzip."""
-        return self.baseline.artifact_bytes / self.measurement.artifact_bytes
+        return self.baseline.measurement.artifact_bytes / self.measurement.artifact_bytes
 
     @property
     def val_delta_pct(self) -> float:
         """Validation accuracy minus the baseline's, percentage points."""
-        return self.measurement.val_accuracy_pct - self.baseline.val_accuracy_pct
+        return self.measurement.val_accuracy_pct - self.baseline.measurement.val_accuracy_pct
 
     @property
     def test_delta_pct(self) -> float:
         """Test accuracy minus the baseline's, percentage points."""
-        return self.measurement.test_accuracy_pct - self.baseline.test_accuracy_pct
+        return self.measurement.test_accuracy_pct - self.baseline.measurement.test_accuracy_pct
 
     def quality(self, delta_pct: float) -> float:
         """Return Eq. 5 with this accuracy change."""
@@ -82,7 +92,7 @@ class Pipeline:
         self.context = context
         self._cache = cache
         self._baseline_file = baseline_file
-        self._baselines: dict[StageSettings, Measurement] = {}
+        self._baselines: dict[BaselineTraining, Baseline] = {}
         self._data_fingerprint = context.data.fingerprint()
 
     def run(self, plan: Plan, artifact: Path) -> Result:
@@ -94,7 +104,7 @@ class Pipeline:
         """
         cost = Cost()
         baseline = self._baseline(plan, cost)
-        measurement = self._ship(plan, artifact, cost)
+        measurement = self._ship(self._compress(plan, cost), artifact, cost)
         return Result(
             measurement=measurement,
             baseline=baseline,
@@ -107,27 +117,33 @@ class Pipeline:
     def pending_epochs(self, plans: Iterable[Plan]) -> int:
         """Return the epochs that `plans` will train: each stage once, none that is cached."""
         stages = {key: settings for plan in plans for key, settings in self._keys(plan)}
-        return sum(
-            settings.epochs for key, settings in stages.items() if key not in self._cache
-        )
+        return sum(settings.epochs for key, settings in stages.items() if key not in self._cache)
 
-    def _baseline(self, plan: Plan, cost: Cost) -> Measurement:
-        """Return the measurement of the plan's baseline, made once per process."""
+    def _baseline(self, plan: Plan, cost: Cost) -> Baseline:
+        """Return the plan's baseline, made and measured once per process."""
         if plan.train not in self._baselines:
             uncompressed = replace(
                 plan,
                 prune=replace(plan.prune, sparsity=0.0),
                 quantize=replace(plan.quantize, bits=32),
             )
-            self._baselines[plan.train] = self._ship(uncompressed, self._baseline_file, cost)
+            state = self._compress(uncompressed, cost)
+            assert state.checkpoint_bytes is not None
+            self._baselines[plan.train] = Baseline(
+                measurement=self._ship(state, self._baseline_file, cost),
+                checkpoint_bytes=state.checkpoint_bytes,
+            )
         return self._baselines[plan.train]
 
-    def _ship(self, plan: Plan, artifact: Path, cost: Cost) -> Measurement:
+    def _compress(self, plan: Plan, cost: Cost) -> NetworkState:
         state = NetworkState(weights={})
         for key, settings in self._keys(plan):
             self.context.progress.stage(settings.stage)
             with cost.timed(settings.stage):
                 state = self._carry_out(key, settings, state, cost)
+        return state
+
+    def _ship(self, state: NetworkState, artifact: Path, cost: Cost) -> Measurement:
         self.context.progress.stage("export")
         with cost.timed("export"):
             write_atomically(artifact, export_onnx(state, self.context))

@@ -32,7 +32,7 @@ def retained_saving(
     reduction_factor: float,
     tolerance_pp: float = SAVING_TOLERANCE_PP,
 ) -> float:
-    """Return U = (1 - 1/r) * exp(min(0, d) / tau): the share of bytes saved, less for accuracy lost.
+    """Return U = (1 - 1/r) * exp(min(0, d) / tau): bytes saved, less for accuracy lost.
 
     0 for the baseline, below 1 always, negative for a file larger than the baseline; it rises with
     the reduction factor r, and with the accuracy change d up to 0.

@@ -36,11 +36,8 @@ class NetworkState:
     """Keep-mask per pruned layer: bool, shaped like the layer's weight, True = keep."""
     formats: dict[str, LayerFormat] = field(default_factory=dict)
     """Format per layer that is not stored as float32."""
-
-    @classmethod
-    def of(cls, network: nn.Module) -> "NetworkState":
-        """Return a copy of the weights of `network`, on the CPU."""
-        return cls(weights=copy_weights(network))
+    checkpoint_bytes: int | None = None
+    """Of a baseline: size after gzip of its training checkpoint; see `objectives.sizes`."""
 
     def load_into(self, network: nn.Module) -> nn.Module:
         """Copy the weights into `network` and return it."""
@@ -57,12 +54,15 @@ class NetworkState:
                 value = getattr(stored, name)
                 if value is not None:
                     tensors[f"formats/{layer}/{name}"] = value
+        if self.checkpoint_bytes is not None:
+            tensors["facts/checkpoint_bytes"] = torch.tensor(self.checkpoint_bytes)
         return tensors
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor]) -> "NetworkState":
         """Return the state that `to_tensors` made `tensors` of."""
-        groups: dict[str, dict[str, Tensor]] = {"weights": {}, "masks": {}, "formats": {}}
+        groups: dict[str, dict[str, Tensor]]
+        groups = {"weights": {}, "masks": {}, "formats": {}, "facts": {}}
         for path, tensor in tensors.items():
             group, name = path.split("/", 1)
             groups[group][name] = tensor
@@ -79,7 +79,8 @@ class NetworkState:
             )
             for layer, values in fields.items()
         }
-        return cls(weights=groups["weights"], masks=groups["masks"], formats=formats)
+        facts = {name: int(value) for name, value in groups["facts"].items()}
+        return cls(weights=groups["weights"], masks=groups["masks"], formats=formats, **facts)
 
 
 def copy_weights(network: nn.Module) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import math
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ EVALUATION_BATCH = 1000
 
 
 def stage_seed(seed: int, stage: str) -> int:
-    """Return the seed of a stage; equal for all its settings, so that they meet the same batches."""
+    """Return the seed of a stage, equal for all its settings: they meet the same batches."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{stage}".encode()).digest()[:4])
 
 
@@ -33,12 +34,17 @@ class _Watch(Callback):
         self._loss_sum: Tensor | float = 0.0
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any  # noqa: ANN401, ARG002 - Lightning's signature
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Tensor | Mapping[str, Any] | None,
+        *_: Any,
     ) -> None:
+        assert isinstance(outputs, Mapping)
         self._loss_sum = self._loss_sum + outputs["loss"]
         self._progress.advance(1 / trainer.num_training_batches)
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 - Lightning's signature
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         loss = float(self._loss_sum)  # one look an epoch: a look makes a GPU wait
         self._loss_sum = 0.0
         if not math.isfinite(loss):
@@ -57,7 +63,7 @@ def train_(
     batch_size: int,
     lr: float,
     callbacks: list[Callback] | None = None,
-) -> None:
+) -> torch.optim.Optimizer:
     """Train `network` in place for `epochs` on the training part; validate once, at the end.
 
     Args:
@@ -70,13 +76,17 @@ def train_(
         lr: Adam's learning rate.
         callbacks: What the stage itself does during training.
 
+    Returns:
+        The optimizer as it is at the end.
+
     Raises:
         TrainingDivergedError: The loss is not finite.
         StopRequested: Whatever is listening to the progress wants an end.
     """
     seed = stage_seed(context.seed, stage)
     torch.manual_seed(seed)
-    network.train().to(memory_format=torch.channels_last)
+    network.train()
+    _lay_out_(network, torch.channels_last)
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     module = Classifier(network, num_classes=context.data.num_classes, lr=lr)
     with warnings.catch_warnings():
@@ -100,5 +110,10 @@ def train_(
             batches(context.data.train, batch_size, shuffle_seed=seed),
             batches(context.data.validation, EVALUATION_BATCH),
         )
-    network.to("cpu", memory_format=torch.contiguous_format)
-    network.eval()
+    network.cpu().eval()
+    _lay_out_(network, torch.contiguous_format)
+    return trainer.optimizers[0]
+
+
+def _lay_out_(network: nn.Module, memory_format: torch.memory_format) -> None:
+    network.to(memory_format=memory_format)  # type: ignore[call-overload] # torch's stub lacks it

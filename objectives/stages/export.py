@@ -11,7 +11,6 @@ metadata alone is 2 KB after gzip, as much as a whole CNN at 99 % sparsity.
 """
 
 import warnings
-from collections.abc import Iterable
 
 import numpy as np
 import onnx
@@ -46,7 +45,8 @@ def export_onnx(state: NetworkState, context: Context) -> bytes:
         graph.swap_pool_and_relu()
     graph.finish()
     onnx.checker.check_model(model)
-    return model.SerializeToString(deterministic=True)
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
 
 
 def _float_model(network: torch.nn.Module, input_shape: tuple[int, int, int]) -> ModelProto:
@@ -68,13 +68,11 @@ def _float_model(network: torch.nn.Module, input_shape: tuple[int, int, int]) ->
 
 
 def strip_(model: ModelProto) -> None:
-    """Remove, in place, what no runtime reads: metadata, documentation, node names, inner shapes."""
+    """Remove, in place, what no runtime reads: metadata, texts, node names, inner shapes."""
     graph = model.graph
-    described: Iterable[ModelProto | GraphProto | NodeProto | onnx.ValueInfoProto | onnx.TensorProto]
-    described = (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer)
-    for described_part in described:
-        described_part.ClearField("metadata_props")
-        described_part.ClearField("doc_string")
+    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
     for node in graph.node:
         node.ClearField("name")
     graph.ClearField("value_info")
@@ -90,7 +88,9 @@ class _GraphEditor:
     def __init__(self, graph: GraphProto) -> None:
         self._graph = graph
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
-        self._before: dict[str, list[NodeProto]] = {}  # new nodes, by an output of the node they precede
+        self._before: dict[
+            str, list[NodeProto]
+        ] = {}  # new nodes, by an output of the node they precede
 
     def store_as_float16(self, layer: str) -> None:
         """Store weight and bias of `layer` as float16 behind a Cast."""
@@ -148,11 +148,12 @@ class _GraphEditor:
 
     def _node_of(self, layer: str) -> NodeProto:
         """Return the node that computes `layer`: it reads the layer's weight."""
+        node: NodeProto
         for node in self._graph.node:
             if f"{layer}.weight" in node.input:
                 if node.op_type == "Conv" or (node.op_type == "Gemm" and _trans_b(node)):
                     return node
-                raise MeasurementError(f"Layer '{layer}' became a {node.op_type}; cannot store it.")
+                raise MeasurementError(f"Layer '{layer}' became a {node.op_type} node.")
         raise MeasurementError(f"The exported graph has no weight of layer '{layer}'.")
 
     def _quantize_input(
@@ -162,9 +163,7 @@ class _GraphEditor:
         self._add(names[0], scale)
         self._add(names[1], zero_point)
         integers, floats = f"{layer}.in_q", f"{layer}.in"
-        self._insert(
-            node, helper.make_node("QuantizeLinear", [node.input[0], *names], [integers])
-        )
+        self._insert(node, helper.make_node("QuantizeLinear", [node.input[0], *names], [integers]))
         self._insert(node, helper.make_node("DequantizeLinear", [integers, *names], [floats]))
         node.input[0] = floats
 

@@ -4,7 +4,6 @@ Nothing here sees the PyTorch network. The session is ONNX Runtime's default (gr
 one thread of the CPU, as a user would run the file.
 """
 
-import gzip
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,8 @@ from onnx import ModelProto, NodeProto, numpy_helper
 
 from models.images import ImageData, LabelledImages, batches, to_pixels
 from objectives.errors import MeasurementError
+from objectives.sizes import gzip_bytes
 from objectives.stages.export import INPUT_NAME, OUTPUT_NAME
-
-GZIP_LEVEL = 6
-"""The paper's 32-bit sizes are this level's within 2 % (NOTES on the paper's tables)."""
 
 EVALUATION_BATCH = 500
 WARM_UP_RUNS = 20
@@ -81,9 +78,7 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     try:
-        return onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as err:  # ONNX Runtime's exceptions share no base class
         raise MeasurementError(f"ONNX Runtime cannot open it: {err}") from err
 
@@ -97,11 +92,6 @@ def accuracy_pct(session: onnxruntime.InferenceSession, part: LabelledImages) ->
             raise MeasurementError("its logits are not all finite.")
         correct += int((logits.argmax(axis=1) == labels.numpy()).sum())
     return 100 * correct / len(part)
-
-
-def gzip_bytes(content: bytes) -> int:
-    """Return the size of `content` after gzip, in bytes: level 6, no time, no file name."""
-    return len(gzip.compress(content, GZIP_LEVEL, mtime=0))
 
 
 def _latency(

@@ -18,9 +18,9 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
+from models.checks import require
 from models.layers import compressible_layers
 from objectives.context import Context
-from models.checks import require
 from objectives.state import NetworkState, copy_weights
 from objectives.training import train_
 
@@ -88,15 +88,20 @@ class MaskKeeper(Callback):
         self._weights = weights
         self.masks = masks
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002 - Lightning's signature
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Bring the masks to the weights' device and apply them."""
         self.masks = {
             layer: mask.to(self._weights[layer].device) for layer, mask in self.masks.items()
         }
         apply_masks_(self._weights, self.masks)
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, *_: Any  # noqa: ANN401, ARG002 - Lightning's signature
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        *_: Any,
     ) -> None:
+        """Apply the masks."""
         apply_masks_(self._weights, self.masks)
 
 
@@ -115,7 +120,10 @@ class GradualPruning(MaskKeeper):
         super().on_train_start(trainer, pl_module)
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, *args: Any  # noqa: ANN401 - Lightning's signature
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        *args: Any,
     ) -> None:
         """Renew the masks when it is time, and apply them."""
         step = trainer.global_step
@@ -131,7 +139,7 @@ class GradualPruning(MaskKeeper):
 
 
 def scheduled_sparsity(progress: float, initial: float, final: float) -> float:
-    """Return the sparsity at `progress` = t / T in [0, 1]; a final one below the initial is kept."""
+    """Return the sparsity at `progress` = t / T; never more than the final one."""
     return final + (min(initial, final) - final) * (1 - progress) ** 3  # Eq. 1
 
 

@@ -155,7 +155,7 @@ def _bias(layer: nn.Module) -> Tensor | None:
 def _latent_weights(network: nn.Module) -> dict[str, Tensor]:
     """Return the float weights (not copies) behind the fake-quantized ones, by layer."""
     return {
-        name: layer.parametrizations.weight.original
+        name: layer.get_parameter("parametrizations.weight.original")
         for name, layer in compressible_layers(network).items()
         if parametrize.is_parametrized(layer, "weight")
     }
@@ -168,7 +168,7 @@ def _to_grid(
     final = {}
     for name, stored in formats.items():
         layer = compressible_layers(network)[name]
-        quantizer = layer.parametrizations.weight[0]
+        quantizer = layer.get_submodule("parametrizations.weight.0")
         assert isinstance(quantizer, WeightFakeQuantizer)
         scale = quantizer.scale().detach()
         parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)

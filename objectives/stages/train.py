@@ -5,9 +5,10 @@ from typing import ClassVar
 
 import torch
 
-from objectives.context import Context
 from models.checks import require
-from objectives.state import NetworkState
+from objectives.context import Context
+from objectives.sizes import checkpoint_bytes
+from objectives.state import NetworkState, copy_weights
 from objectives.training import stage_seed, train_
 
 
@@ -35,11 +36,11 @@ class BaselineTraining:
         """A baseline is always trained."""
         return False
 
-    def apply(self, state: NetworkState, context: Context) -> NetworkState:  # noqa: ARG002 - there is none before
+    def apply(self, state: NetworkState, context: Context) -> NetworkState:
         """Return the trained weights; `state` is empty, as nothing comes before."""
         torch.manual_seed(stage_seed(context.seed, self.stage))
         network = context.build_network()
-        train_(
+        optimizer = train_(
             network,
             context,
             stage=self.stage,
@@ -47,4 +48,6 @@ class BaselineTraining:
             batch_size=self.batch_size,
             lr=self.lr,
         )
-        return NetworkState.of(network)
+        return NetworkState(
+            weights=copy_weights(network), checkpoint_bytes=checkpoint_bytes(network, optimizer)
+        )

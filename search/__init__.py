@@ -1,0 +1,1 @@
+"""How trials are chosen, kept and shown: command line, study, storage, report."""

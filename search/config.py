@@ -1,0 +1,110 @@
+"""Everything that decides a study's results, stored with the study."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+from models.checks import require
+from models.errors import BadInputError
+from objectives.plan import Plan
+from objectives.stages.prune import Allocation, WeightPruning
+from objectives.stages.quantize import PRECISIONS, Quantization
+from objectives.stages.train import BaselineTraining
+
+ObjectiveName = Literal["quality", "saving"]
+OBJECTIVES: tuple[ObjectiveName, ...] = get_args(ObjectiveName)
+
+PAPER_SPARSITIES = (0.0, 0.5, 0.75, 0.9, 0.95, 0.99)
+PAPER_PRECISIONS = (32, 16, 8)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyConfig:
+    """A study is resumed only with the same config."""
+
+    model: str
+    """Registered name of the model."""
+    data: str
+    """Registered name of the data."""
+    data_fingerprint: str
+    """Hash over the data, so that other files under the same name are noticed."""
+    space: str = "paper"
+    """Name of the search space."""
+    sparsity: tuple[float, ...] = PAPER_SPARSITIES
+    """Sparsities of the grid, each in [0, 1)."""
+    precision: tuple[int, ...] = PAPER_PRECISIONS
+    """Bits of the grid."""
+    allocation: Allocation = "uniform"
+    """Whether each layer is pruned to the sparsity, or all layers together."""
+    objective: ObjectiveName = "quality"
+    """What a trial returns, computed on validation: Eq. 5 or the retained saving U."""
+    epochs: int
+    """Epochs of the baseline's training and of each fine-tuning."""
+    qat_epochs: int
+    """Epochs of fine-tuning while quantized."""
+    batch_size: int
+    """Images in a training step."""
+    lr: float
+    """Adam's learning rate."""
+    seed: int = 0
+    """Decides initial weights and the order of batches."""
+    accelerator: str = "cpu"
+    """Device that trains: its arithmetic decides the last bits of a result."""
+
+    def __post_init__(self) -> None:
+        require(len(self.sparsity) > 0, "sparsity is not empty", sparsity=self.sparsity)
+        require(len(self.precision) > 0, "precision is not empty", precision=self.precision)
+        for values, name in ((self.sparsity, "sparsity"), (self.precision, "precision")):
+            require(len(set(values)) == len(values), f"{name} names no value twice", got=values)
+        require(
+            self.objective in OBJECTIVES, f"objective in {OBJECTIVES}", objective=self.objective
+        )
+        require(0 <= self.seed < 2**32, "0 <= seed < 2**32", seed=self.seed)
+        for sparsity in self.sparsity:  # each stage checks its own settings
+            for bits in self.precision:
+                self.plan(sparsity, bits)
+
+    def plan(self, sparsity: float = 0.0, bits: int = PRECISIONS[0]) -> Plan:
+        """Return the plan of one combination."""
+        return Plan(
+            train=BaselineTraining(epochs=self.epochs, batch_size=self.batch_size, lr=self.lr),
+            prune=WeightPruning(
+                sparsity=sparsity,
+                allocation=self.allocation,
+                epochs=self.epochs,
+                batch_size=self.batch_size,
+                lr=self.lr,
+            ),
+            quantize=Quantization(
+                bits=bits,
+                qat_epochs=self.qat_epochs,
+                batch_size=self.batch_size,
+                lr=self.lr,
+            ),
+        )
+
+    def to_json(self) -> str:
+        """Return the config as JSON; `from_json` undoes it."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> "StudyConfig":
+        """Return the config that `to_json` wrote."""
+        fields: dict[str, Any] = json.loads(text)
+        for name in ("sparsity", "precision"):
+            fields[name] = tuple(fields[name])
+        return cls(**fields)
+
+    def require_same(self, stored: "StudyConfig", study_name: str) -> None:
+        """Raise `BadInputError` naming every setting in which `stored` differs."""
+        ours, theirs = asdict(self), asdict(stored)
+        differing = [
+            f"{name} {theirs[name]!r} (now {ours[name]!r})"
+            for name in ours
+            if ours[name] != theirs[name]
+        ]
+        if differing:
+            raise BadInputError(
+                f"Study '{study_name}' was made with other settings: {', '.join(differing)}. "
+                "Resume it with those, or give `--study` another name."
+            )

@@ -1,0 +1,69 @@
+"""What a trial returns, and what it leaves behind in its user attributes."""
+
+from typing import Any
+
+from optuna import Trial
+
+from objectives.pipeline import Pipeline, Result
+from objectives.plan import Plan
+from search.config import ObjectiveName
+from search.paths import StudyPaths
+from search.provenance import versions
+
+
+class CompressionObjective:
+    """Carries plans out for one study: `objective(trial, plan)` returns the value to maximize."""
+
+    def __init__(self, pipeline: Pipeline, paths: StudyPaths, objective: ObjectiveName) -> None:
+        self._pipeline = pipeline
+        self._paths = paths
+        self._objective = objective
+
+    def __call__(self, trial: Trial, plan: Plan) -> float:
+        """Compress, measure, record; the value is computed on validation.
+
+        Raises:
+            TrialError: The trial cannot be scored.
+            StopRequested: The study is to stop.
+        """
+        trial.set_user_attr("plan", plan.to_json())
+        artifact = self._paths.artifact(trial.number)
+        result = self._pipeline.run(plan, artifact)
+        attributes = describe(result)
+        attributes["artifact"] = artifact.relative_to(self._paths.root).as_posix()
+        attributes["seed"] = self._pipeline.context.seed
+        attributes["versions"] = versions()
+        for name, value in attributes.items():
+            trial.set_user_attr(name, value)
+        return float(attributes[self._objective])
+
+
+def describe(result: Result) -> dict[str, Any]:
+    """Return the user attributes that tell `result`; stored studies are read by these names.
+
+    `quality` and `saving` are computed on validation, as a search must not see the test part;
+    `test_quality` and `test_saving` on test, as the paper's tables are.
+    """
+    measured, baseline = result.measurement, result.baseline
+    return {
+        "val_accuracy_pct": measured.val_accuracy_pct,
+        "test_accuracy_pct": measured.test_accuracy_pct,
+        "val_delta_pct": result.val_delta_pct,
+        "test_delta_pct": result.test_delta_pct,
+        "artifact_bytes": measured.artifact_bytes,
+        "artifact_raw_bytes": measured.artifact_raw_bytes,
+        "baseline_bytes": baseline.measurement.artifact_bytes,
+        "baseline_checkpoint_bytes": baseline.checkpoint_bytes,
+        "reduction_factor": result.reduction_factor,
+        "quality": result.quality(result.val_delta_pct),
+        "saving": result.saving(result.val_delta_pct),
+        "test_quality": result.quality(result.test_delta_pct),
+        "test_saving": result.saving(result.test_delta_pct),
+        "measured_sparsity": measured.measured_sparsity,
+        "nonzero_weights": measured.nonzero_weights,
+        "latency_ms": measured.latency_ms,
+        "latency_iqr_ms": measured.latency_iqr_ms,
+        "stage_keys": result.stage_keys,
+        "stage_seconds": result.cost.stage_seconds,
+        "epochs_trained": result.cost.epochs_trained,
+    }

@@ -1,0 +1,155 @@
+"""The options of `python -m search.run`; nothing here imports torch, so that --help is quick."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+T = TypeVar("T")
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Refuses bad input with one line and exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print `message` without the usage and exit."""
+        self.exit(2, f"{message[0].upper()}{message[1:]}\n")
+
+
+def add_study_location(parser: "argparse._ActionsContainer") -> None:
+    """Add the options that say where studies are kept."""
+    parser.add_argument(
+        "--studies-dir",
+        type=Path,
+        default=Path("studies"),
+        metavar="DIR",
+        help="folder of databases, artifacts, reports and the stage cache (default: studies)",
+    )
+    parser.add_argument(
+        "--storage",
+        metavar="URL",
+        help="database URL (default: SQLite, sqlite:///STUDIES_DIR/STUDY.db)",
+    )
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Return the parsed options of `search.run`; exits with code 2 on what cannot be parsed.
+
+    An option that was not given and whose default lies with the model or the config is None.
+    """
+    parser = OneLineParser(
+        prog="python -m search.run",
+        description="Search for the smallest file of a network that still answers well. "
+        "The same command again resumes the study; a finished study prints its table.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--model", required=True, metavar="NAME", help="what to compress, e.g. cnn"
+    )
+
+    data = parser.add_argument_group("data")
+    data.add_argument(
+        "--data",
+        metavar="NAME",
+        help="mnist, or mnist5k, which needs no network (default: the model's)",
+    )
+    data.add_argument(
+        "--data-root",
+        type=Path,
+        default=Path("data"),
+        metavar="DIR",
+        help="folder in which data are found or downloaded to (default: data)",
+    )
+
+    study = parser.add_argument_group("study")
+    study.add_argument("--study", metavar="NAME", help="default: <model>-<data>-<space>")
+    add_study_location(study)
+    study.add_argument(
+        "--objective",
+        choices=("quality", "saving"),
+        help="value of a trial, on validation: the paper's Eq. 5 or the retained saving U "
+        "(default: quality)",
+    )
+    study.add_argument("--trials", type=_positive_int, metavar="N", help="run N trials at most")
+    study.add_argument(
+        "--timeout",
+        type=_positive_float,
+        metavar="SECONDS",
+        help="begin no further trial after this time",
+    )
+    study.add_argument(
+        "--heartbeat",
+        type=_positive_int,
+        default=5,
+        metavar="SECONDS",
+        help="interval of a running trial's sign of life; one that misses six is run again "
+        "(default: 5)",
+    )
+
+    grid = parser.add_argument_group("compression")
+    grid.add_argument(
+        "--sparsity",
+        type=_list_of(float),
+        metavar="S,S,...",
+        help="shares of weights to zero, each in [0, 1) (default: 0,0.5,0.75,0.9,0.95,0.99)",
+    )
+    grid.add_argument(
+        "--precision",
+        type=_list_of(int),
+        metavar="B,B,...",
+        help="bits of a stored weight (default: 32,16,8)",
+    )
+    grid.add_argument(
+        "--allocation",
+        choices=("uniform", "global"),
+        help="prune each layer to the sparsity, or all layers together (default: uniform)",
+    )
+
+    training = parser.add_argument_group("training; defaults lie with the model")
+    training.add_argument(
+        "--epochs", type=int, metavar="N", help="of the baseline and of each fine-tuning"
+    )
+    training.add_argument(
+        "--qat-epochs",
+        type=int,
+        metavar="N",
+        help="of fine-tuning while quantized; 0 is post-training quantization",
+    )
+    training.add_argument("--batch-size", type=int, metavar="N", help="images in a step")
+    training.add_argument("--lr", type=float, metavar="RATE", help="Adam's learning rate")
+    training.add_argument(
+        "--seed", type=int, metavar="N", help="of weights and batches (default: 0)"
+    )
+    training.add_argument(
+        "--accelerator",
+        choices=("auto", "cpu", "cuda", "mps"),
+        default="auto",
+        help="device that trains (default: auto)",
+    )
+    return parser.parse_args(argv)
+
+
+def _positive_int(text: str) -> int:
+    return int(_positive(int(text)))
+
+
+def _positive_float(text: str) -> float:
+    return _positive(float(text))
+
+
+def _positive(number: float) -> float:
+    if not number > 0:
+        raise argparse.ArgumentTypeError(f"must be greater than 0, but got {number}")
+    return number
+
+
+def _list_of(kind: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    def parse_list(text: str) -> tuple[T, ...]:
+        try:
+            return tuple(kind(part) for part in text.split(","))
+        except ValueError:
+            raise argparse.ArgumentTypeError(
+                f"must be numbers separated by commas, but got {text!r}"
+            ) from None
+
+    return parse_list

@@ -1,0 +1,78 @@
+"""Where a study's files lie under the studies folder; others rely on these names."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from models.errors import BadInputError
+
+_STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPaths:
+    """The files of one study."""
+
+    root: Path
+    """The studies folder, shared by all studies; the cache lies in it."""
+    study: str
+    """Name of the study, part of file names."""
+
+    def __post_init__(self) -> None:
+        if not _STUDY_NAME.fullmatch(self.study):
+            raise BadInputError(
+                "A study name must be up to 100 letters, digits, '.', '_' or '-' and begin with "
+                f"a letter or digit, but got {self.study!r}."
+            )
+
+    @property
+    def database(self) -> Path:
+        """The SQLite database."""
+        return self.root / f"{self.study}.db"
+
+    @property
+    def url(self) -> str:
+        """The URL of that database."""
+        return f"sqlite:///{self.database}"
+
+    @property
+    def folder(self) -> Path:
+        """The study's own folder."""
+        return self.root / self.study
+
+    @property
+    def cache(self) -> Path:
+        """The stage cache of all studies."""
+        return self.root / "cache"
+
+    @property
+    def lock(self) -> Path:
+        """Held while the study is created or its queue is mended."""
+        return self.folder / ".lock"
+
+    @property
+    def baseline(self) -> Path:
+        """The uncompressed artifact."""
+        return self.folder / "artifacts" / "baseline.onnx"
+
+    def artifact(self, trial_number: int) -> Path:
+        """The artifact of one trial."""
+        return self.folder / "artifacts" / f"trial-{trial_number:04d}.onnx"
+
+    def report(self, ending: str) -> Path:
+        """The report as html, md or csv."""
+        return self.folder / f"report.{ending}"
+
+    def make(self) -> None:
+        """Make the study's folder, and see that files can be written into it.
+
+        Raises:
+            BadInputError: They cannot.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.lock.touch()
+        except OSError as err:
+            raise BadInputError(
+                f"The studies folder {self.root} cannot be written to: {err.strerror}."
+            ) from err

@@ -1,0 +1,106 @@
+"""The report's figures: each takes a study's table and returns a plotly figure."""
+
+from collections.abc import Callable
+
+import plotly.graph_objects as go
+
+from search.table import StudyTable
+
+BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#777777"
+"""Okabe and Ito's colours, told apart by everybody."""
+
+
+def accuracy_against_bytes(table: StudyTable) -> go.Figure:
+    """Every artifact by size and test accuracy, the Pareto front, and what was published."""
+    figure = go.Figure()
+    ours = [
+        (row.attribute("artifact_bytes"), row.attribute("test_accuracy_pct")) for row in table.rows
+    ]
+    labels = [row.label for row in table.rows]
+    front = pareto_front(ours)
+    figure.add_scatter(
+        x=[size for size, _ in front],
+        y=[accuracy for _, accuracy in front],
+        mode="lines",
+        line={"color": BLUE, "width": 1, "shape": "hv"},
+        name="Pareto front",
+        hoverinfo="skip",
+    )
+    sources = [("this study", BLUE, "circle", ours, labels)]
+    for name, color, symbol in (("paper", ORANGE, "x"), ("re-run", GREEN, "diamond-open")):
+        published = [(row.label, row.published(name)) for row in table.rows]
+        there = [(label, made) for label, made in published if made is not None]
+        points = [(made.size_bytes, made.accuracy_pct) for _, made in there]
+        sources.append((name, color, symbol, points, [label for label, _ in there]))
+    for name, color, symbol, points, texts in sources:
+        if points:
+            figure.add_scatter(
+                x=[size for size, _ in points],
+                y=[accuracy for _, accuracy in points],
+                mode="markers",
+                marker={"color": color, "symbol": symbol, "size": 9},
+                text=texts,
+                name=name,
+                hovertemplate="%{text}<br>%{x:,} bytes, %{y:.2f} %",
+            )
+    figure.update_layout(
+        title="Test accuracy against size",
+        xaxis={"title": "bytes after gzip", "type": "log"},
+        yaxis={"title": "test accuracy, %"},
+    )
+    return figure
+
+
+def pareto_front(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
+    """Return the points (bytes, accuracy) that no other beats in both, by rising bytes."""
+    front: list[tuple[int, float]] = []
+    for size, accuracy in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not front or accuracy > front[-1][1]:
+            front.append((size, accuracy))
+    return front
+
+
+def quality_heat_map(table: StudyTable) -> go.Figure:
+    """Eq. 5 on test over sparsity and precision."""
+    sparsities = sorted({row.sparsity for row in table.rows})
+    precisions = sorted({row.bits for row in table.rows}, reverse=True)
+    values = {(row.sparsity, row.bits): row.attribute("test_quality") for row in table.rows}
+    figure = go.Figure(
+        go.Heatmap(
+            x=[f"{bits} bits" for bits in precisions],
+            y=[f"{sparsity:.4g}" for sparsity in sparsities],
+            z=[[values.get((sparsity, bits)) for bits in precisions] for sparsity in sparsities],
+            texttemplate="%{z:.3f}",
+            colorscale="RdBu",
+            zmid=0,
+            colorbar={"title": "Q"},
+        )
+    )
+    figure.update_layout(
+        title="Quality (Eq. 5, on test) over the grid",
+        yaxis={"title": "sparsity", "type": "category"},
+    )
+    return figure
+
+
+def stage_seconds(table: StudyTable) -> go.Figure:
+    """Seconds that each trial spent in each stage; what came from the cache took none."""
+    rows = sorted(table.rows, key=lambda row: row.trial.number)
+    stages = list(dict.fromkeys(name for row in rows for name in row.attribute("stage_seconds")))
+    figure = go.Figure()
+    for stage in stages:
+        figure.add_bar(
+            x=[f"{row.trial.number}: {row.label}" for row in rows],
+            y=[row.attribute("stage_seconds").get(stage, 0.0) for row in rows],
+            name=stage,
+            hovertemplate="%{y:.2f} s",
+        )
+    figure.update_layout(title="Seconds per stage", barmode="stack", yaxis={"title": "seconds"})
+    return figure
+
+
+FIGURES: tuple[Callable[[StudyTable], go.Figure], ...] = (
+    accuracy_against_bytes,
+    quality_heat_map,
+    stage_seconds,
+)

@@ -1,0 +1,32 @@
+"""Run or resume a study: `python -m search.run --model cnn`."""
+
+import logging
+import sys
+from collections.abc import Sequence
+
+from search.options import parse
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Work on the study that the options name; return the exit code, 2 for bad input."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    options = parse(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+
+    import optuna  # here, as these imports take seconds that --help does without
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    from models.errors import BadInputError
+    from search.session import run_study
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        with logging_redirect_tqdm():
+            return run_study(options, argv)
+    except BadInputError as err:
+        print(err, file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""Open the database of a study so that several processes can share it."""
+
+import logging
+import sqlite3
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import optuna
+import sqlalchemy
+from optuna.storages import RDBStorage
+from sqlalchemy import event
+
+from models.errors import BadInputError
+
+log = logging.getLogger(__name__)
+
+MISSED_HEARTBEATS = 6
+"""A trial that was silent for this many heartbeats counts as dead."""
+
+SQLITE_WAIT_SECONDS = 60
+"""How long a transaction waits for those of other processes."""
+
+
+def open_storage(url: str, *, heartbeat_seconds: int = 5, must_exist: bool = False) -> RDBStorage:
+    """Open the database at `url`, making its tables if they are missing.
+
+    Two processes must not open a new database at the same time; `search.study` holds a lock.
+
+    Args:
+        url: A database URL of SQLAlchemy, such as sqlite:///studies/name.db.
+        heartbeat_seconds: Interval of the sign of life that a running trial gives.
+        must_exist: Whether a SQLite file that is not there is refused instead of made.
+
+    Raises:
+        BadInputError: It does not open, or what is there is no study database.
+    """
+    try:
+        parsed = sqlalchemy.make_url(url)
+    except sqlalchemy.exc.ArgumentError as err:
+        raise BadInputError(f"The storage URL {url!r} is none of SQLAlchemy's.") from err
+    shown = parsed.render_as_string(hide_password=True)
+    is_sqlite = parsed.get_backend_name() == "sqlite"
+    if must_exist and is_sqlite and not Path(parsed.database or "").is_file():
+        raise BadInputError(f"The storage {shown} is not there.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            storage = RDBStorage(
+                url,
+                engine_kwargs=(
+                    {"connect_args": {"timeout": SQLITE_WAIT_SECONDS}} if is_sqlite else {}
+                ),
+                heartbeat_interval=heartbeat_seconds,
+                grace_period=MISSED_HEARTBEATS * heartbeat_seconds,
+            )
+        if is_sqlite:
+            _begin_immediately_(storage.engine)
+            _check(storage.engine)
+    except (sqlalchemy.exc.SQLAlchemyError, ImportError, RuntimeError) as err:
+        reason = str(err.orig) if isinstance(err, sqlalchemy.exc.DBAPIError) else str(err)
+        raise BadInputError(
+            f"The storage {shown} does not open: {reason.splitlines()[0]}."
+        ) from err
+    return storage
+
+
+def _begin_immediately_(engine: sqlalchemy.Engine) -> None:
+    """Make every transaction take SQLite's write lock at its beginning, in place.
+
+    Optuna claims a waiting trial by reading its state and then writing it. On SQLite two processes
+    can both read before either writes: measured, one trial was claimed twice in 2 of 12 claims by
+    2 processes, and in 0 of 76 with this.
+    """
+
+    @event.listens_for(engine, "connect")
+    def leave_transactions_to_us(connection: sqlite3.Connection, _: object) -> None:
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: sqlalchemy.Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    engine.dispose()  # connections made before have not met the first listener
+
+
+def _check(engine: sqlalchemy.Engine) -> None:
+    with engine.connect() as connection:
+        verdict = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    if verdict != "ok":
+        raise RuntimeError(f"the database is damaged: {verdict}")
+
+
+@contextmanager
+def heartbeat(storage: RDBStorage, trial_id: int) -> Iterator[None]:
+    """Give a sign of life for a running trial: at once, and from a thread while the block runs."""
+    storage.record_heartbeat(trial_id)
+    stop = threading.Event()
+
+    def beat() -> None:
+        while not stop.wait(storage.heartbeat_interval):
+            try:
+                storage.record_heartbeat(trial_id)
+            except sqlalchemy.exc.SQLAlchemyError as err:  # the next beat may get through
+                log.warning("A heartbeat of trial id %d was lost: %s", trial_id, err)
+        storage.remove_session()
+
+    thread = threading.Thread(target=beat, name=f"heartbeat-{trial_id}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()

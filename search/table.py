@@ -1,0 +1,220 @@
+"""The study as a table: one row a combination, ours beside the paper's."""
+
+import csv
+import io
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from optuna import Study
+from optuna.trial import FrozenTrial, TrialState
+from tabulate import tabulate
+
+from models.registry import MODELS
+from search.config import StudyConfig
+from search.paper import UNREPRODUCIBLE, PublishedRow, paper_rows, rerun_rows
+from search.study import FAILURE
+
+CSV_ATTRIBUTES = (
+    "artifact_bytes",
+    "artifact_raw_bytes",
+    "baseline_bytes",
+    "baseline_checkpoint_bytes",
+    "reduction_factor",
+    "val_accuracy_pct",
+    "test_accuracy_pct",
+    "val_delta_pct",
+    "test_delta_pct",
+    "quality",
+    "saving",
+    "test_quality",
+    "test_saving",
+    "measured_sparsity",
+    "latency_ms",
+    "latency_iqr_ms",
+    "epochs_trained",
+    "artifact",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A finished trial and what was published for the same combination."""
+
+    trial: FrozenTrial
+    paper: PublishedRow | None
+    rerun: PublishedRow | None
+    reproducible: bool
+    """False where the paper's own stack does not give the paper's row."""
+
+    @property
+    def sparsity(self) -> float:
+        """The trial's `sparsity`."""
+        return float(self.trial.params["sparsity"])
+
+    @property
+    def bits(self) -> int:
+        """The trial's `precision`."""
+        return int(self.trial.params["precision"])
+
+    @property
+    def label(self) -> str:
+        """The combination in a few characters."""
+        return f"{100 * self.sparsity:.4g} %, {self.bits} bits"
+
+    def published(self, source: str) -> PublishedRow | None:
+        """Return the row of "paper" or "re-run", if there is one."""
+        return self.paper if source == "paper" else self.rerun
+
+    def attribute(self, name: str) -> Any:  # noqa: ANN401 - what Optuna stored
+        """Return the trial's user attribute `name`."""
+        return self.trial.user_attrs[name]
+
+
+Cell = Callable[[Row], object]
+
+
+def _attribute(name: str, form: str) -> Cell:
+    return lambda row: format(row.attribute(name), form)
+
+
+def _published(source: str, field: str, form: str) -> Cell:
+    def cell(row: Row) -> str:
+        published = row.published(source)
+        value = None if published is None else getattr(published, field)
+        if value is None:
+            return "-"
+        mark = "" if source != "paper" or row.reproducible else "†"
+        return format(value, form) + mark
+
+    return cell
+
+
+def _rerun_accuracy(row: Row) -> str:
+    if row.rerun is None:
+        return "-"
+    low, high = row.rerun.accuracy_min_pct, row.rerun.accuracy_max_pct
+    return f"{row.rerun.accuracy_pct:.2f} ({low:.2f}-{high:.2f})"
+
+
+OURS: dict[str, Cell] = {
+    "sparsity": lambda row: f"{100 * row.sparsity:.4g} %",
+    "bits": lambda row: row.bits,
+    "bytes": _attribute("artifact_bytes", ",d"),
+    "x": _attribute("reduction_factor", ".2f"),
+    "accuracy %": _attribute("test_accuracy_pct", ".2f"),
+    "delta pp": _attribute("test_delta_pct", "+.2f"),
+    "Q": _attribute("test_quality", ".4f"),
+    "U": _attribute("test_saving", ".4f"),
+    "latency ms": _attribute("latency_ms", ".3f"),
+}
+PAPER: dict[str, Cell] = {
+    "paper: bytes": _published("paper", "size_bytes", ",d"),
+    "accuracy % ": _published("paper", "accuracy_pct", ".2f"),
+    "Q ": _published("paper", "quality", ".4f"),
+}
+RERUN: dict[str, Cell] = {
+    "re-run: bytes": _published("re-run", "size_bytes", ",d"),
+    "accuracy % (seeds)": _rerun_accuracy,
+}
+
+
+class StudyTable:
+    """Rows of a study's finished trials, in the order of sparsity and falling bits."""
+
+    def __init__(self, study: Study) -> None:
+        self.config = StudyConfig.from_json(study.user_attrs["config"])
+        self.name = study.study_name
+        trials = study.get_trials(deepcopy=False)
+        name = MODELS.get(self.config.model).paper_table
+        paper = paper_rows(name) if name else {}
+        rerun = rerun_rows(name) if name else {}
+        doubtful = UNREPRODUCIBLE.get(name or "", frozenset())
+        self.rows = []
+        for trial in trials:
+            if trial.state == TrialState.COMPLETE:
+                point = (trial.params["sparsity"], trial.params["precision"])
+                self.rows.append(
+                    Row(trial, paper.get(point), rerun.get(point), point not in doubtful)
+                )
+        self.rows.sort(key=lambda row: (row.sparsity, -row.bits))
+        self.failures = [
+            f"Trial {trial.number} {trial.params} failed: {trial.user_attrs[FAILURE]}"
+            for trial in trials
+            if trial.state == TrialState.FAIL and FAILURE in trial.user_attrs
+        ]
+
+    def text(self, form: str, *, with_rerun: bool = True) -> str:
+        """Return the table in one of tabulate's formats: "simple", "pipe" (Markdown), "html"."""
+        columns = dict(OURS)
+        if any(row.paper for row in self.rows):
+            columns |= PAPER
+        if with_rerun and any(row.rerun for row in self.rows):
+            columns |= RERUN
+        cells = [[cell(row) for cell in columns.values()] for row in self.rows]
+        return tabulate(
+            cells,
+            headers=list(columns),
+            tablefmt=form,
+            disable_numparse=True,
+            colalign=["right"] * len(columns),
+        )
+
+    def notes(self) -> list[str]:
+        """Return what a reader must know beside the table, a sentence each."""
+        notes = [
+            "Accuracy, delta, Q (Eq. 5) and U (retained saving) are those of the test part.",
+            f"Bytes are after gzip level 6. Data: {self.config.data}.",
+        ]
+        if any(row.paper for row in self.rows) and self.config.data != "mnist":
+            notes.append("The paper's figures are for the whole of MNIST.")
+        if any(not row.reproducible for row in self.rows):
+            notes.append(
+                "† The paper's own software does not give this row's size: see the re-run."
+            )
+        if any(row.rerun for row in self.rows):
+            notes.append(
+                "Re-run: the paper's protocol in TensorFlow 2.15, TF Model Optimization 0.8 and "
+                "TFLite on exact MNIST, mean of 3 seeds (lowest-highest)."
+            )
+        return notes + self.failures
+
+    def settings(self) -> str:
+        """Return the study's config and the versions that made it, in one line."""
+        made_with: dict[str, str] = self.rows[0].attribute("versions") if self.rows else {}
+        settings = asdict(self.config) | made_with
+        return ", ".join(f"{name} {value}" for name, value in settings.items())
+
+    def csv(self) -> str:
+        """Return everything that was measured, unrounded, beside what was published."""
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(
+            [
+                "sparsity",
+                "precision",
+                *CSV_ATTRIBUTES,
+                "paper_bytes",
+                "paper_accuracy_pct",
+                "paper_quality",
+                "paper_reproducible",
+                "rerun_bytes",
+                "rerun_accuracy_pct",
+            ]
+        )
+        for row in self.rows:
+            paper, rerun = row.paper, row.rerun
+            writer.writerow(
+                [
+                    row.sparsity,
+                    row.bits,
+                    *(row.attribute(name) for name in CSV_ATTRIBUTES),
+                    paper.size_bytes if paper else "",
+                    paper.accuracy_pct if paper else "",
+                    paper.quality if paper else "",
+                    row.reproducible if paper else "",
+                    rerun.size_bytes if rerun else "",
+                    rerun.accuracy_pct if rerun else "",
+                ]
+            )
+        return out.getvalue()

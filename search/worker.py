@@ -1,0 +1,87 @@
+"""Work on a study: take a waiting trial, run it, record how it ended; until nothing is left."""
+
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable
+
+import optuna
+from optuna import Trial
+from optuna.trial import FrozenTrial, TrialState
+
+from objectives.errors import TrialError
+from objectives.progress import Progress
+from search.storage import heartbeat
+from search.study import FAILURE, WORKER, TrialQueue
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+"""How often a worker with nothing to do looks whether the others are done."""
+
+
+def work(
+    queue: TrialQueue,
+    objective: Callable[[Trial], float],
+    *,
+    progress: Progress,
+    on_finished: Callable[[FrozenTrial], None],
+    max_trials: int | None = None,
+    timeout_seconds: float | None = None,
+) -> None:
+    """Run trials until each combination of the queue is finished, here or in another process.
+
+    A trial ends in one of four ways. It returns a number: complete. It cannot be scored
+    (`TrialError`): failed with its reason, and the study goes on. Somebody asks to stop, or we
+    have a bug: the trial goes back into the queue and the exception out of here.
+
+    Args:
+        queue: The study.
+        objective: Returns a trial's value.
+        progress: Asked between trials whether to stop.
+        on_finished: Told of each trial that ended here.
+        max_trials: Trials to run here at most.
+        timeout_seconds: After this time no further trial begins.
+
+    Raises:
+        StopRequested: The progress wants an end.
+    """
+    started, done = time.monotonic(), 0
+    while max_trials is None or done < max_trials:
+        if timeout_seconds is not None and time.monotonic() - started >= timeout_seconds:
+            return
+        progress.check()
+        queue.mend()
+        trial = queue.claim()
+        if trial is None:
+            if not queue.pending():
+                return
+            time.sleep(POLL_SECONDS)
+            continue
+        finished = _run(queue, trial, objective)
+        if finished is not None:
+            on_finished(finished)
+            done += 1
+
+
+def _run(
+    queue: TrialQueue, trial: Trial, objective: Callable[[Trial], float]
+) -> FrozenTrial | None:
+    """Run one claimed trial; None if another process had given it up for dead meanwhile."""
+    try:
+        with heartbeat(queue.storage, trial._trial_id):
+            trial.set_user_attr(WORKER, f"{socket.gethostname()}:{os.getpid()}")
+            try:
+                value = objective(trial)
+            except TrialError as err:
+                log.warning("Trial %d failed: %s", trial.number, err)
+                trial.set_user_attr(FAILURE, str(err))
+                return queue.study.tell(trial.number, state=TrialState.FAIL)
+            return queue.study.tell(trial.number, value)
+    except optuna.exceptions.UpdateFinishedTrialError:
+        log.warning("Trial %d was given up for dead by another process.", trial.number)
+        return None
+    except BaseException:
+        queue.release(trial)
+        raise
