@@ -30,9 +30,9 @@ def weight_max(bits: int) -> int:
 
 def fake_quantize(x: Tensor, scale: Tensor, zero_point: Tensor, low: int, high: int) -> Tensor:
     """Return x quantized and dequantized (Eq. 1), differentiable in `x` and `scale`."""
-    scaled = x / scale + zero_point
+    scaled = x / scale
     rounded = scaled + (scaled.round() - scaled).detach()
-    return (rounded.clamp(low, high) - zero_point) * scale
+    return ((rounded + zero_point).clamp(low, high) - zero_point) * scale
 
 
 def per_channel(scale: Tensor, weight: Tensor) -> Tensor:

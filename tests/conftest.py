@@ -1,0 +1,38 @@
+"""Fixtures that several test files share."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+import models.torchvision_ops  # noqa: F401 - before anything imports torchvision
+
+sys.path.insert(0, str(Path(__file__).parent))  # so that `import toys` works in importlib mode
+
+import torch
+from toys import FewDigits, toy_context
+
+from objectives.context import Context
+from objectives.state import NetworkState
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def digits() -> FewDigits:
+    data = FewDigits()
+    data.setup()
+    return data
+
+
+@pytest.fixture
+def context(digits: FewDigits) -> Context:
+    return toy_context(digits)
+
+
+@pytest.fixture(scope="session")
+def baseline(digits: FewDigits) -> NetworkState:
+    """A network after three epochs."""
+    from toys import toy_plan
+
+    return toy_plan(epochs=3).train.apply(NetworkState(weights={}), toy_context(digits))

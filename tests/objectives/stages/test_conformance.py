@@ -1,0 +1,62 @@
+"""What every compression stage owes the pipeline; a new stage is added to `STAGES`."""
+
+from dataclasses import asdict
+
+import pytest
+import torch
+from toys import FewDigits, toy_context, toy_plan
+
+from objectives.stages.base import StageSettings
+from objectives.state import NetworkState
+
+STAGES = {
+    "prune": toy_plan(0.8).prune,
+    "quantize to 16 bits": toy_plan(0.0, 16).quantize,
+    "quantize to 8 bits": toy_plan(0.0, 8).quantize,
+    "quantize to 8 bits untrained": toy_plan(0.0, 8, qat_epochs=0).quantize,
+}
+
+
+@pytest.mark.parametrize("settings", STAGES.values(), ids=STAGES)
+class TestCompressionStage:
+    def test_leaves_the_state_before_as_it_was(
+        self, settings: StageSettings, baseline: NetworkState, digits: FewDigits
+    ):
+        before = {name: tensor.clone() for name, tensor in baseline.to_tensors().items()}
+        settings.apply(baseline, toy_context(digits))
+        after = baseline.to_tensors()
+        assert before.keys() == after.keys()
+        assert all(torch.equal(before[name], after[name]) for name in before)
+
+    def test_same_seed_same_bits(
+        self, settings: StageSettings, baseline: NetworkState, digits: FewDigits
+    ):
+        first, second = (
+            settings.apply(baseline, toy_context(digits)).to_tensors() for _ in range(2)
+        )
+        assert first.keys() == second.keys()
+        assert all(torch.equal(first[name], second[name]) for name in first)
+
+    def test_keeps_names_shapes_and_types_of_the_weights(
+        self, settings: StageSettings, baseline: NetworkState, digits: FewDigits
+    ):
+        after = settings.apply(baseline, toy_context(digits))
+        described = [
+            {name: (weight.shape, weight.dtype) for name, weight in state.weights.items()}
+            for state in (baseline, after)
+        ]
+        assert described[0] == described[1]
+
+    def test_survives_the_cache(
+        self, settings: StageSettings, baseline: NetworkState, digits: FewDigits
+    ):
+        tensors = settings.apply(baseline, toy_context(digits)).to_tensors()
+        again = NetworkState.from_tensors(tensors).to_tensors()
+        assert tensors.keys() == again.keys()
+        assert all(torch.equal(tensors[name], again[name]) for name in tensors)
+
+    def test_settings_survive_as_plain_data(
+        self, settings: StageSettings, baseline: NetworkState, digits: FewDigits
+    ):
+        assert type(settings)(**asdict(settings)) == settings
+        assert not settings.is_neutral

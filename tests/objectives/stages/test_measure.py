@@ -1,0 +1,50 @@
+import gzip
+from pathlib import Path
+
+import pytest
+import torch
+from toys import FewDigits
+
+from models.images import to_pixels
+from objectives.context import Context
+from objectives.errors import MeasurementError
+from objectives.sizes import gzip_bytes
+from objectives.stages.export import export_onnx
+from objectives.stages.measure import measure_file
+from objectives.state import NetworkState
+
+
+def test_numbers_are_those_of_the_file(
+    baseline: NetworkState, context: Context, digits: FewDigits, tmp_path: Path
+):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(export_onnx(baseline, context))
+    measured = measure_file(path, digits)
+    network = baseline.load_into(context.build_network()).eval()
+    with torch.no_grad():
+        right = network(to_pixels(digits.test.images)).argmax(1) == digits.test.labels
+    assert measured.test_accuracy_pct == pytest.approx(100 * right.float().mean().item())
+    assert measured.artifact_raw_bytes == path.stat().st_size
+    assert measured.artifact_bytes == len(gzip.compress(path.read_bytes(), 6, mtime=0))
+    assert 0 < measured.latency_ms < 100
+
+
+def test_size_counts_no_name_and_no_time():
+    assert gzip_bytes(b"") == 20
+    assert gzip_bytes(b"x" * 1000) == gzip_bytes(b"x" * 1000)
+
+
+def test_a_file_that_is_no_model_is_an_error_with_its_name(tmp_path: Path, digits: FewDigits):
+    (tmp_path / "broken.onnx").write_bytes(b"no model")
+    with pytest.raises(MeasurementError, match=r"broken\.onnx: ONNX Runtime cannot open it"):
+        measure_file(tmp_path / "broken.onnx", digits)
+
+
+def test_logits_that_are_not_finite_are_no_accuracy(
+    baseline: NetworkState, context: Context, digits: FewDigits, tmp_path: Path
+):
+    weights = dict(baseline.weights)
+    weights["dense.bias"] = torch.full((10,), float("nan"))
+    (tmp_path / "nan.onnx").write_bytes(export_onnx(NetworkState(weights=weights), context))
+    with pytest.raises(MeasurementError, match="logits are not all finite"):
+        measure_file(tmp_path / "nan.onnx", digits)

@@ -1,0 +1,117 @@
+import pytest
+import torch
+from toys import FewDigits, toy_context, toy_plan
+
+from models.images import to_pixels
+from objectives.context import Context
+from objectives.fake_quantize import (
+    asymmetric_range,
+    attach_,
+    fake_quantize,
+    per_channel,
+    symmetric_scale,
+)
+from objectives.stages.quantize import _calibrate
+from objectives.state import NetworkState
+
+
+@pytest.fixture(scope="module")
+def pruned(baseline: NetworkState, digits: FewDigits) -> NetworkState:
+    return toy_plan(0.9).prune.apply(baseline, toy_context(digits))
+
+
+def test_fake_quantize_equals_torchs_per_channel():
+    weight = torch.randn(5, 7, generator=torch.Generator().manual_seed(0))
+    scale = symmetric_scale(weight, 8)
+    ours = fake_quantize(weight, per_channel(scale, weight), torch.zeros(()), -127, 127)
+    theirs = torch.fake_quantize_per_channel_affine(
+        weight, scale, torch.zeros(5, dtype=torch.int32), 0, -127, 127
+    )
+    assert torch.equal(ours, theirs)
+
+
+def test_fake_quantize_equals_torchs_per_tensor_with_a_zero_point():
+    values = torch.linspace(-2, 4, 1001)
+    scale, zero_point = asymmetric_range(torch.tensor(-1.0), torch.tensor(2.984375))
+    assert (scale, zero_point) == (1 / 64, 64)
+    ours = fake_quantize(values, scale, zero_point, 0, 255)
+    theirs = torch.fake_quantize_per_tensor_affine(values, scale.item(), int(zero_point), 0, 255)
+    assert torch.allclose(ours, theirs, atol=1e-6)
+
+
+def test_gradient_passes_inside_the_range_only():
+    values = torch.tensor([-200.0, 0.4, 200.0], requires_grad=True)
+    fake_quantize(values, torch.tensor(1.0), torch.tensor(0.0), -127, 127).sum().backward()
+    assert values.grad is not None
+    assert values.grad.tolist() == [0.0, 1.0, 0.0]
+
+
+def test_the_largest_weight_of_a_channel_is_the_largest_integer():
+    weight = torch.tensor([[1.27, -0.5], [0.0, 0.0], [-2.54, 0.1]])
+    assert symmetric_scale(weight, 8).tolist() == pytest.approx([0.01, 0.02, 0.02])
+
+
+def test_ranges_hold_zero_exactly():
+    scale, zero_point = asymmetric_range(torch.tensor(0.5), torch.tensor(2.55))
+    assert (scale.item(), int(zero_point)) == (pytest.approx(0.01), 0)
+    scale, zero_point = asymmetric_range(torch.tensor(0.0), torch.tensor(0.0))
+    assert (scale.item(), int(zero_point)) == (1.0, 0)
+
+
+def test_32_bits_are_neutral_and_16_are_not():
+    assert toy_plan(0.5, 32).quantize.is_neutral
+    assert not toy_plan(0.5, 16).quantize.is_neutral
+
+
+def test_16_bits_round_every_weight_to_float16(pruned: NetworkState, context: Context):
+    half = toy_plan(0.9, 16).quantize.apply(pruned, context)
+    for name, weight in half.weights.items():
+        assert torch.equal(weight, pruned.weights[name].half().float())
+
+
+@pytest.mark.parametrize("qat_epochs", [0, 1])
+def test_8_bit_weights_lie_on_their_grid_and_zeros_stay(
+    qat_epochs: int, pruned: NetworkState, context: Context
+):
+    state = toy_plan(0.9, 8, qat_epochs=qat_epochs).quantize.apply(pruned, context)
+    for layer, stored in state.formats.items():
+        weight = state.weights[f"{layer}.weight"]
+        steps = weight / per_channel(stored.weight_scale, weight)
+        assert torch.allclose(steps, steps.round(), atol=1e-4)
+        assert steps.abs().max() <= 127.001
+        assert bool((weight[~pruned.masks[layer]] == 0).all())
+
+
+def test_qat_moves_weights_and_scales(pruned: NetworkState, context: Context):
+    rounded, trained = (
+        toy_plan(0.9, 8, qat_epochs=epochs).quantize.apply(pruned, context) for epochs in (0, 1)
+    )
+    for layer in rounded.formats:
+        before, after = rounded.formats[layer], trained.formats[layer]
+        assert not torch.equal(before.weight_scale, after.weight_scale)
+        assert torch.equal(before.input_scale, after.input_scale)
+
+
+def test_calibration_reads_the_ranges_of_training_images(
+    baseline: NetworkState, digits: FewDigits, context: Context
+):
+    network = baseline.load_into(context.build_network())
+    formats = _calibrate(network, digits, toy_plan(0.0, 8).quantize)
+    assert formats["conv"].input_scale == pytest.approx(1 / 255)
+    with torch.no_grad():
+        inner = network.relu(network.pool(network.conv(to_pixels(digits.train.images))))
+    assert formats["dense"].input_scale == pytest.approx(inner.max().item() / 255)
+    assert int(formats["dense"].input_zero_point) == 0
+
+
+def test_attached_network_computes_with_quantized_inputs(
+    baseline: NetworkState, digits: FewDigits, context: Context
+):
+    state = toy_plan(0.0, 8, qat_epochs=0).quantize.apply(baseline, context)
+    network = state.load_into(context.build_network())
+    pixels = torch.rand(1, 1, 28, 28)
+    plain = network(pixels)
+    attach_(network, state.formats, weights=False)
+    on_grid = (pixels * 255).round() / 255
+    assert not torch.equal(network(pixels), plain)
+    assert torch.allclose(network(pixels), network(on_grid), atol=1e-5)

@@ -1,0 +1,69 @@
+from pathlib import Path
+
+import pytest
+from toys import FewDigits, toy_context, toy_plan
+
+from objectives.cache import StageCache
+from objectives.pipeline import Pipeline
+from objectives.sizes import gzip_bytes
+
+GRID = [(sparsity, bits) for sparsity in (0.0, 0.5, 0.9) for bits in (32, 16, 8)]
+
+
+def a_pipeline(folder: Path, digits: FewDigits) -> Pipeline:
+    return Pipeline(toy_context(digits), StageCache(folder / "cache"), folder / "baseline.onnx")
+
+
+def test_a_grid_trains_each_stage_once_and_a_second_pass_nothing(
+    tmp_path: Path, digits: FewDigits
+):
+    plans = [toy_plan(*point) for point in GRID]
+    pipeline = a_pipeline(tmp_path, digits)
+    expected = pipeline.pending_epochs(plans)
+    assert expected == 1 + 2 + 3  # one baseline, two prunings, three QATs
+    epochs = [pipeline.run(plan, tmp_path / "a.onnx").cost.epochs_trained for plan in plans]
+    assert epochs == [1, 0, 1, 1, 0, 1, 1, 0, 1]
+    again = a_pipeline(tmp_path, digits)
+    assert again.pending_epochs(plans) == 0
+    assert again.run(plans[-1], tmp_path / "a.onnx").cost.epochs_trained == 0
+
+
+def test_same_plan_same_bytes_without_a_cache(tmp_path: Path, digits: FewDigits):
+    contents = []
+    for folder in (tmp_path / "one", tmp_path / "two"):
+        a_pipeline(folder, digits).run(toy_plan(0.5, 8), folder / "artifact.onnx")
+        contents.append((folder / "artifact.onnx").read_bytes())
+    assert contents[0] == contents[1]
+
+
+def test_reduction_factor_is_baseline_bytes_over_bytes_of_the_file(
+    tmp_path: Path, digits: FewDigits
+):
+    result = a_pipeline(tmp_path, digits).run(toy_plan(0.9, 8), tmp_path / "artifact.onnx")
+    sizes = [
+        gzip_bytes((tmp_path / name).read_bytes()) for name in ("baseline.onnx", "artifact.onnx")
+    ]
+    assert result.reduction_factor == sizes[0] / sizes[1]
+    assert result.stage_keys.keys() == {"train", "prune", "quantize"}
+    assert result.cost.stage_seconds.keys() == {"train", "prune", "quantize", "export", "measure"}
+
+
+def test_the_uncompressed_plan_is_worth_nothing(tmp_path: Path, digits: FewDigits):
+    result = a_pipeline(tmp_path, digits).run(toy_plan(), tmp_path / "artifact.onnx")
+    assert result.reduction_factor == 1
+    assert result.test_delta_pct == result.val_delta_pct == 0
+    assert result.quality(result.val_delta_pct) == result.saving(result.val_delta_pct) == 0
+
+
+def test_a_pruning_at_sparsity_0_is_the_baseline_itself(tmp_path: Path, digits: FewDigits):
+    pipeline = a_pipeline(tmp_path, digits)
+    pipeline.run(toy_plan(), tmp_path / "artifact.onnx")
+    assert (tmp_path / "artifact.onnx").read_bytes() == (tmp_path / "baseline.onnx").read_bytes()
+
+
+def test_quality_is_eq_5_of_the_plan_and_the_measured_file(tmp_path: Path, digits: FewDigits):
+    import math
+
+    result = a_pipeline(tmp_path, digits).run(toy_plan(0.5, 8), tmp_path / "artifact.onnx")
+    sigmoid = 1 / (1 + math.exp(-result.reduction_factor))
+    assert result.quality(2.0) == pytest.approx(0.75 * math.tanh(2.0) * sigmoid)

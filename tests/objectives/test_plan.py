@@ -1,0 +1,45 @@
+import pytest
+from toys import toy_plan
+
+from models.errors import BadInputError
+from objectives.plan import Plan
+from objectives.stages.prune import WeightPruning
+from objectives.stages.quantize import Quantization
+from objectives.stages.train import BaselineTraining
+
+COMMON = {"batch_size": 128, "lr": 1e-3}
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.99])
+@pytest.mark.parametrize("bits", [32, 16, 8])
+def test_a_plan_survives_json(sparsity: float, bits: int):
+    plan = toy_plan(sparsity, bits)
+    assert Plan.from_json(plan.to_json()) == plan
+
+
+def test_neutral_stages_are_left_out():
+    names = [[stage.stage for stage in toy_plan(*point).stages()] for point in [(0, 32), (0.5, 8)]]
+    assert names == [["train"], ["train", "prune", "quantize"]]
+
+
+@pytest.mark.parametrize(
+    ("settings", "law"),
+    [
+        ((WeightPruning, {"sparsity": 1.0, "epochs": 1}), r"`0 <= sparsity < 1`.*sparsity=1\.0"),
+        ((WeightPruning, {"sparsity": -0.1, "epochs": 1}), r"`0 <= sparsity < 1`.*=-0\.1"),
+        ((WeightPruning, {"sparsity": float("nan"), "epochs": 1}), "`0 <= sparsity < 1`.*nan"),
+        ((WeightPruning, {"sparsity": 0.5, "epochs": 0}), "`epochs >= 1`.*epochs=0"),
+        (
+            (WeightPruning, {"sparsity": 0.5, "epochs": 1, "allocation": "fair"}),
+            "`allocation in .*'fair'",
+        ),
+        ((Quantization, {"bits": 7, "qat_epochs": 1}), r"`bits in \(32, 16, 8\)`.*bits=7"),
+        ((Quantization, {"bits": 8, "qat_epochs": -1}), "`qat_epochs >= 0`.*qat_epochs=-1"),
+        ((BaselineTraining, {"epochs": 1, "lr": 0.0}), r"`lr > 0`.*lr=0\.0"),
+        ((BaselineTraining, {"epochs": 1, "batch_size": 0}), "`batch_size >= 1`.*batch_size=0"),
+    ],
+)
+def test_a_setting_that_breaks_its_law_is_refused(settings: tuple, law: str):
+    kind, values = settings
+    with pytest.raises(BadInputError, match=law):
+        kind(**(COMMON | values))

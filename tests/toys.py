@@ -1,0 +1,64 @@
+"""Small stand-ins: real digits, but few of them, and networks whose answers can be worked out."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from models.data.mnist5k import MNIST5k
+from models.images import ImageData, LabelledImages
+from models.registry import MODELS
+from objectives.context import Context
+from objectives.plan import Plan
+from objectives.progress import SilentProgress, StopRequested
+from objectives.stages.prune import WeightPruning
+from objectives.stages.quantize import Quantization
+from objectives.stages.train import BaselineTraining
+
+
+class FewDigits(ImageData):
+    """The first 600 training and 200 test images of mnist5k: an epoch takes a blink."""
+
+    num_classes = 10
+
+    def load(self) -> tuple[LabelledImages, LabelledImages]:
+        training, test = MNIST5k(Path()).load()
+        mixed = torch.randperm(len(training), generator=torch.Generator().manual_seed(0))[:600]
+        return LabelledImages(*training[mixed]), LabelledImages(*test[torch.arange(0, 1000, 5)])
+
+
+class StopAfter(SilentProgress):
+    """Asks to stop at the n-th batch."""
+
+    def __init__(self, batches: int) -> None:
+        self.left = batches
+
+    def advance(self, epochs: float) -> None:
+        self.left -= 1
+        if self.left <= 0:
+            raise StopRequested
+
+
+def toy_context(data: ImageData, **changes: object) -> Context:
+    settings = {"model_name": "cnn", "model": MODELS.get("cnn"), "data": data, "seed": 0}
+    return Context(**(settings | changes))
+
+
+def toy_plan(
+    sparsity: float = 0.0,
+    bits: int = 32,
+    *,
+    epochs: int = 1,
+    qat_epochs: int = 1,
+    lr: float = 1e-3,
+) -> Plan:
+    common = {"batch_size": 128, "lr": lr}
+    return Plan(
+        train=BaselineTraining(epochs=epochs, **common),
+        prune=WeightPruning(sparsity=sparsity, epochs=epochs, **common),
+        quantize=Quantization(bits=bits, qat_epochs=qat_epochs, **common),
+    )
+
+
+def weights(network: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in network.state_dict().items()}
