@@ -59,8 +59,14 @@ def open_storage(url: str, *, heartbeat_seconds: int = 5, must_exist: bool = Fal
         if is_sqlite:
             _begin_immediately_(storage.engine)
             _check(storage.engine)
-    except (sqlalchemy.exc.SQLAlchemyError, ImportError, RuntimeError) as err:
-        reason = str(err.orig) if isinstance(err, sqlalchemy.exc.DBAPIError) else str(err)
+    except (
+        sqlalchemy.exc.SQLAlchemyError,
+        optuna.exceptions.StorageInternalError,
+        ImportError,
+        RuntimeError,
+    ) as err:
+        cause = err.__cause__ if isinstance(err, optuna.exceptions.StorageInternalError) else err
+        reason = str(cause.orig) if isinstance(cause, sqlalchemy.exc.DBAPIError) else str(cause)
         raise BadInputError(
             f"The storage {shown} does not open: {reason.splitlines()[0]}."
         ) from err

@@ -5,13 +5,13 @@ from models.data.mnist5k import MNIST5k
 from models.images import BatchIndices, LabelledImages, batches, stratified_split, to_pixels
 
 
-def test_pixels_are_in_0_to_1():
+def test_pixels_are_in_0_to_1() -> None:
     pixels = to_pixels(torch.tensor([0, 51, 255], dtype=torch.uint8))
     assert pixels.dtype == torch.float32
     assert pixels.tolist() == [0.0, torch.tensor(0.2).item(), 1.0]
 
 
-def test_split_keeps_each_class_share_and_loses_no_image():
+def test_split_keeps_each_class_share_and_loses_no_image() -> None:
     images = torch.arange(100, dtype=torch.uint8).view(100, 1, 1, 1)
     labels = torch.tensor([0] * 60 + [1] * 40)
     kept, held_out = stratified_split(LabelledImages(images, labels), held_out=0.3)
@@ -21,20 +21,20 @@ def test_split_keeps_each_class_share_and_loses_no_image():
     assert sorted(together.tolist()) == list(range(100))
 
 
-def test_split_is_the_same_each_time(digits: FewDigits):
+def test_split_is_the_same_each_time(digits: FewDigits) -> None:
     again = FewDigits()
     again.setup()
     assert again.fingerprint() == digits.fingerprint()
 
 
-def test_fingerprint_notices_one_changed_label(digits: FewDigits):
+def test_fingerprint_notices_one_changed_label(digits: FewDigits) -> None:
     changed = FewDigits()
     changed.setup()
     changed.test.labels[0] = (changed.test.labels[0] + 1) % 10
     assert changed.fingerprint() != digits.fingerprint()
 
 
-def test_batches_hold_every_index_once_and_shuffle_anew_each_epoch():
+def test_batches_hold_every_index_once_and_shuffle_anew_each_epoch() -> None:
     indices = BatchIndices(10, batch_size=4, shuffle_seed=3)
     first, second = (torch.cat(list(indices)).tolist() for _ in range(2))
     assert len(indices) == 3
@@ -42,12 +42,12 @@ def test_batches_hold_every_index_once_and_shuffle_anew_each_epoch():
     assert first != second
 
 
-def test_batches_in_order_without_a_seed(digits: FewDigits):
+def test_batches_in_order_without_a_seed(digits: FewDigits) -> None:
     labels = torch.cat([labels for _, labels in batches(digits.test, 64)])
     assert torch.equal(labels, digits.test.labels)
 
 
-def test_mnist5k_parts_have_the_promised_sizes():
+def test_mnist5k_parts_have_the_promised_sizes() -> None:
     data = MNIST5k(None)
     data.setup()
     sizes = [len(part) for part in (data.train, data.validation, data.test)]

@@ -9,7 +9,7 @@ from models.errors import BadInputError
 
 
 def write_mnist(root: Path, *, count: int = 40) -> None:
-    """Write the four files with `count` images each; image i is filled with i, its class i % 10."""
+    """Write four files of `count` images; image i is filled with i, its class is i % 10."""
     folder = root / "MNIST" / "raw"
     folder.mkdir(parents=True)
     for name in FILES:
@@ -22,7 +22,7 @@ def write_mnist(root: Path, *, count: int = 40) -> None:
         (folder / name).write_bytes(header + body)
 
 
-def test_files_that_are_there_are_used_as_they_are(tmp_path: Path):
+def test_files_that_are_there_are_used_as_they_are(tmp_path: Path) -> None:
     write_mnist(tmp_path)
     training, test = MNIST(tmp_path).load()
     assert training.images.shape == (40, 1, 28, 28)
@@ -31,18 +31,18 @@ def test_files_that_are_there_are_used_as_they_are(tmp_path: Path):
 
 
 @pytest.mark.parametrize("damage", ["cut", "garbage"])
-def test_damaged_files_are_named(tmp_path: Path, damage: str):
+def test_damaged_files_are_named(tmp_path: Path, damage: str) -> None:
     write_mnist(tmp_path)
     file = tmp_path / "MNIST" / "raw" / FILES[0]
     content = file.read_bytes()
     file.write_bytes(content[:500] if damage == "cut" else gzip.compress(content))
-    with pytest.raises(BadInputError, match="MNIST cannot be read: .*train-images-idx3-ubyte"):
+    with pytest.raises(BadInputError, match=r"MNIST cannot be read: .*train-images-idx3-ubyte"):
         MNIST(tmp_path).load()
 
 
 def test_missing_files_name_the_folder_and_the_way_without_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+) -> None:
     def no_network(*_: object, **__: object) -> None:
         raise OSError("no network")
 

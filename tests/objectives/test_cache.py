@@ -39,7 +39,7 @@ def equal(first: NetworkState, second: NetworkState) -> bool:
     )
 
 
-def test_a_state_survives_the_round_trip(tmp_path: Path):
+def test_a_state_survives_the_round_trip(tmp_path: Path) -> None:
     cache = StageCache(tmp_path)
     assert KEY not in cache
     _, computed = cache.get_or_compute(KEY, a_state, SilentProgress())
@@ -62,7 +62,7 @@ def test_a_state_survives_the_round_trip(tmp_path: Path):
 )
 def test_a_damaged_entry_is_computed_again(
     tmp_path: Path, ending: str, damage: str, caplog: pytest.LogCaptureFixture
-):
+) -> None:
     cache = StageCache(tmp_path)
     cache.get_or_compute(KEY, a_state, SilentProgress())
     file = tmp_path / f"{KEY.digest}.{ending}"
@@ -77,7 +77,7 @@ def test_a_damaged_entry_is_computed_again(
     assert equal(again, a_state(2.0))
 
 
-def test_a_computation_that_fails_leaves_nothing(tmp_path: Path):
+def test_a_computation_that_fails_leaves_nothing(tmp_path: Path) -> None:
     def fail() -> NetworkState:
         raise StopRequested
 
@@ -89,7 +89,7 @@ def test_a_computation_that_fails_leaves_nothing(tmp_path: Path):
     assert computed
 
 
-def test_any_fact_changes_the_key():
+def test_any_fact_changes_the_key() -> None:
     facts = {"stage": "prune", "settings": {"sparsity": 0.5}, "before": "", "seed": 0}
     digests = {StageKey.of(**facts).digest}
     for change in ({"stage": "x"}, {"settings": {"sparsity": 0.6}}, {"before": "1"}, {"seed": 1}):

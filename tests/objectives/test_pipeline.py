@@ -16,7 +16,7 @@ def a_pipeline(folder: Path, digits: FewDigits) -> Pipeline:
 
 def test_a_grid_trains_each_stage_once_and_a_second_pass_nothing(
     tmp_path: Path, digits: FewDigits
-):
+) -> None:
     plans = [toy_plan(*point) for point in GRID]
     pipeline = a_pipeline(tmp_path, digits)
     expected = pipeline.pending_epochs(plans)
@@ -28,7 +28,7 @@ def test_a_grid_trains_each_stage_once_and_a_second_pass_nothing(
     assert again.run(plans[-1], tmp_path / "a.onnx").cost.epochs_trained == 0
 
 
-def test_same_plan_same_bytes_without_a_cache(tmp_path: Path, digits: FewDigits):
+def test_same_plan_same_bytes_without_a_cache(tmp_path: Path, digits: FewDigits) -> None:
     contents = []
     for folder in (tmp_path / "one", tmp_path / "two"):
         a_pipeline(folder, digits).run(toy_plan(0.5, 8), folder / "artifact.onnx")
@@ -38,7 +38,7 @@ def test_same_plan_same_bytes_without_a_cache(tmp_path: Path, digits: FewDigits)
 
 def test_reduction_factor_is_baseline_bytes_over_bytes_of_the_file(
     tmp_path: Path, digits: FewDigits
-):
+) -> None:
     result = a_pipeline(tmp_path, digits).run(toy_plan(0.9, 8), tmp_path / "artifact.onnx")
     sizes = [
         gzip_bytes((tmp_path / name).read_bytes()) for name in ("baseline.onnx", "artifact.onnx")
@@ -48,20 +48,22 @@ def test_reduction_factor_is_baseline_bytes_over_bytes_of_the_file(
     assert result.cost.stage_seconds.keys() == {"train", "prune", "quantize", "export", "measure"}
 
 
-def test_the_uncompressed_plan_is_worth_nothing(tmp_path: Path, digits: FewDigits):
+def test_the_uncompressed_plan_is_worth_nothing(tmp_path: Path, digits: FewDigits) -> None:
     result = a_pipeline(tmp_path, digits).run(toy_plan(), tmp_path / "artifact.onnx")
     assert result.reduction_factor == 1
     assert result.test_delta_pct == result.val_delta_pct == 0
     assert result.quality(result.val_delta_pct) == result.saving(result.val_delta_pct) == 0
 
 
-def test_a_pruning_at_sparsity_0_is_the_baseline_itself(tmp_path: Path, digits: FewDigits):
+def test_a_pruning_at_sparsity_0_is_the_baseline_itself(tmp_path: Path, digits: FewDigits) -> None:
     pipeline = a_pipeline(tmp_path, digits)
     pipeline.run(toy_plan(), tmp_path / "artifact.onnx")
     assert (tmp_path / "artifact.onnx").read_bytes() == (tmp_path / "baseline.onnx").read_bytes()
 
 
-def test_quality_is_eq_5_of_the_plan_and_the_measured_file(tmp_path: Path, digits: FewDigits):
+def test_quality_is_eq_5_of_the_plan_and_the_measured_file(
+    tmp_path: Path, digits: FewDigits
+) -> None:
     import math
 
     result = a_pipeline(tmp_path, digits).run(toy_plan(0.5, 8), tmp_path / "artifact.onnx")

@@ -12,12 +12,12 @@ COMMON = {"batch_size": 128, "lr": 1e-3}
 
 @pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.99])
 @pytest.mark.parametrize("bits", [32, 16, 8])
-def test_a_plan_survives_json(sparsity: float, bits: int):
+def test_a_plan_survives_json(sparsity: float, bits: int) -> None:
     plan = toy_plan(sparsity, bits)
     assert Plan.from_json(plan.to_json()) == plan
 
 
-def test_neutral_stages_are_left_out():
+def test_neutral_stages_are_left_out() -> None:
     names = [[stage.stage for stage in toy_plan(*point).stages()] for point in [(0, 32), (0.5, 8)]]
     assert names == [["train"], ["train", "prune", "quantize"]]
 
@@ -39,7 +39,7 @@ def test_neutral_stages_are_left_out():
         ((BaselineTraining, {"epochs": 1, "batch_size": 0}), "`batch_size >= 1`.*batch_size=0"),
     ],
 )
-def test_a_setting_that_breaks_its_law_is_refused(settings: tuple, law: str):
+def test_a_setting_that_breaks_its_law_is_refused(settings: tuple, law: str) -> None:
     kind, values = settings
     with pytest.raises(BadInputError, match=law):
         kind(**(COMMON | values))

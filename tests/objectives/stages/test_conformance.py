@@ -21,7 +21,7 @@ STAGES = {
 class TestCompressionStage:
     def test_leaves_the_state_before_as_it_was(
         self, settings: StageSettings, baseline: NetworkState, digits: FewDigits
-    ):
+    ) -> None:
         before = {name: tensor.clone() for name, tensor in baseline.to_tensors().items()}
         settings.apply(baseline, toy_context(digits))
         after = baseline.to_tensors()
@@ -30,7 +30,7 @@ class TestCompressionStage:
 
     def test_same_seed_same_bits(
         self, settings: StageSettings, baseline: NetworkState, digits: FewDigits
-    ):
+    ) -> None:
         first, second = (
             settings.apply(baseline, toy_context(digits)).to_tensors() for _ in range(2)
         )
@@ -39,7 +39,7 @@ class TestCompressionStage:
 
     def test_keeps_names_shapes_and_types_of_the_weights(
         self, settings: StageSettings, baseline: NetworkState, digits: FewDigits
-    ):
+    ) -> None:
         after = settings.apply(baseline, toy_context(digits))
         described = [
             {name: (weight.shape, weight.dtype) for name, weight in state.weights.items()}
@@ -49,7 +49,7 @@ class TestCompressionStage:
 
     def test_survives_the_cache(
         self, settings: StageSettings, baseline: NetworkState, digits: FewDigits
-    ):
+    ) -> None:
         tensors = settings.apply(baseline, toy_context(digits)).to_tensors()
         again = NetworkState.from_tensors(tensors).to_tensors()
         assert tensors.keys() == again.keys()
@@ -57,6 +57,6 @@ class TestCompressionStage:
 
     def test_settings_survive_as_plain_data(
         self, settings: StageSettings, baseline: NetworkState, digits: FewDigits
-    ):
+    ) -> None:
         assert type(settings)(**asdict(settings)) == settings
         assert not settings.is_neutral

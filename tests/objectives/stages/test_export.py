@@ -47,7 +47,7 @@ def stored(content: bytes) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("point", POINTS)
 def test_logits_of_the_file_are_those_of_the_network(
     point: tuple[float, int], states: dict, context: Context, digits: FewDigits
-):
+) -> None:
     """At 8 bits an input that lies half-way between two integers may be rounded either way."""
     state = states[point]
     network = state.load_into(context.build_network()).eval()
@@ -61,14 +61,14 @@ def test_logits_of_the_file_are_those_of_the_network(
 
 def test_fused_integer_kernels_stay_near_the_network(
     states: dict, context: Context, digits: FewDigits
-):
+) -> None:
     content = export_onnx(states[0.9, 8], context)
     logits, exact = (run(content, digits.test.images, fused=fused) for fused in (True, False))
     assert np.abs(logits - exact).max() < 0.25
     assert (logits.argmax(1) == exact.argmax(1)).mean() > 0.98
 
 
-def test_zeros_are_exact_in_every_file(states: dict, context: Context):
+def test_zeros_are_exact_in_every_file(states: dict, context: Context) -> None:
     for bits, dtype in ((32, np.float32), (16, np.float16), (8, np.int8)):
         state = states[0.9, bits]
         weights = stored(export_onnx(state, context))
@@ -81,7 +81,7 @@ def test_zeros_are_exact_in_every_file(states: dict, context: Context):
             assert kept * (0.9 if bits == 8 else 1) <= np.count_nonzero(weight) <= kept
 
 
-def test_int8_file_stores_integers_only(states: dict, context: Context):
+def test_int8_file_stores_integers_only(states: dict, context: Context) -> None:
     kinds = {
         name: array.dtype for name, array in stored(export_onnx(states[0.0, 8], context)).items()
     }
@@ -90,7 +90,7 @@ def test_int8_file_stores_integers_only(states: dict, context: Context):
     assert all(dtype != np.float32 for name, dtype in kinds.items() if not name.endswith("_scale"))
 
 
-def test_int8_file_runs_on_integer_kernels(states: dict, context: Context, tmp_path: Path):
+def test_int8_file_runs_on_integer_kernels(states: dict, context: Context, tmp_path: Path) -> None:
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
     onnxruntime.InferenceSession(
@@ -102,13 +102,13 @@ def test_int8_file_runs_on_integer_kernels(states: dict, context: Context, tmp_p
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_same_state_same_bytes(point: tuple[float, int], states: dict, context: Context):
+def test_same_state_same_bytes(point: tuple[float, int], states: dict, context: Context) -> None:
     assert export_onnx(states[point], context) == export_onnx(states[point], context)
 
 
 def test_interface_is_float_pixels_in_and_logits_out_with_a_free_batch(
     states: dict, context: Context
-):
+) -> None:
     for state in states.values():
         content = export_onnx(state, context)
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
@@ -120,7 +120,7 @@ def test_interface_is_float_pixels_in_and_logits_out_with_a_free_batch(
             assert logits.shape == (count, 10)
 
 
-def test_nothing_is_in_the_file_that_no_runtime_reads(states: dict, context: Context):
+def test_nothing_is_in_the_file_that_no_runtime_reads(states: dict, context: Context) -> None:
     model = onnx.load_from_string(export_onnx(states[0.0, 32], context))
     assert not model.metadata_props
     assert not model.graph.value_info
@@ -130,7 +130,7 @@ def test_nothing_is_in_the_file_that_no_runtime_reads(states: dict, context: Con
 
 def test_measured_sparsity_is_counted_in_the_file(
     states: dict, context: Context, digits: FewDigits, tmp_path: Path
-):
+) -> None:
     content = export_onnx(states[0.9, 32], context)
     assert count_weights(onnx.load_from_string(content)) == {
         "conv.weight": (108 - 97, 108),

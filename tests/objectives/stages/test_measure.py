@@ -16,7 +16,7 @@ from objectives.state import NetworkState
 
 def test_numbers_are_those_of_the_file(
     baseline: NetworkState, context: Context, digits: FewDigits, tmp_path: Path
-):
+) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(export_onnx(baseline, context))
     measured = measure_file(path, digits)
@@ -29,12 +29,14 @@ def test_numbers_are_those_of_the_file(
     assert 0 < measured.latency_ms < 100
 
 
-def test_size_counts_no_name_and_no_time():
+def test_size_counts_no_name_and_no_time() -> None:
     assert gzip_bytes(b"") == 20
     assert gzip_bytes(b"x" * 1000) == gzip_bytes(b"x" * 1000)
 
 
-def test_a_file_that_is_no_model_is_an_error_with_its_name(tmp_path: Path, digits: FewDigits):
+def test_a_file_that_is_no_model_is_an_error_with_its_name(
+    tmp_path: Path, digits: FewDigits
+) -> None:
     (tmp_path / "broken.onnx").write_bytes(b"no model")
     with pytest.raises(MeasurementError, match=r"broken\.onnx: ONNX Runtime cannot open it"):
         measure_file(tmp_path / "broken.onnx", digits)
@@ -42,7 +44,7 @@ def test_a_file_that_is_no_model_is_an_error_with_its_name(tmp_path: Path, digit
 
 def test_logits_that_are_not_finite_are_no_accuracy(
     baseline: NetworkState, context: Context, digits: FewDigits, tmp_path: Path
-):
+) -> None:
     weights = dict(baseline.weights)
     weights["dense.bias"] = torch.full((10,), float("nan"))
     (tmp_path / "nan.onnx").write_bytes(export_onnx(NetworkState(weights=weights), context))

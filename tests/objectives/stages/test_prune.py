@@ -12,12 +12,12 @@ from objectives.state import NetworkState
 TEN = torch.tensor([[0.3, -0.1, 0.9, 0.0, -0.5], [0.2, -0.2, 0.7, 0.4, -0.6]])
 
 
-def test_mask_by_hand():
+def test_mask_by_hand() -> None:
     mask = magnitude_mask(TEN, 0.4)  # 0.0, 0.1, 0.2, 0.2 go
     assert mask.int().tolist() == [[1, 0, 1, 0, 1], [0, 0, 1, 1, 1]]
 
 
-def test_ties_go_to_the_lower_index():
+def test_ties_go_to_the_lower_index() -> None:
     assert magnitude_mask(torch.tensor([1.0, -1.0, 1.0, 1.0]), 0.5).tolist() == [
         False,
         False,
@@ -29,25 +29,25 @@ def test_ties_go_to_the_lower_index():
 
 @pytest.mark.parametrize("sparsity", [0.0, 0.01, 0.049, 0.05, 0.051, 0.5, 0.95, 0.99, 0.999])
 @pytest.mark.parametrize("count", [1, 2, 10, 108, 20_280])
-def test_the_number_of_zeros_is_exact(sparsity: float, count: int):
+def test_the_number_of_zeros_is_exact(sparsity: float, count: int) -> None:
     weight = torch.randn(count, generator=torch.Generator().manual_seed(count))
     assert int((~magnitude_mask(weight, sparsity)).sum()) == round(sparsity * count)
 
 
-def test_sparsity_0_keeps_everything_and_zeros_are_exact_among_zeros():
+def test_sparsity_0_keeps_everything_and_zeros_are_exact_among_zeros() -> None:
     assert magnitude_mask(TEN, 0.0).all()
     assert int((~magnitude_mask(torch.zeros(3, 3), 0.5)).sum()) == 4  # round half to even of 4.5
 
 
 @pytest.mark.parametrize("sparsity", [0.1, 0.5, 0.9])
-def test_mask_equals_torchs_own(sparsity: float):
+def test_mask_equals_torchs_own(sparsity: float) -> None:
     layer = nn.Linear(40, 30)
     expected = magnitude_mask(layer.weight, sparsity)
     torch_prune.l1_unstructured(layer, "weight", amount=round(sparsity * 1200))
     assert torch.equal(expected, layer.weight_mask.bool())
 
 
-def test_global_allocation_takes_the_smallest_of_all_layers():
+def test_global_allocation_takes_the_smallest_of_all_layers() -> None:
     weights = {"large": torch.tensor([[5.0, -6.0]]), "small": torch.tensor([0.1, -9.0, 0.2, 7.0])}
     masks = magnitude_masks(weights, 0.5, "global")
     assert masks["large"].tolist() == [[False, True]]
@@ -56,7 +56,7 @@ def test_global_allocation_takes_the_smallest_of_all_layers():
     assert [int((~mask).sum()) for mask in uniform.values()] == [1, 2]
 
 
-def test_schedule_by_hand():
+def test_schedule_by_hand() -> None:
     assert scheduled_sparsity(0.0, 0.5, 0.9) == 0.5
     assert scheduled_sparsity(0.5, 0.5, 0.9) == pytest.approx(0.9 - 0.4 / 8)  # Eq. 1
     assert scheduled_sparsity(1.0, 0.5, 0.9) == 0.9
@@ -66,7 +66,7 @@ def test_schedule_by_hand():
 @pytest.mark.parametrize("sparsity", [0.25, 0.5, 0.9, 0.99])
 def test_every_layer_has_exactly_its_zeros_after_fine_tuning(
     sparsity: float, baseline: NetworkState, context: Context
-):
+) -> None:
     pruned = toy_plan(sparsity).prune.apply(baseline, context)
     for name in compressible_layers(context.build_network()):
         weight, mask = pruned.weights[f"{name}.weight"], pruned.masks[name]
@@ -75,7 +75,9 @@ def test_every_layer_has_exactly_its_zeros_after_fine_tuning(
         assert torch.equal(pruned.weights[f"{name}.bias"] == 0, torch.zeros(len(weight)).bool())
 
 
-def test_fine_tuning_moves_the_weights_that_are_kept(baseline: NetworkState, context: Context):
+def test_fine_tuning_moves_the_weights_that_are_kept(
+    baseline: NetworkState, context: Context
+) -> None:
     pruned = toy_plan(0.5).prune.apply(baseline, context)
     kept = pruned.masks["dense"]
     moved = pruned.weights["dense.weight"][kept] != baseline.weights["dense.weight"][kept]

@@ -20,7 +20,7 @@ def pruned(baseline: NetworkState, digits: FewDigits) -> NetworkState:
     return toy_plan(0.9).prune.apply(baseline, toy_context(digits))
 
 
-def test_fake_quantize_equals_torchs_per_channel():
+def test_fake_quantize_equals_torchs_per_channel() -> None:
     weight = torch.randn(5, 7, generator=torch.Generator().manual_seed(0))
     scale = symmetric_scale(weight, 8)
     ours = fake_quantize(weight, per_channel(scale, weight), torch.zeros(()), -127, 127)
@@ -30,7 +30,7 @@ def test_fake_quantize_equals_torchs_per_channel():
     assert torch.equal(ours, theirs)
 
 
-def test_fake_quantize_equals_torchs_per_tensor_with_a_zero_point():
+def test_fake_quantize_equals_torchs_per_tensor_with_a_zero_point() -> None:
     values = torch.linspace(-2, 4, 1001)
     scale, zero_point = asymmetric_range(torch.tensor(-1.0), torch.tensor(2.984375))
     assert (scale, zero_point) == (1 / 64, 64)
@@ -39,31 +39,31 @@ def test_fake_quantize_equals_torchs_per_tensor_with_a_zero_point():
     assert torch.allclose(ours, theirs, atol=1e-6)
 
 
-def test_gradient_passes_inside_the_range_only():
+def test_gradient_passes_inside_the_range_only() -> None:
     values = torch.tensor([-200.0, 0.4, 200.0], requires_grad=True)
     fake_quantize(values, torch.tensor(1.0), torch.tensor(0.0), -127, 127).sum().backward()
     assert values.grad is not None
     assert values.grad.tolist() == [0.0, 1.0, 0.0]
 
 
-def test_the_largest_weight_of_a_channel_is_the_largest_integer():
+def test_the_largest_weight_of_a_channel_is_the_largest_integer() -> None:
     weight = torch.tensor([[1.27, -0.5], [0.0, 0.0], [-2.54, 0.1]])
     assert symmetric_scale(weight, 8).tolist() == pytest.approx([0.01, 0.02, 0.02])
 
 
-def test_ranges_hold_zero_exactly():
+def test_ranges_hold_zero_exactly() -> None:
     scale, zero_point = asymmetric_range(torch.tensor(0.5), torch.tensor(2.55))
     assert (scale.item(), int(zero_point)) == (pytest.approx(0.01), 0)
     scale, zero_point = asymmetric_range(torch.tensor(0.0), torch.tensor(0.0))
     assert (scale.item(), int(zero_point)) == (1.0, 0)
 
 
-def test_32_bits_are_neutral_and_16_are_not():
+def test_32_bits_are_neutral_and_16_are_not() -> None:
     assert toy_plan(0.5, 32).quantize.is_neutral
     assert not toy_plan(0.5, 16).quantize.is_neutral
 
 
-def test_16_bits_round_every_weight_to_float16(pruned: NetworkState, context: Context):
+def test_16_bits_round_every_weight_to_float16(pruned: NetworkState, context: Context) -> None:
     half = toy_plan(0.9, 16).quantize.apply(pruned, context)
     for name, weight in half.weights.items():
         assert torch.equal(weight, pruned.weights[name].half().float())
@@ -72,7 +72,7 @@ def test_16_bits_round_every_weight_to_float16(pruned: NetworkState, context: Co
 @pytest.mark.parametrize("qat_epochs", [0, 1])
 def test_8_bit_weights_lie_on_their_grid_and_zeros_stay(
     qat_epochs: int, pruned: NetworkState, context: Context
-):
+) -> None:
     state = toy_plan(0.9, 8, qat_epochs=qat_epochs).quantize.apply(pruned, context)
     for layer, stored in state.formats.items():
         weight = state.weights[f"{layer}.weight"]
@@ -82,7 +82,7 @@ def test_8_bit_weights_lie_on_their_grid_and_zeros_stay(
         assert bool((weight[~pruned.masks[layer]] == 0).all())
 
 
-def test_qat_moves_weights_and_scales(pruned: NetworkState, context: Context):
+def test_qat_moves_weights_and_scales(pruned: NetworkState, context: Context) -> None:
     rounded, trained = (
         toy_plan(0.9, 8, qat_epochs=epochs).quantize.apply(pruned, context) for epochs in (0, 1)
     )
@@ -94,7 +94,7 @@ def test_qat_moves_weights_and_scales(pruned: NetworkState, context: Context):
 
 def test_calibration_reads_the_ranges_of_training_images(
     baseline: NetworkState, digits: FewDigits, context: Context
-):
+) -> None:
     network = baseline.load_into(context.build_network())
     formats = _calibrate(network, digits, toy_plan(0.0, 8).quantize)
     assert formats["conv"].input_scale == pytest.approx(1 / 255)
@@ -105,8 +105,8 @@ def test_calibration_reads_the_ranges_of_training_images(
 
 
 def test_attached_network_computes_with_quantized_inputs(
-    baseline: NetworkState, digits: FewDigits, context: Context
-):
+    baseline: NetworkState, context: Context
+) -> None:
     state = toy_plan(0.0, 8, qat_epochs=0).quantize.apply(baseline, context)
     network = state.load_into(context.build_network())
     pixels = torch.rand(1, 1, 28, 28)

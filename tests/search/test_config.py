@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import pytest
+
+from models.errors import BadInputError
+from search.config import StudyConfig
+from search.paths import StudyPaths
+from search.space import PaperSpace
+
+SETTINGS = {
+    "model": "cnn",
+    "data": "mnist5k",
+    "data_fingerprint": "0",
+    "epochs": 2,
+    "qat_epochs": 1,
+    "batch_size": 64,
+    "lr": 0.01,
+}
+
+
+def test_a_config_survives_json() -> None:
+    config = StudyConfig(**SETTINGS, sparsity=(0.1, 0.2), precision=(8,), allocation="global")
+    assert StudyConfig.from_json(config.to_json()) == config
+
+
+def test_the_papers_grid_has_18_combinations() -> None:
+    grid = PaperSpace(StudyConfig(**SETTINGS)).grid()
+    assert len({tuple(params.items()) for params in grid}) == 18
+    assert grid[0] == {"sparsity": 0.0, "precision": 32}
+
+
+def test_a_combinations_plan_carries_the_configs_settings() -> None:
+    config = StudyConfig(**SETTINGS, allocation="global")
+    plan = PaperSpace(config).plan({"sparsity": 0.9, "precision": 8})
+    assert (plan.prune.sparsity, plan.quantize.bits) == (0.9, 8)
+    assert (plan.prune.allocation, plan.prune.epochs, plan.quantize.epochs) == ("global", 2, 1)
+    assert {plan.train.lr, plan.prune.lr, plan.quantize.lr} == {0.01}
+
+
+@pytest.mark.parametrize(
+    ("change", "law"),
+    [
+        ({"sparsity": ()}, "`sparsity is not empty`"),
+        ({"sparsity": (0.5, 0.5)}, "`sparsity names no value twice`"),
+        ({"sparsity": (0.5, 1.0)}, r"`0 <= sparsity < 1`.*1\.0"),
+        ({"precision": (32, 12)}, r"`bits in \(32, 16, 8\)`.*12"),
+        ({"objective": "beauty"}, "`objective in .*'beauty'"),
+        ({"seed": -1}, r"`0 <= seed < 2\*\*32`.*-1"),
+        ({"allocation": "fair"}, "`allocation in .*'fair'"),
+        ({"epochs": 0}, "`epochs >= 1`.*0"),
+    ],
+)
+def test_bad_settings_are_refused(change: dict, law: str) -> None:
+    with pytest.raises(BadInputError, match=law):
+        StudyConfig(**(SETTINGS | change))
+
+
+def test_a_differing_resume_names_what_differs_and_nothing_else() -> None:
+    stored = StudyConfig(**SETTINGS)
+    now = StudyConfig(**(SETTINGS | {"epochs": 3, "data_fingerprint": "1"}))
+    with pytest.raises(BadInputError) as caught:
+        now.require_same(stored, "mine")
+    assert "data_fingerprint '0' (now '1'), epochs 2 (now 3)." in str(caught.value)
+    stored.require_same(StudyConfig(**SETTINGS), "mine")
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../x", ".hidden", "a b", "a\n", "ü", "x" * 101])
+def test_a_study_name_that_is_no_file_name_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match="A study name must be"):
+        StudyPaths(tmp_path, name)

@@ -1,0 +1,274 @@
+"""The command line from outside, on few epochs of real digits."""
+
+import csv
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from objectives.sizes import gzip_bytes
+from search import report, run
+from search.study import load_study
+
+FAST = ("--model", "cnn", "--data", "mnist5k", "--epochs", "1", "--qat-epochs", "1")
+SMALL = (*FAST, "--sparsity", "0,0.9", "--precision", "32,8")
+NAME = "cnn-mnist5k-paper"
+GRID = {(sparsity, bits) for sparsity in (0.0, 0.5, 0.75, 0.9, 0.95, 0.99) for bits in (32, 16, 8)}
+
+
+def in_folder(folder: Path, *arguments: str) -> list[str]:
+    return [*arguments, "--studies-dir", str(folder)]
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "search.run", *in_folder(folder, *arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+
+
+def wait_for_line(process: subprocess.Popen[str], beginning: str) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith(beginning):
+            return
+    raise AssertionError(f"No line began with {beginning!r}.")
+
+
+def stored_study(folder: Path) -> optuna.Study:
+    return load_study(NAME, f"sqlite:///{folder / NAME}.db")
+
+
+def finished(folder: Path) -> list[tuple[float, int]]:
+    trials = stored_study(folder).get_trials(states=(TrialState.COMPLETE,))
+    return [(trial.params["sparsity"], trial.params["precision"]) for trial in trials]
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished study of four combinations."""
+    folder = tmp_path_factory.mktemp("small")
+    assert run.main(in_folder(folder, *SMALL)) == 0
+    return folder
+
+
+def test_every_trial_carries_its_named_attributes(small: Path) -> None:
+    for trial in stored_study(small).trials:
+        facts = trial.user_attrs
+        artifact = small / facts["artifact"]
+        baseline = small / NAME / "artifacts" / "baseline.onnx"
+        assert facts["artifact"] == f"{NAME}/artifacts/trial-{trial.number:04d}.onnx"
+        assert facts["artifact_bytes"] == gzip_bytes(artifact.read_bytes())
+        assert facts["artifact_raw_bytes"] == artifact.stat().st_size
+        assert facts["baseline_bytes"] == gzip_bytes(baseline.read_bytes())
+        assert facts["reduction_factor"] == facts["baseline_bytes"] / facts["artifact_bytes"]
+        assert facts["baseline_checkpoint_bytes"] > 2 * facts["baseline_bytes"]
+        assert facts["seed"] == 0
+        assert {"torch", "optuna", "onnxruntime"} <= facts["versions"].keys()
+        assert {"train", "export", "measure"} <= facts["stage_seconds"].keys()
+        assert "train" in facts["stage_keys"]
+        assert facts["latency_ms"] > 0
+        assert trial.value == facts["quality"]
+        assert {"val_accuracy_pct", "test_accuracy_pct", "saving"} <= facts.keys()
+        assert {"val_delta_pct", "test_delta_pct", "epochs_trained"} <= facts.keys()
+
+
+def test_sparsity_is_measured_in_the_file(small: Path) -> None:
+    for trial in stored_study(small).trials:
+        assert trial.user_attrs["measured_sparsity"] == pytest.approx(
+            trial.params["sparsity"], abs=0.01
+        )
+
+
+def test_a_second_run_trains_nothing_and_prints_the_same_table(
+    small: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def train(*_: object, **__: object) -> None:
+        raise AssertionError("A finished study trained.")
+
+    monkeypatch.setattr("objectives.stages.train.train_", train)
+    monkeypatch.setattr("objectives.stages.prune.train_", train)
+    monkeypatch.setattr("objectives.stages.quantize.train_", train)
+    before = stored_study(small).trials
+    assert run.main(in_folder(small, *SMALL)) == 0
+    assert stored_study(small).trials == before
+    out = capsys.readouterr().out
+    assert "trial 0:" not in out
+    assert len(re.findall(r"^ +(?:0|90) % +(?:32|8) ", out, re.MULTILINE)) == 4
+
+
+def test_another_study_trains_nothing_that_is_cached(small: Path) -> None:
+    arguments = (*SMALL, "--study", "other", "--objective", "saving")
+    assert run.main(in_folder(small, *arguments)) == 0
+    study = load_study("other", f"sqlite:///{small / 'other.db'}")
+    assert [trial.user_attrs["epochs_trained"] for trial in study.trials] == [0] * 4
+    assert [trial.value for trial in study.trials] == [
+        trial.user_attrs["saving"] for trial in study.trials
+    ]
+
+
+def test_a_resume_with_other_settings_is_refused(
+    small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run.main(in_folder(small, *SMALL, "--lr", "0.1", "--allocation", "global")) == 2
+    line = capsys.readouterr().err
+    assert "allocation 'uniform' (now 'global'), lr 0.001 (now 0.1)." in line
+
+
+def test_report_writes_markdown_csv_and_a_page_that_needs_no_network(
+    small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--study", NAME, "--studies-dir", str(small)]
+    for ending in ("md", "csv", "html"):
+        (small / NAME / f"report.{ending}").unlink()
+    assert report.main(arguments) == 0
+    assert str(small / NAME / "report.html") in capsys.readouterr().out
+    rows = list(csv.DictReader((small / NAME / "report.csv").read_text().splitlines()))
+    assert [(row["sparsity"], row["precision"]) for row in rows] == [
+        ("0.0", "32"),
+        ("0.0", "8"),
+        ("0.9", "32"),
+        ("0.9", "8"),
+    ]
+    assert rows[3]["paper_bytes"] == "5331"
+    markdown = (small / NAME / "report.md").read_text()
+    assert markdown.count("\n|") == 6
+    page = (small / NAME / "report.html").read_text()
+    assert not re.findall(r'<(?:script|link|img)[^>]+(?:src|href)="?http', page)
+    assert page.count('class="plotly-graph-div"') == 3
+    assert "dense.weight" not in page
+
+
+def test_dashboard_note_holds_the_table(small: Path) -> None:
+    study = stored_study(small)
+    attributes = study._storage.get_study_system_attrs(study._study_id)
+    note = "".join(str(attributes[key]) for key in sorted(attributes) if "note_str" in key)
+    assert note == (small / NAME / "report.md").read_text()
+
+
+def test_report_of_an_unknown_study_is_one_line(
+    small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert report.main(["--study", "nope", "--studies-dir", str(small)]) == 2
+    assert re.fullmatch(
+        r"The storage sqlite:///.*nope\.db is not there\.\n", capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ((), "The following arguments are required: --model"),
+        (("--model", "cn"), r"Unknown model 'cn'\. Known: .*cnn"),
+        ((*FAST, "--data", "mnist6k"), r"Unknown data 'mnist6k'\. Known: mnist, mnist5k\."),
+        ((*FAST, "--sparsity", "1"), r"`0 <= sparsity < 1` must hold, but got sparsity=1\.0\."),
+        ((*FAST, "--sparsity", "-0.5"), r"`0 <= sparsity < 1` must hold, but got sparsity=-0\.5"),
+        ((*FAST, "--sparsity", "nan"), "`0 <= sparsity < 1` must hold, but got sparsity=nan"),
+        ((*FAST, "--sparsity", "half"), "Argument --sparsity: must be numbers .* 'half'"),
+        ((*FAST, "--precision", "32,7"), r"`bits in \(32, 16, 8\)` must hold, but got bits=7\."),
+        ((*FAST, "--study", "a/b"), "A study name must be .* but got 'a/b'"),
+        ((*FAST, "--storage", "foo://x"), "The storage foo://x does not open: "),
+        ((*FAST, "--trials", "0"), "Argument --trials: must be greater than 0, but got 0"),
+        ((*FAST, "--epochs", "0"), "`epochs >= 1` must hold, but got epochs=0"),
+        ((*FAST, "--accelerator", "mps"), "`--accelerator mps`: this machine has no such device"),
+        ((*FAST, "--sparsty", "0.5"), "Unrecognized arguments: --sparsty 0.5"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    arguments: tuple[str, ...], line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = run.main(in_folder(tmp_path, *arguments))
+    except SystemExit as exit_:  # argparse's way
+        code = exit_.code
+    captured = capsys.readouterr()
+    assert code == 2
+    assert re.match(line, captured.err)
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+    assert not list(tmp_path.glob("*.db"))
+
+
+def test_a_corrupt_database_is_one_line_and_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / f"{NAME}.db").write_bytes(b"no database " * 999)
+    assert run.main(in_folder(tmp_path, *FAST)) == 2
+    assert "does not open: file is not a database." in capsys.readouterr().err
+
+
+def test_a_diverging_study_fails_each_trial_with_its_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = (*FAST, "--sparsity", "0", "--precision", "32,8", "--lr", "1e30")
+    assert run.main(in_folder(tmp_path, *arguments)) == 1
+    trials = stored_study(tmp_path).trials
+    assert [trial.state for trial in trials] == [TrialState.FAIL] * 2
+    assert all("loss of stage 'train' became nan" in t.user_attrs["failure"] for t in trials)
+    assert capsys.readouterr().out.count("failed: The training loss") == 2
+
+
+def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
+    process = start(tmp_path, *FAST)
+    wait_for_line(process, "trial 1:")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "To go on: python" in out
+    assert "-m search.run --model cnn --data mnist5k --epochs 1" in out
+    states = [trial.state for trial in stored_study(tmp_path).trials]
+    assert TrialState.RUNNING not in states
+    assert TrialState.FAIL not in states
+    assert len(states) == 18
+
+
+def test_after_kill_9_in_the_middle_of_a_trial_each_combination_is_finished_once(
+    tmp_path: Path,
+) -> None:
+    process = start(tmp_path, *FAST, "--heartbeat", "1")
+    wait_for_line(process, "trial 4:")
+    time.sleep(0.3)  # so that trial 5 runs
+    process.kill()
+    process.communicate()
+    done = finished(tmp_path)
+    running = stored_study(tmp_path).get_trials(states=(TrialState.RUNNING,))
+    assert len(running) == 1
+    assert 5 <= len(done) < 18
+    again = start(tmp_path, *FAST, "--heartbeat", "1")
+    _, err = again.communicate(timeout=180)
+    assert again.returncode == 0, err
+    assert sorted(finished(tmp_path)) == sorted(GRID)
+    assert finished(tmp_path)[: len(done)] == done
+    assert stored_study(tmp_path).trials[running[0].number].state == TrialState.FAIL
+    with sqlite3.connect(tmp_path / f"{NAME}.db") as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    connection.close()
+
+
+def test_two_processes_on_one_study_run_no_combination_twice_and_train_nothing_twice(
+    tmp_path: Path,
+) -> None:
+    processes = [start(tmp_path, *FAST) for _ in range(2)]
+    for process in processes:
+        _, err = process.communicate(timeout=180)
+        assert process.returncode == 0, err
+    trials = stored_study(tmp_path).trials
+    assert len(trials) == 18
+    assert sorted(finished(tmp_path)) == sorted(GRID)
+    assert sum(trial.user_attrs["epochs_trained"] for trial in trials) == 1 + 5 + 6
+    assert len({trial.user_attrs["worker"] for trial in trials}) == 2
+    facts = [json.loads(path.read_text()) for path in (tmp_path / "cache").glob("*.json")]
+    assert len(facts) == 12

@@ -1,0 +1,68 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from models.errors import BadInputError
+from search.paths import StudyPaths
+from search.storage import open_storage
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("nonsense", "The storage URL 'nonsense' is none of SQLAlchemy's"),
+        ("foo://host/x", "does not open: Can't load plugin"),
+        ("sqlite:////no/such/folder/x.db", "does not open: unable to open database file"),
+    ],
+)
+def test_a_storage_that_does_not_open_is_one_line(url: str, reason: str) -> None:
+    with pytest.raises(BadInputError) as caught:
+        open_storage(url)
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_password_is_not_shown() -> None:
+    with pytest.raises(BadInputError) as caught:
+        open_storage("postgresql://me:secret@127.0.0.1:1/x")
+    assert "secret" not in str(caught.value)
+    assert "me:***@" in str(caught.value)
+
+
+@pytest.mark.parametrize("damage", ["no database", "cut", "overwritten"])
+def test_a_corrupt_database_is_one_line(tmp_path: Path, damage: str) -> None:
+    file = tmp_path / "x.db"
+    open_storage(f"sqlite:///{file}").engine.dispose()
+    content = file.read_bytes()
+    damaged = {
+        "no database": b"hello " * 1000,
+        "cut": content[: len(content) // 2],
+        "overwritten": content[:8192] + b"\xff" * 8192 + content[16384:],
+    }
+    file.write_bytes(damaged[damage])
+    with pytest.raises(BadInputError, match=r"x\.db does not open: ") as caught:
+        open_storage(f"sqlite:///{file}")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_cannot_be_written_to_is_one_line(tmp_path: Path) -> None:
+    blocked = tmp_path / "blocked"
+    blocked.mkdir(mode=0o500)
+    was_root = os.geteuid() == 0
+    if was_root:  # nothing is read-only for root
+        tmp_path.chmod(0o755)
+        os.chown(blocked, 65534, 65534)
+        os.seteuid(65534)
+    try:
+        with pytest.raises(BadInputError, match="cannot be written to: Permission denied"):
+            StudyPaths(blocked, "toy").make()
+    finally:
+        if was_root:
+            os.seteuid(0)
+
+
+def test_a_file_in_the_place_of_the_folder_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "studies").write_text("")
+    with pytest.raises(BadInputError, match="cannot be written to: Not a directory"):
+        StudyPaths(tmp_path / "studies", "toy").make()

@@ -1,0 +1,211 @@
+import multiprocessing
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from models.errors import BadInputError
+from objectives.errors import TrialError
+from objectives.progress import SilentProgress, StopRequested
+from search.config import StudyConfig
+from search.paths import StudyPaths
+from search.space import PaperSpace
+from search.study import FAILURE, MAX_ATTEMPTS, TrialQueue, load_study, open_study
+from search.worker import work
+
+CONFIG = StudyConfig(
+    model="cnn",
+    data="mnist5k",
+    data_fingerprint="0",
+    epochs=1,
+    qat_epochs=1,
+    batch_size=64,
+    lr=0.01,
+)
+GRID = PaperSpace(CONFIG).grid()
+
+
+def a_queue(folder: Path, *, heartbeat_seconds: int = 1) -> TrialQueue:
+    paths = StudyPaths(folder, "toy")
+    paths.make()
+    study, storage = open_study(paths, paths.url, CONFIG, heartbeat_seconds=heartbeat_seconds)
+    return TrialQueue(study, storage, GRID, paths)
+
+
+def combinations(queue: TrialQueue, *states: TrialState) -> list[tuple[float, int]]:
+    trials = queue.study.get_trials(deepcopy=False, states=states)
+    return sorted((trial.params["sparsity"], trial.params["precision"]) for trial in trials)
+
+
+def the_whole_grid() -> list[tuple[float, int]]:
+    return sorted((params["sparsity"], int(params["precision"])) for params in GRID)
+
+
+def sum_of_params(trial: optuna.Trial) -> float:
+    plan = PaperSpace(CONFIG).suggest(trial)
+    return plan.prune.sparsity + plan.quantize.bits
+
+
+def work_on(
+    queue: TrialQueue,
+    objective: Callable[[optuna.Trial], float] = sum_of_params,
+    **settings: object,
+) -> list:
+    finished: list = []
+    work(queue, objective, progress=SilentProgress(), on_finished=finished.append, **settings)
+    return finished
+
+
+def test_each_combination_runs_once_and_a_second_call_runs_nothing(tmp_path: Path) -> None:
+    assert len(work_on(a_queue(tmp_path))) == 18
+    assert work_on(a_queue(tmp_path)) == []
+    assert combinations(a_queue(tmp_path), TrialState.COMPLETE) == the_whole_grid()
+
+
+def test_at_most_so_many_trials_and_then_the_rest(tmp_path: Path) -> None:
+    assert len(work_on(a_queue(tmp_path), max_trials=5)) == 5
+    assert work_on(a_queue(tmp_path), timeout_seconds=0) == []
+    assert len(work_on(a_queue(tmp_path))) == 13
+
+
+def test_a_trial_that_cannot_be_scored_fails_with_its_reason_and_the_study_goes_on(
+    tmp_path: Path,
+) -> None:
+    def diverge_at_half(trial: optuna.Trial) -> float:
+        value = sum_of_params(trial)
+        if trial.params["sparsity"] == 0.5:
+            raise TrialError("The loss became nan.")
+        return value
+
+    queue = a_queue(tmp_path)
+    assert len(work_on(queue, diverge_at_half)) == 18
+    failed = queue.study.get_trials(states=(TrialState.FAIL,))
+    assert [trial.user_attrs[FAILURE] for trial in failed] == ["The loss became nan."] * 3
+    assert len(combinations(queue, TrialState.COMPLETE)) == 15
+    assert work_on(queue, diverge_at_half) == []  # it is not tried again
+
+
+@pytest.mark.parametrize("interruption", [StopRequested, ZeroDivisionError, KeyboardInterrupt])
+def test_an_interrupted_trial_goes_back_into_the_queue(
+    tmp_path: Path, interruption: type[BaseException]
+) -> None:
+    def interrupted(trial: optuna.Trial) -> float:
+        sum_of_params(trial)
+        raise interruption
+
+    queue = a_queue(tmp_path)
+    with pytest.raises(interruption):
+        work_on(queue, interrupted)
+    assert len(queue.study.get_trials(states=(TrialState.WAITING,))) == 18
+    assert len(work_on(queue)) == 18
+    assert len(queue.study.trials) == 18
+
+
+def test_a_trial_whose_worker_died_is_failed_and_its_combination_queued_again(
+    tmp_path: Path,
+) -> None:
+    queue = a_queue(tmp_path)
+    queue.mend()
+    dead = queue.claim()
+    assert dead is not None
+    queue.storage.record_heartbeat(dead._trial_id)
+    queue.mend()
+    assert dead.number not in [
+        trial.number for trial in queue.study.get_trials(states=(TrialState.FAIL,))
+    ]
+    make_older(queue, "trial_heartbeats", "heartbeat", seconds=3600)
+    assert len(work_on(queue)) == 18
+    assert queue.study.trials[dead.number].state == TrialState.FAIL
+    assert combinations(queue, TrialState.COMPLETE) == the_whole_grid()
+
+
+def test_a_trial_claimed_by_a_worker_that_died_before_its_first_heartbeat_is_not_lost(
+    tmp_path: Path,
+) -> None:
+    queue = a_queue(tmp_path)
+    queue.mend()
+    dead = queue.claim()
+    assert dead is not None
+    queue.mend()
+    assert queue.study.trials[dead.number].state == TrialState.RUNNING  # it may be alive
+    make_older(queue, "trials", "datetime_start", seconds=3600)
+    assert len(work_on(queue)) == 18
+    assert queue.study.trials[dead.number].state == TrialState.FAIL
+    assert combinations(queue, TrialState.COMPLETE) == the_whole_grid()
+
+
+def test_a_combination_that_kills_every_worker_is_given_up(tmp_path: Path) -> None:
+    queue = a_queue(tmp_path)
+    for _ in range(MAX_ATTEMPTS):
+        queue.mend()
+        waiting = [queue.claim() for _ in range(18)]
+        for trial in waiting:
+            if trial is not None:
+                queue.study.tell(trial.number, state=TrialState.FAIL)
+    assert work_on(queue) == []
+    assert len(queue.study.trials) == 18 * MAX_ATTEMPTS
+
+
+def make_older(queue: TrialQueue, table: str, column: str, *, seconds: int) -> None:
+    """Move a time stamp of all running trials into the past: nobody waits for a real hour."""
+    then = (datetime.now() - timedelta(seconds=seconds)).strftime("%Y-%m-%d %H:%M:%S.%f")
+    where = "state = 'RUNNING'" if table == "trials" else "1 = 1"
+    with queue.storage.engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE {table} SET {column} = '{then}' WHERE {where}")
+
+
+def _claim_all(folder: Path, barrier: threading.Barrier, claimed: multiprocessing.Queue) -> None:
+    queue = a_queue(folder)
+    numbers = []
+    barrier.wait()
+    while (trial := queue.claim()) is not None:
+        numbers.append(trial.number)
+    claimed.put(numbers)
+
+
+def test_workers_that_claim_at_the_same_instant_get_different_trials(tmp_path: Path) -> None:
+    a_queue(tmp_path).mend()
+    spawn = multiprocessing.get_context("spawn")
+    barrier, claimed = spawn.Barrier(4), spawn.Queue()
+    workers = [
+        spawn.Process(target=_claim_all, args=(tmp_path, barrier, claimed)) for _ in range(4)
+    ]
+    for worker in workers:
+        worker.start()
+    numbers = sorted(number for _ in workers for number in claimed.get(timeout=60))
+    for worker in workers:
+        worker.join()
+    assert numbers == list(range(18))
+
+
+def _open(folder: Path, barrier: threading.Barrier, opened: multiprocessing.Queue) -> None:
+    barrier.wait()
+    queue = a_queue(folder)
+    queue.mend()
+    opened.put(queue.study._study_id)
+
+
+def test_two_processes_that_create_a_study_at_once_share_it(tmp_path: Path) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    barrier, opened = spawn.Barrier(2), spawn.Queue()
+    openers = [spawn.Process(target=_open, args=(tmp_path, barrier, opened)) for _ in range(2)]
+    for opener in openers:
+        opener.start()
+    assert len({opened.get(timeout=60) for _ in openers}) == 1
+    for opener in openers:
+        opener.join()
+    assert len(a_queue(tmp_path).study.trials) == 18
+
+
+def test_a_study_that_is_not_there_is_answered_with_those_that_are(tmp_path: Path) -> None:
+    a_queue(tmp_path)
+    paths = StudyPaths(tmp_path, "toy")
+    assert load_study("toy", paths.url).study_name == "toy"
+    with pytest.raises(BadInputError, match=r"There is no study 'toi'\. Known: toy"):
+        load_study("toi", paths.url)
+    with pytest.raises(BadInputError, match=r"toi\.db is not there"):
+        load_study("toi", StudyPaths(tmp_path, "toi").url)
