@@ -45,8 +45,9 @@ def accuracy_against_bytes(table: StudyTable) -> go.Figure:
             )
     figure.update_layout(
         title="Test accuracy against size",
-        xaxis={"title": "bytes after gzip", "type": "log"},
+        xaxis={"title": "bytes after gzip", "type": "log", "dtick": "D2", "tickformat": ",d"},
         yaxis={"title": "test accuracy, %"},
+        template="plotly_white",
     )
     return figure
 
@@ -79,6 +80,7 @@ def quality_heat_map(table: StudyTable) -> go.Figure:
     figure.update_layout(
         title="Quality (Eq. 5, on test) over the grid",
         yaxis={"title": "sparsity", "type": "category"},
+        template="plotly_white",
     )
     return figure
 
@@ -95,7 +97,12 @@ def stage_seconds(table: StudyTable) -> go.Figure:
             name=stage,
             hovertemplate="%{y:.2f} s",
         )
-    figure.update_layout(title="Seconds per stage", barmode="stack", yaxis={"title": "seconds"})
+    figure.update_layout(
+        title="Seconds per stage",
+        barmode="stack",
+        yaxis={"title": "seconds"},
+        template="plotly_white",
+    )
     return figure
 
 

@@ -24,7 +24,7 @@ _PAGE = """<!doctype html>
 <title>{title}</title>
 <style>
 body {{ font: 15px/1.5 system-ui, sans-serif; }}
-body {{ max-width: 80rem; margin: 2rem auto; padding: 0 1rem; }}
+body {{ max-width: 96rem; margin: 2rem auto; padding: 0 1rem; }}
 .table {{ overflow-x: auto; }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
 th, td {{ padding: .2rem .7rem; border-bottom: 1px solid #ddd; white-space: nowrap; }}

@@ -162,9 +162,12 @@ class StudyTable:
 
     def notes(self) -> list[str]:
         """Return what a reader must know beside the table, a sentence each."""
+        epochs = sum(row.attribute("epochs_trained") for row in self.rows)
+        seconds = sum(sum(row.attribute("stage_seconds").values()) for row in self.rows)
         notes = [
             "Accuracy, delta, Q (Eq. 5) and U (retained saving) are those of the test part.",
             f"Bytes are after gzip level 6. Data: {self.config.data}.",
+            f"Trained for it: {epochs} epochs, in {seconds:.0f} s with export and measurement.",
         ]
         if any(row.paper for row in self.rows) and self.config.data != "mnist":
             notes.append("The paper's figures are for the whole of MNIST.")
