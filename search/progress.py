@@ -26,6 +26,7 @@ class StudyProgress:
         self._bar = tqdm(
             total=0.0,
             mininterval=REDRAW_SECONDS,
+            smoothing=0.05,  # stages differ in speed: nearly the mean of all so far
             bar_format="{desc}{percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left",
             disable=None if sys.stderr.isatty() else True,
             file=sys.stderr,
@@ -42,7 +43,7 @@ class StudyProgress:
     def stage(self, name: str) -> None:
         """Show which stage runs."""
         self.check()
-        self._bar.set_description(f"{self._trial} {name}", refresh=False)
+        self._bar.set_description(f"{self._trial} {name}")
 
     def advance(self, epochs: float) -> None:
         """Move the bar by what was trained."""

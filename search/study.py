@@ -136,6 +136,9 @@ def open_study(
         )
         stored = study.user_attrs.get("config")
         if stored is None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                study.set_metric_names([config.objective])
             study.set_user_attr("config", config.to_json())
         else:
             config.require_same(StudyConfig.from_json(stored), paths.study)
