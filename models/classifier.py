@@ -8,14 +8,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics.classification import MulticlassAccuracy
 
-from models.images import to_pixels
-
 
 class Classifier(LightningModule):
     """Cross-entropy and Adam around a network that maps pixels to logits.
 
     Args:
-        network: Takes float32 pixels (N, C, H, W) in [0, 1], returns logits (N, num_classes).
+        network: Takes inputs (N, ...), returns logits (N, num_classes).
         num_classes: Size of the last axis of the logits.
         lr: Adam's learning rate.
     """
@@ -26,21 +24,20 @@ class Classifier(LightningModule):
         self.lr = lr
         self.validation_accuracy = MulticlassAccuracy(num_classes, average="micro")
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return logits of uint8 images (N, C, H, W)."""
-        pixels = to_pixels(images).contiguous(memory_format=torch.channels_last)
-        logits: Tensor = self.network(pixels)
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Return the network's logits."""
+        logits: Tensor = self.network(inputs)
         return logits
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Return the mean cross-entropy of one batch."""
-        images, labels = batch
-        return functional.cross_entropy(self(images), labels)
+        inputs, labels = batch
+        return functional.cross_entropy(self(inputs), labels)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Count one batch into the validation accuracy."""
-        images, labels = batch
-        self.validation_accuracy(self(images), labels)
+        inputs, labels = batch
+        self.validation_accuracy(self(inputs), labels)
         self.log("val_accuracy", self.validation_accuracy, on_step=False, on_epoch=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

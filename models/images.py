@@ -1,4 +1,4 @@
-"""Image data held in memory as uint8, split and batched by index."""
+"""Image data held in memory as uint8, split, resized, augmented and batched by index."""
 
 import hashlib
 from abc import abstractmethod
@@ -9,13 +9,21 @@ import torch
 from pytorch_lightning import LightningDataModule
 from sklearn.model_selection import train_test_split
 from torch import Tensor
+from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset, Sampler
+
+from models.data_source import Augmentation, DataOptions, DataSource, Part
+from models.errors import BadInputError
 
 VALIDATION_FRACTION = 0.3
 """Share of the training part that is held out for validation: the paper's."""
 
 SPLIT_SEED = 0
 """The split belongs to the data, so it does not change with the seed of a study."""
+
+EVALUATION_BATCH = 500
+CROP_SHARE = 8
+"""A random crop moves an image by up to 1/8 of its side, as is usual for CIFAR's 32 pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +39,43 @@ class LabelledImages(Dataset[tuple[Tensor, Tensor]]):
         return len(self.labels)
 
     def __getitem__(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        index = index.to(self.labels.device)
         return self.images[index], self.labels[index]
+
+    def to(self, device: torch.device) -> "LabelledImages":
+        """Return the same on `device`."""
+        return LabelledImages(self.images.to(device), self.labels.to(device))
 
 
 def to_pixels(images: Tensor) -> Tensor:
     """Return uint8 `images` as float32 in [0, 1]: what every network and artifact takes."""
     return images.to(torch.float32).div_(255)
+
+
+def resize(pixels: Tensor, size: int | None) -> Tensor:
+    """Return `pixels` (N, C, H, W) with height and width `size`; None leaves them."""
+    if size is None or pixels.shape[2:] == (size, size):
+        return pixels
+    return functional.interpolate(pixels, (size, size), mode="bilinear", antialias=True)
+
+
+def crop_and_flip(images: Tensor) -> Tensor:
+    """Return `images` (N, C, H, W), each moved by up to 1/8 and mirrored by chance.
+
+    What comes in at the edges is mirrored. Draws from torch's global generator of the device.
+    """
+    count, _, height, width = images.shape
+    device = images.device
+    pad = max(1, height // CROP_SHARE), max(1, width // CROP_SHARE)
+    padding = (pad[1], pad[1], pad[0], pad[0])
+    padded = functional.pad(images.float(), padding, mode="reflect").to(images.dtype)
+    top, left = (torch.randint(0, 2 * side + 1, (count, 1), device=device) for side in pad)
+    rows = torch.arange(height, device=device) + top  # (N, H)
+    columns = torch.arange(width, device=device) + left  # (N, W)
+    mirrored = torch.rand(count, 1, device=device) < 0.5
+    columns = torch.where(mirrored, columns.flip(1), columns)
+    image = torch.arange(count, device=device).view(-1, 1, 1)
+    return padded[image, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 def stratified_split(
@@ -46,17 +85,28 @@ def stratified_split(
 
     Returns:
         What is kept and what is held out, each in the order of the original.
+
+    Raises:
+        BadInputError: A class has too few images to be in both.
     """
-    kept, rest = train_test_split(
-        torch.arange(len(labelled)).numpy(),
-        test_size=held_out,
-        random_state=SPLIT_SEED,
-        stratify=labelled.labels.numpy(),
-    )
+    try:
+        kept, rest = train_test_split(
+            torch.arange(len(labelled)).numpy(),
+            test_size=held_out,
+            random_state=SPLIT_SEED,
+            stratify=labelled.labels.numpy(),
+        )
+    except ValueError as err:
+        raise BadInputError(f"{len(labelled)} images cannot be split by class: {err}") from err
     kept.sort()
     rest.sort()
     first, second = torch.from_numpy(kept), torch.from_numpy(rest)
     return LabelledImages(*labelled[first]), LabelledImages(*labelled[second])
+
+
+def stratified_share(labelled: LabelledImages, share: float) -> LabelledImages:
+    """Return the share of `labelled` in which each class keeps its own."""
+    return labelled if share == 1 else stratified_split(labelled, held_out=share)[1]
 
 
 class BatchIndices(Sampler[Tensor]):
@@ -80,25 +130,22 @@ class BatchIndices(Sampler[Tensor]):
         return iter(torch.split(order, self._batch_size))
 
 
-def batches(
-    labelled: LabelledImages, batch_size: int, *, shuffle_seed: int | None = None
-) -> DataLoader[tuple[Tensor, Tensor]]:
-    """Return a loader of batches (uint8 (N, C, H, W), int64 (N,)); in order without a seed."""
-    sampler = BatchIndices(len(labelled), batch_size, shuffle_seed)
-    return DataLoader(labelled, sampler=sampler, batch_size=None)
+class ImageData(DataSource):
+    """Images that fit into memory: a training part, 30 % of it held out, and a test part.
 
-
-class ImageData(LightningDataModule):
-    """Data that fits into memory: a training part, 30 % of it held out, and a test part.
-
-    A data set is a subclass that says its `num_classes` and implements `load`. Nothing is read or
-    downloaded before `setup`.
+    A data set is a subclass that says its `num_classes` and implements `load`.
     """
 
-    num_classes: int
-    train: LabelledImages
-    validation: LabelledImages
-    test: LabelledImages
+    augmentation: Augmentation = "none"
+    """What training images undergo unless the user says otherwise."""
+    normalizes = False
+    """Whether networks get the mean and standard deviation of the training part."""
+
+    def __init__(self, options: DataOptions | None = None) -> None:
+        self.options = options or DataOptions()
+        self.train: LabelledImages
+        self.validation: LabelledImages
+        self.test: LabelledImages
 
     @abstractmethod
     def load(self) -> tuple[LabelledImages, LabelledImages]:
@@ -108,23 +155,92 @@ class ImageData(LightningDataModule):
             BadInputError: The data are not there and cannot be fetched, or cannot be read.
         """
 
-    def setup(self, stage: str | None = None) -> None:
+    def setup(self) -> None:
         """Read the data and hold out the validation part; a second call does nothing."""
-        if not hasattr(self, "test"):
-            training, self.test = self.load()
-            self.train, self.validation = stratified_split(training, held_out=VALIDATION_FRACTION)
+        if hasattr(self, "test"):
+            return
+        training, test = self.load()
+        training = stratified_share(training, self.options.train_fraction)
+        self.train, self.validation = stratified_split(training, held_out=VALIDATION_FRACTION)
+        self.test = stratified_share(test, self.options.test_fraction)
+        if self.normalizes:
+            self.mean_and_std = channel_statistics(self.train.images)
 
-    @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of an image."""
-        channels, height, width = self.train.images.shape[1:]
-        return channels, height, width
+    def place(self, device: torch.device) -> None:
+        """Keep images and labels on `device`: a batch of uint8 is not worth a transfer."""
+        self.train, self.validation, self.test = (
+            part.to(device) for part in (self.train, self.validation, self.test)
+        )
+
+    def prepare(self, images: Tensor, *, augment: bool) -> Tensor:
+        """Return uint8 `images` as the network takes them, on the device where they are."""
+        if augment and (self.options.augment or self.augmentation) == "crop-flip":
+            images = crop_and_flip(images)
+        pixels = resize(to_pixels(images), self.options.input_size)
+        return pixels.contiguous(memory_format=torch.channels_last)
+
+    def for_training(self, batch_size: int, seed: int) -> LightningDataModule:
+        """Return batches of uint8 by index, prepared after their transfer to the device."""
+        return _TrainingBatches(self, batch_size, seed)
+
+    def batches(self, part: Part) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield pixels and labels of a whole part; see `DataSource.batches`."""
+        labelled = self.validation if part == "validation" else self.test
+        for index in BatchIndices(len(labelled), EVALUATION_BATCH, None):
+            images, labels = labelled[index]
+            yield self.prepare(images, augment=False).cpu(), labels.cpu()
+
+    def training_inputs(self, count: int) -> Tensor:
+        """Return the first training images as pixels, without augmentation."""
+        return self.prepare(self.train.images[:count], augment=False).cpu()
+
+    def sizes(self) -> dict[str, int]:
+        """Return the number of images by part."""
+        return {name: len(getattr(self, name)) for name in ("train", "validation", "test")}
 
     def fingerprint(self) -> str:
-        """Return a hash over every image and label of the three parts, 16 hexadecimal digits."""
+        """Return a hash over every image and label of the three parts, and over the options."""
         digest = hashlib.sha256()
+        if self.options != DataOptions(root=self.options.root):
+            decides = (self.options.input_size, self.options.augment)  # shares show in the parts
+            digest.update(repr(decides).encode())
         for part in (self.train, self.validation, self.test):
             digest.update(str(tuple(part.images.shape)).encode())
-            digest.update(part.images.numpy().data)
-            digest.update(part.labels.numpy().data)
+            digest.update(part.images.cpu().numpy().data)
+            digest.update(part.labels.cpu().numpy().data)
         return digest.hexdigest()[:16]
+
+
+class _TrainingBatches(LightningDataModule):
+    """One stage's view of `ImageData`."""
+
+    def __init__(self, data: ImageData, batch_size: int, seed: int) -> None:
+        super().__init__()
+        self._data = data
+        self._batch_size = batch_size
+        self._seed = seed
+
+    def train_dataloader(self) -> DataLoader[tuple[Tensor, Tensor]]:
+        """Return a loader of uint8 images (N, C, H, W) and labels (N,)."""
+        labelled = self._data.train
+        sampler = BatchIndices(len(labelled), self._batch_size, self._seed)
+        return DataLoader(labelled, sampler=sampler, batch_size=None)
+
+    def on_after_batch_transfer(
+        self, batch: tuple[Tensor, Tensor], dataloader_idx: int
+    ) -> tuple[Tensor, Tensor]:
+        """Prepare the images where they are now."""
+        images, labels = batch
+        return self._data.prepare(images, augment=True), labels
+
+
+def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation (C,) of the pixels in [0, 1] of uint8 (N, C, H, W)."""
+    levels = torch.arange(256, dtype=torch.float64) / 255
+    counts = torch.stack(
+        [channel.flatten().bincount(minlength=256) for channel in images.unbind(1)]
+    )
+    share = counts.double() / counts.sum(1, keepdim=True)  # (C, 256)
+    mean = share @ levels
+    variance = share @ levels**2 - mean**2
+    return mean.float(), variance.clamp(min=1e-6).sqrt().float()

@@ -7,12 +7,12 @@ with a call of `add`. A registry imports its package's modules itself, when firs
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from pkgutil import iter_modules
 from typing import Generic, TypeVar
 
 from torch import nn
 
+from models.data_source import DataOptions
 from models.errors import BadInputError
 from models.images import ImageData
 
@@ -55,22 +55,26 @@ class Registry(Generic[T]):
 class ModelSpec:
     """A network that can be built, with the settings that its authors trained it with."""
 
-    build: Callable[[tuple[int, int, int], int], nn.Module]
-    """Makes the untrained network for images of shape (C, H, W) and a number of classes."""
+    build: Callable[[tuple[int, ...], int], nn.Module]
+    """Makes the untrained network for inputs of a shape, (C, H, W) for images, and a number of
+    classes."""
     data: str
     """Name of the data that it is trained on unless the user names others."""
-    epochs: int
+    epochs: int = 12
     """Epochs of the baseline's training, and of each fine-tuning."""
-    qat_epochs: int
+    qat_epochs: int = 2
     """Epochs of fine-tuning while quantized."""
-    batch_size: int
+    batch_size: int = 128
     """Images in a training step."""
-    lr: float
+    lr: float = 1e-3
     """Adam's learning rate."""
+    normalize: bool = False
+    """Whether the data's normalization is put before the network, inside the file."""
+    input_size: int | None = None
+    """Height and width that images are resized to; None keeps the data's."""
     paper_table: str | None = None
     """Name of the paper's table of this network, a file in `search/paper/` without its ending."""
 
 
 MODELS: Registry[ModelSpec] = Registry("model", "models.networks")
-DATA: Registry[Callable[[Path], ImageData]] = Registry("data", "models.data")
-"""Each entry takes the folder given by `--data-root`."""
+DATA: Registry[Callable[[DataOptions], ImageData]] = Registry("data", "models.data")

@@ -8,6 +8,7 @@ the JSON last, so an entry is there whole or not at all. A damaged entry counts 
 import hashlib
 import json
 import logging
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from objectives.state import NetworkState
 log = logging.getLogger(__name__)
 
 LOCK_POLL_SECONDS = 0.5
+DEFAULT_LIMIT_BYTES = 20 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +47,16 @@ class StageKey:
 
 
 class StageCache:
-    """A folder of stage results, shared by all studies and processes that use it."""
+    """A folder of stage results, shared by all studies and processes that use it.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Made when the first entry is.
+        limit_bytes: When entries take more, those that took the least time to compute go.
+    """
+
+    def __init__(self, folder: Path, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
         self._folder = folder
+        self._limit_bytes = limit_bytes
 
     def __contains__(self, key: StageKey) -> bool:
         return self._tensors(key).is_file() and self._facts(key).is_file()
@@ -65,8 +73,9 @@ class StageCache:
             state = self._read(key)
             if state is not None:
                 return state, False
+            start = time.perf_counter()
             state = compute()
-            self._write(key, state)
+            self._write(key, state, seconds=time.perf_counter() - start)
             return state, True
 
     @staticmethod
@@ -78,12 +87,13 @@ class StageCache:
                 progress.check()
 
     def _read(self, key: StageKey) -> NetworkState | None:
-        if key not in self:
-            return None
-        content = self._tensors(key).read_bytes()
+        content = b""
         try:
+            content = self._tensors(key).read_bytes()
             facts = json.loads(self._facts(key).read_text())
             intact = facts["sha256"] == hashlib.sha256(content).hexdigest()
+        except FileNotFoundError:
+            return None
         except (ValueError, KeyError, TypeError):
             intact = False
         if not intact:
@@ -91,17 +101,40 @@ class StageCache:
             return None
         return NetworkState.from_tensors(load(content))
 
-    def _write(self, key: StageKey, state: NetworkState) -> None:
+    def _write(self, key: StageKey, state: NetworkState, *, seconds: float) -> None:
         content = save(state.to_tensors())
+        self._make_room(len(content))
+        if len(content) > self._limit_bytes:
+            log.warning("A stage of %d bytes is larger than the whole cache may be.", len(content))
+            return
         facts = {
             "sha256": hashlib.sha256(content).hexdigest(),
+            "seconds": seconds,
             "made_of": json.loads(key.description),
         }
         write_atomically(self._tensors(key), content)
         write_atomically(self._facts(key), json.dumps(facts, indent=1).encode())
+
+    def _make_room(self, needed: int) -> None:
+        """Remove entries, the quickest to compute first, until `needed` bytes fit."""
+        sizes = {file: file.stat().st_size for file in self._folder.glob("*.safetensors")}
+        total = sum(sizes.values())
+        for file in sorted(sizes, key=_seconds_to_compute):
+            if total + needed <= self._limit_bytes:
+                return
+            file.with_suffix(".json").unlink(missing_ok=True)
+            file.unlink(missing_ok=True)
+            total -= sizes[file]
 
     def _tensors(self, key: StageKey) -> Path:
         return self._folder / f"{key.digest}.safetensors"
 
     def _facts(self, key: StageKey) -> Path:
         return self._folder / f"{key.digest}.json"
+
+
+def _seconds_to_compute(tensors: Path) -> float:
+    try:
+        return float(json.loads(tensors.with_suffix(".json").read_text())["seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0  # half an entry, or a damaged one, is worth nothing

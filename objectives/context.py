@@ -1,27 +1,75 @@
 """What every stage of every trial of a study shares."""
 
-from dataclasses import dataclass, field
+import hashlib
+import inspect
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from models.images import ImageData
+from models.data_source import DataSource
+from models.layers import ALL_LAYERS, compressible_layers
+from models.normalize import Normalized
 from models.registry import ModelSpec
+from objectives.fold import fold_batch_norms_
 from objectives.progress import Progress, SilentProgress
+from objectives.state import NetworkState, copy_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """The model, the data and the seed that a plan is carried out with."""
 
-    model_name: str
     model: ModelSpec
-    data: ImageData
+    data: DataSource
     """Set up already."""
     seed: int
     accelerator: str = "cpu"
     """Lightning's name of the device to train on: cpu, cuda or mps."""
+    layers: tuple[str, ...] = ALL_LAYERS
+    """Shell patterns of the layers that are compressed."""
+    weights: dict[str, Tensor] | None = None
+    """Trained weights that the baseline starts from, instead of being trained."""
     progress: Progress = field(default_factory=SilentProgress)
 
     def build_network(self) -> nn.Module:
         """Return a new untrained network on the CPU."""
-        return self.model.build(self.data.input_shape, self.data.num_classes)
+        network = self.model.build(self.data.input_shape, self.data.num_classes)
+        if self.model.normalize and self.data.mean_and_std is not None:
+            network = Normalized(network, *self.data.mean_and_std)
+        return network
+
+    def network_of(self, state: NetworkState) -> nn.Module:
+        """Return a new network with the weights of `state`, on the CPU, in evaluation mode."""
+        network = self.build_network().eval()
+        if state.folded:
+            fold_batch_norms_(network)
+        network.load_state_dict(state.weights)
+        return network
+
+    def fold(self, state: NetworkState) -> NetworkState:
+        """Return `state` with batch norms folded where they can be."""
+        if state.folded:
+            return state
+        network = self.network_of(state)
+        if not fold_batch_norms_(network):
+            return state
+        return replace(state, weights=copy_weights(network), folded=True)
+
+    def layers_of(self, network: nn.Module) -> dict[str, nn.Module]:
+        """Return the layers of `network` that are compressed, by name."""
+        return compressible_layers(network, self.layers)
+
+    def model_fingerprint(self) -> str:
+        """Return a hash over structure, initial weights and source of the network."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            network = self.build_network()
+        digest = hashlib.sha256(f"{network}{self.layers}".encode())
+        with suppress(OSError, TypeError):  # defined where there is no file
+            digest.update(inspect.getsource(type(network)).encode())
+        for name, tensor in network.state_dict().items():
+            digest.update(f"{name}{tuple(tensor.shape)}".encode())
+            digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
+        return digest.hexdigest()[:16]

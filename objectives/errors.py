@@ -1,4 +1,8 @@
-"""Why a trial ends without a number."""
+"""Why a trial ends without a number, and what stops a whole study."""
+
+
+class DiskFullError(Exception):
+    """No room is left for a file; the study goes on when there is."""
 
 
 class TrialError(Exception):

@@ -1,8 +1,11 @@
 """Files that are there whole or not at all."""
 
+import errno
 import os
 import tempfile
 from pathlib import Path
+
+from objectives.errors import DiskFullError
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -17,6 +20,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
-    except BaseException:
+    except BaseException as err:
         temporary.unlink(missing_ok=True)
+        if isinstance(err, OSError) and err.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise DiskFullError(f"No space is left for {path} ({len(content):,} bytes).") from err
         raise

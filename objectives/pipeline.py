@@ -1,5 +1,6 @@
 """Carry a plan out: stages through the cache, then export, measure, quality."""
 
+import gc
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -94,6 +95,7 @@ class Pipeline:
         self._baseline_file = baseline_file
         self._baselines: dict[BaselineTraining, Baseline] = {}
         self._data_fingerprint = context.data.fingerprint()
+        self._model_fingerprint = context.model_fingerprint()
 
     def run(self, plan: Plan, artifact: Path) -> Result:
         """Carry out `plan`, write its file to `artifact` and measure that file.
@@ -157,9 +159,14 @@ class Pipeline:
         if settings.epochs == 0:  # rounding costs less than reading an entry
             return settings.apply(state, self.context)
         result, computed = self._cache.get_or_compute(
-            key, lambda: settings.apply(state, self.context), self.context.progress
+            key, lambda: self._apply(settings, state), self.context.progress
         )
         cost.epochs_trained += settings.epochs if computed else 0
+        return result
+
+    def _apply(self, settings: StageSettings, state: NetworkState) -> NetworkState:
+        result = settings.apply(state, self.context)
+        gc.collect()  # a trainer is a cycle that holds the optimizer's two copies of the network
         return result
 
     def _keys(self, plan: Plan) -> Iterator[tuple[StageKey, StageSettings]]:
@@ -170,7 +177,7 @@ class Pipeline:
                 version=settings.version,
                 settings=asdict(settings),
                 before=before,
-                model=self.context.model_name,
+                model=self._model_fingerprint,
                 data=self._data_fingerprint,
                 seed=self.context.seed,
                 accelerator=self.context.accelerator,

@@ -36,13 +36,10 @@ class NetworkState:
     """Keep-mask per pruned layer: bool, shaped like the layer's weight, True = keep."""
     formats: dict[str, LayerFormat] = field(default_factory=dict)
     """Format per layer that is not stored as float32."""
+    folded: bool = False
+    """Whether batch norms were folded into the layers before them; see `objectives.fold`."""
     checkpoint_bytes: int | None = None
     """Of a baseline: size after gzip of its training checkpoint; see `objectives.sizes`."""
-
-    def load_into(self, network: nn.Module) -> nn.Module:
-        """Copy the weights into `network` and return it."""
-        network.load_state_dict(self.weights)
-        return network
 
     def to_tensors(self) -> dict[str, Tensor]:
         """Return everything as one flat dictionary; `from_tensors` undoes it."""
@@ -54,6 +51,7 @@ class NetworkState:
                 value = getattr(stored, name)
                 if value is not None:
                     tensors[f"formats/{layer}/{name}"] = value
+        tensors["facts/folded"] = torch.tensor(int(self.folded))
         if self.checkpoint_bytes is not None:
             tensors["facts/checkpoint_bytes"] = torch.tensor(self.checkpoint_bytes)
         return tensors
@@ -80,7 +78,13 @@ class NetworkState:
             for layer, values in fields.items()
         }
         facts = {name: int(value) for name, value in groups["facts"].items()}
-        return cls(weights=groups["weights"], masks=groups["masks"], formats=formats, **facts)
+        return cls(
+            weights=groups["weights"],
+            masks=groups["masks"],
+            formats=formats,
+            folded=bool(facts["folded"]),
+            checkpoint_bytes=facts.get("checkpoint_bytes"),
+        )
 
 
 def copy_weights(network: nn.Module) -> dict[str, Tensor]:

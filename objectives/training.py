@@ -12,12 +12,8 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from models.classifier import Classifier
-from models.images import batches
 from objectives.context import Context
 from objectives.errors import TrainingDivergedError
-
-EVALUATION_BATCH = 1000
-"""Images in a validation batch: no result depends on it."""
 
 
 def stage_seed(seed: int, stage: str) -> int:
@@ -40,8 +36,8 @@ class _Watch(Callback):
         outputs: Tensor | Mapping[str, Any] | None,
         *_: Any,
     ) -> None:
-        assert isinstance(outputs, Mapping)
-        self._loss_sum = self._loss_sum + outputs["loss"]
+        if isinstance(outputs, Mapping):  # not in a user's module that optimizes by itself
+            self._loss_sum = self._loss_sum + outputs["loss"]
         self._progress.advance(1 / trainer.num_training_batches)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -64,11 +60,11 @@ def train_(
     lr: float,
     callbacks: list[Callback] | None = None,
 ) -> torch.optim.Optimizer:
-    """Train `network` in place for `epochs` on the training part; validate once, at the end.
+    """Train `network` in place for `epochs` on the training part.
 
     Args:
-        network: Takes float32 pixels (N, C, H, W), returns logits; left in evaluation mode, on
-            the CPU, its weights contiguous.
+        network: Takes inputs (N, ...), returns logits (N, classes); a `LightningModule` is trained
+            by its own steps. Left in evaluation mode, on the CPU, its weights contiguous.
         context: Data, seed, accelerator and progress.
         stage: Name of the stage that trains, for the seed and for messages.
         epochs: Passes over the training part.
@@ -88,16 +84,21 @@ def train_(
     network.train()
     _lay_out_(network, torch.channels_last)
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    module = Classifier(network, num_classes=context.data.num_classes, lr=lr)
+    if isinstance(network, LightningModule):
+        module = network
+    else:
+        module = Classifier(network, num_classes=context.data.num_classes, lr=lr)
     with warnings.catch_warnings():
         # Workers would copy what is in memory already.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        warnings.filterwarnings("ignore", ".*have no `val_dataloader`.*")
         warnings.filterwarnings("ignore", ".*treespec.*", FutureWarning)
         trainer = Trainer(
             accelerator=context.accelerator,
             devices=1,
             max_epochs=epochs,
-            check_val_every_n_epoch=epochs,
+            limit_val_batches=0,  # the file is validated, not the network
+            precision="bf16-mixed" if context.accelerator == "cuda" else "32-true",
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -105,15 +106,15 @@ def train_(
             num_sanity_val_steps=0,
             callbacks=[*(callbacks or []), _Watch(stage, context)],
         )
-        trainer.fit(
-            module,
-            batches(context.data.train, batch_size, shuffle_seed=seed),
-            batches(context.data.validation, EVALUATION_BATCH),
-        )
+        trainer.fit(module, datamodule=context.data.for_training(batch_size, seed))
     network.cpu().eval()
+    network.zero_grad(set_to_none=True)
     _lay_out_(network, torch.contiguous_format)
     return trainer.optimizers[0]
 
 
 def _lay_out_(network: nn.Module, memory_format: torch.memory_format) -> None:
-    network.to(memory_format=memory_format)  # type: ignore[call-overload] # torch's stub lacks it
+    if all(
+        parameter.dim() != 5 for parameter in network.parameters()
+    ):  # those of 3-D convolutions
+        network.to(memory_format=memory_format)  # type: ignore[call-overload] # torch's stub lacks it

@@ -5,7 +5,9 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 from models.checks import require
+from models.data_source import Augmentation
 from models.errors import BadInputError
+from models.layers import ALL_LAYERS
 from objectives.plan import Plan
 from objectives.stages.prune import Allocation, WeightPruning
 from objectives.stages.quantize import PRECISIONS, Quantization
@@ -23,11 +25,27 @@ class StudyConfig:
     """A study is resumed only with the same config."""
 
     model: str
-    """Registered name of the model."""
+    """Name of the model, as `models.resolve` takes it."""
+    model_fingerprint: str = ""
+    """Hash over the network, so that other code under the same name is noticed."""
+    weights: str | None = None
+    """Hash of the file of trained weights that takes the place of the baseline's training."""
+    layers: tuple[str, ...] = ALL_LAYERS
+    """Shell patterns of the layers that are compressed."""
     data: str
-    """Registered name of the data."""
-    data_fingerprint: str
+    """Name of the data, as `models.resolve` takes it."""
+    data_fingerprint: str = ""
     """Hash over the data, so that other files under the same name are noticed."""
+    preset: str | None = None
+    """Name of the preset that was asked for: a label in tables and reports."""
+    input_size: int | None = None
+    """Height and width that images are resized to, pixels."""
+    train_fraction: float = 1.0
+    """Share of the training part that is used."""
+    test_fraction: float = 1.0
+    """Share of the test part that is used."""
+    augment: Augmentation | None = None
+    """Random changes of training images; None is what the data set's file says."""
     space: str = "paper"
     """Name of the search space."""
     sparsity: tuple[float, ...] = PAPER_SPARSITIES
@@ -67,7 +85,12 @@ class StudyConfig:
     def plan(self, sparsity: float = 0.0, bits: int = PRECISIONS[0]) -> Plan:
         """Return the plan of one combination."""
         return Plan(
-            train=BaselineTraining(epochs=self.epochs, batch_size=self.batch_size, lr=self.lr),
+            train=BaselineTraining(
+                epochs=0 if self.weights else self.epochs,
+                batch_size=self.batch_size,
+                lr=self.lr,
+                weights=self.weights,
+            ),
             prune=WeightPruning(
                 sparsity=sparsity,
                 allocation=self.allocation,
@@ -91,7 +114,7 @@ class StudyConfig:
     def from_json(cls, text: str) -> "StudyConfig":
         """Return the config that `to_json` wrote."""
         fields: dict[str, Any] = json.loads(text)
-        for name in ("sparsity", "precision"):
+        for name in ("sparsity", "precision", "layers"):
             fields[name] = tuple(fields[name])
         return cls(**fields)
 

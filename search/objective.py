@@ -8,7 +8,7 @@ from objectives.pipeline import Pipeline, Result
 from objectives.plan import Plan
 from search.config import ObjectiveName
 from search.paths import StudyPaths
-from search.provenance import versions
+from search.provenance import peak_memory, versions
 
 
 class CompressionObjective:
@@ -33,6 +33,7 @@ class CompressionObjective:
         attributes["artifact"] = artifact.relative_to(self._paths.root).as_posix()
         attributes["seed"] = self._pipeline.context.seed
         attributes["versions"] = versions()
+        attributes |= peak_memory()
         for name, value in attributes.items():
             trial.set_user_attr(name, value)
         return float(attributes[self._objective])

@@ -44,14 +44,44 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--model", required=True, metavar="NAME", help="what to compress, e.g. cnn"
+        "--model",
+        required=True,
+        metavar="NAME",
+        help="cnn, alexnet, lenet300, lenet5; torchvision:NAME; or package.module:factory or "
+        "path/file.py:factory of your own",
+    )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="trained weights (.ckpt, state dict, .safetensors) instead of training a baseline",
+    )
+    parser.add_argument(
+        "--layers",
+        type=lambda text: tuple(text.split(",")),
+        metavar="P,P,...",
+        help="compress only layers whose names match, e.g. 'features.*' (default: *)",
+    )
+    parser.add_argument(
+        "--preset",
+        choices=("quick",),
+        help="shorter settings for a CPU, labelled in tables; what else is given wins",
+    )
+    parser.add_argument(
+        "--threads",
+        type=_positive_int,
+        metavar="N",
+        help="threads that train (default: 1 for networks of less than a million weights, for "
+        "which more buy nothing, else one per core)",
     )
 
     data = parser.add_argument_group("data")
     data.add_argument(
         "--data",
         metavar="NAME",
-        help="mnist, or mnist5k, which needs no network (default: the model's)",
+        help="mnist, cifar10; mnist5k, which needs no network; folder:PATH of images in "
+        "train/<class>/ and test/<class>/, also in a .tar, .tar.xz or .zip; or "
+        "package.module:factory of a LightningDataModule (default: the model's)",
     )
     data.add_argument(
         "--data-root",
@@ -59,6 +89,24 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         default=Path("data"),
         metavar="DIR",
         help="folder in which data are found or downloaded to (default: data)",
+    )
+
+    data.add_argument(
+        "--input-size",
+        type=int,
+        metavar="PIXELS",
+        help="height and width that images are resized to (default: the model's, or as they are)",
+    )
+    data.add_argument(
+        "--train-fraction", type=float, metavar="F", help="use this share of the training part"
+    )
+    data.add_argument(
+        "--test-fraction", type=float, metavar="F", help="use this share of the test part"
+    )
+    data.add_argument(
+        "--augment",
+        choices=("none", "crop-flip"),
+        help="random changes of training images (default: the data's)",
     )
 
     study = parser.add_argument_group("study")
@@ -84,6 +132,14 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="SECONDS",
         help="interval of a running trial's sign of life; one that misses six is run again "
         "(default: 5)",
+    )
+
+    study.add_argument(
+        "--cache-gb",
+        type=_positive_float,
+        default=20.0,
+        metavar="GB",
+        help="size of the stage cache; what is quickest to compute is dropped first (default: 20)",
     )
 
     grid = parser.add_argument_group("compression")

@@ -1,7 +1,9 @@
-"""Which code made a result: versions of packages, commit of this project."""
+"""Which code made a result, and what it took: versions, commit, memory."""
 
 import platform
+import resource
 import subprocess
+import sys
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -31,3 +33,14 @@ def commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return version("compression-search")
     return described.stdout.strip()
+
+
+def peak_memory() -> dict[str, float]:
+    """Return the most memory that this process has held so far, MB, on the host and on CUDA."""
+    import torch
+
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
+    peak = {"peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6}
+    if torch.cuda.is_available():
+        peak["peak_gpu_memory_mb"] = torch.cuda.max_memory_allocated() / 1e6
+    return peak

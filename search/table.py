@@ -13,6 +13,7 @@ from tabulate import tabulate
 from models.registry import MODELS
 from search.config import StudyConfig
 from search.paper import UNREPRODUCIBLE, PublishedRow, paper_rows, rerun_rows
+from search.presets import label as preset_label
 from search.study import FAILURE
 
 CSV_ATTRIBUTES = (
@@ -33,6 +34,7 @@ CSV_ATTRIBUTES = (
     "latency_ms",
     "latency_iqr_ms",
     "epochs_trained",
+    "peak_memory_mb",
     "artifact",
 )
 
@@ -67,15 +69,25 @@ class Row:
         return self.paper if source == "paper" else self.rerun
 
     def attribute(self, name: str) -> Any:  # noqa: ANN401 - what Optuna stored
-        """Return the trial's user attribute `name`."""
-        return self.trial.user_attrs[name]
+        """Return the trial's user attribute `name`, None if it has none."""
+        return self.trial.user_attrs.get(name)
 
 
 Cell = Callable[[Row], object]
 
 
+def _format(value: object, form: str) -> str:
+    return "-" if value is None else format(value, form)
+
+
 def _attribute(name: str, form: str) -> Cell:
-    return lambda row: format(row.attribute(name), form)
+    return lambda row: _format(row.attribute(name), form)
+
+
+def _checkpoint_reduction(row: Row) -> str:
+    checkpoint = row.attribute("baseline_checkpoint_bytes")
+    factor = None if checkpoint is None else checkpoint / row.attribute("artifact_bytes")
+    return _format(factor, ".2f")
 
 
 def _published(source: str, field: str, form: str) -> Cell:
@@ -102,6 +114,7 @@ OURS: dict[str, Cell] = {
     "bits": lambda row: row.bits,
     "bytes": _attribute("artifact_bytes", ",d"),
     "x": _attribute("reduction_factor", ".2f"),
+    "x ckpt": _checkpoint_reduction,
     "accuracy %": _attribute("test_accuracy_pct", ".2f"),
     "delta pp": _attribute("test_delta_pct", "+.2f"),
     "Q": _attribute("test_quality", ".4f"),
@@ -126,7 +139,10 @@ class StudyTable:
         self.config = StudyConfig.from_json(study.user_attrs["config"])
         self.name = study.study_name
         trials = study.get_trials(deepcopy=False)
-        name = MODELS.get(self.config.model).paper_table
+        known = self.config.model in MODELS.names()
+        spec = MODELS.get(self.config.model) if known else None
+        name = spec.paper_table if spec else None
+        self._papers_data = spec.data if spec else None
         paper = paper_rows(name) if name else {}
         rerun = rerun_rows(name) if name else {}
         doubtful = UNREPRODUCIBLE.get(name or "", frozenset())
@@ -163,14 +179,19 @@ class StudyTable:
     def notes(self) -> list[str]:
         """Return what a reader must know beside the table, a sentence each."""
         epochs = sum(row.attribute("epochs_trained") for row in self.rows)
+        peak = max(row.attribute("peak_memory_mb") or 0 for row in self.rows)
         seconds = sum(sum(row.attribute("stage_seconds").values()) for row in self.rows)
-        notes = [
+        mark = preset_label(self.config)
+        notes = [mark] if mark else []
+        notes += [
             "Accuracy, delta, Q (Eq. 5) and U (retained saving) are those of the test part.",
             f"Bytes are after gzip level 6. Data: {self.config.data}.",
             f"Trained for it: {epochs} epochs, in {seconds:.0f} s with export and measurement.",
+            f"Peak memory of a process: {peak:,.0f} MB.",
+            "x is against the baseline's file, x ckpt against its checkpoint with Adam's moments.",
         ]
-        if any(row.paper for row in self.rows) and self.config.data != "mnist":
-            notes.append("The paper's figures are for the whole of MNIST.")
+        if any(row.paper for row in self.rows) and self.config.data != self._papers_data:
+            notes.append(f"The paper's figures are for the whole of {self._papers_data}.")
         if any(not row.reproducible for row in self.rows):
             notes.append(
                 "† The paper's own software does not give this row's size: see the re-run."

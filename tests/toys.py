@@ -1,7 +1,5 @@
 """Small stand-ins: real digits, but few of them, and networks whose answers can be worked out."""
 
-from pathlib import Path
-
 import torch
 from torch import nn
 
@@ -22,7 +20,7 @@ class FewDigits(ImageData):
     num_classes = 10
 
     def load(self) -> tuple[LabelledImages, LabelledImages]:
-        training, test = MNIST5k(Path()).load()
+        training, test = MNIST5k().load()
         mixed = torch.randperm(len(training), generator=torch.Generator().manual_seed(0))[:600]
         return LabelledImages(*training[mixed]), LabelledImages(*test[torch.arange(0, 1000, 5)])
 
@@ -40,7 +38,7 @@ class StopAfter(SilentProgress):
 
 
 def toy_context(data: ImageData, **changes: object) -> Context:
-    settings = {"model_name": "cnn", "model": MODELS.get("cnn"), "data": data, "seed": 0}
+    settings = {"model": MODELS.get("cnn"), "data": data, "seed": 0}
     return Context(**(settings | changes))
 
 

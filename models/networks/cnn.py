@@ -15,7 +15,7 @@ class PaperCNN(nn.Module):
     8.7 ms instead of 10.4 (2 threads, batch 128).
     """
 
-    def __init__(self, input_shape: tuple[int, int, int], num_classes: int) -> None:
+    def __init__(self, input_shape: tuple[int, ...], num_classes: int) -> None:
         super().__init__()
         channels, height, width = input_shape
         self.conv = nn.Conv2d(channels, 12, kernel_size=3)

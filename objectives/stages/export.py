@@ -10,17 +10,20 @@ metadata alone is 2 KB after gzip, as much as a whole CNN at 99 % sparsity.
   kernels; ONNX Runtime does so only where the weight's zero point is given and the bias is int32.
 """
 
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-import numpy as np
 import onnx
 import torch
-from onnx import GraphProto, ModelProto, NodeProto, helper, numpy_helper
-from torch import Tensor
+from onnx import ModelProto
+from torch import Tensor, nn
 
 from objectives.context import Context
 from objectives.errors import MeasurementError
-from objectives.state import LayerFormat, NetworkState
+from objectives.graph import GraphEditor
+from objectives.state import NetworkState
 
 INPUT_NAME = "input"
 OUTPUT_NAME = "logits"
@@ -30,13 +33,14 @@ def export_onnx(state: NetworkState, context: Context) -> bytes:
     """Return the artifact: the same bytes for the same state.
 
     Raises:
-        MeasurementError: A layer has a format that cannot be stored.
+        MeasurementError: The network cannot be exported, or a layer not stored in its format.
     """
-    network = state.load_into(context.build_network()).eval()
-    model = _float_model(network, context.data.input_shape)
+    state = context.fold(state)
+    model = _float_model(context.network_of(state), context.data.training_inputs(2))
     strip_(model)
-    graph = _GraphEditor(model.graph)
+    graph = GraphEditor(model.graph)
     for layer, stored in state.formats.items():
+        graph.restore_weight(layer, state.weights[f"{layer}.weight"])
         if stored.weight_scale is None:
             graph.store_as_float16(layer)
         else:
@@ -49,13 +53,22 @@ def export_onnx(state: NetworkState, context: Context) -> bytes:
     return content
 
 
-def _float_model(network: torch.nn.Module, input_shape: tuple[int, int, int]) -> ModelProto:
-    example = torch.zeros(2, *input_shape)  # an axis of size 1 would not stay free
-    with warnings.catch_warnings():
+def _float_model(network: nn.Module, example: Tensor) -> ModelProto:
+    try:
+        return _exported(network, example)
+    except Exception as err:
+        layer = _layer_that_fails(network, example)
+        raise MeasurementError(
+            f"The network cannot be exported to ONNX: {layer}: {_reason(err)}"
+        ) from err
+
+
+def _exported(network: nn.Module, example: Tensor) -> ModelProto:
+    with warnings.catch_warnings(), _quiet("torch.onnx", "onnxscript", "torch.export"):
         warnings.simplefilter("ignore")  # deprecations inside torch and onnxscript
         program = torch.onnx.export(
             network,
-            (example,),
+            (example,),  # two inputs, as an axis of size 1 would not stay free
             dynamo=True,
             input_names=[INPUT_NAME],
             output_names=[OUTPUT_NAME],
@@ -65,6 +78,50 @@ def _float_model(network: torch.nn.Module, input_shape: tuple[int, int, int]) ->
     assert program is not None
     model: ModelProto = program.model_proto
     return model
+
+
+def _layer_that_fails(network: nn.Module, example: Tensor) -> str:
+    """Return the name and kind of the first innermost module that cannot be exported by itself."""
+    taken: dict[str, tuple[object, ...]] = {}
+    hooks = [
+        module.register_forward_pre_hook(lambda _, args, name=name: taken.setdefault(name, args))
+        for name, module in network.named_modules()
+        if name and not list(module.children())
+    ]
+    with torch.no_grad():
+        network(example)
+    for hook in hooks:
+        hook.remove()
+    for name, inputs in taken.items():
+        module = network.get_submodule(name)
+        if len(inputs) == 1 and isinstance(inputs[0], Tensor):
+            try:
+                _exported(module, inputs[0])
+            except Exception:
+                return f"layer '{name}' ({type(module).__name__})"
+    return f"its own forward pass ({type(network).__name__})"
+
+
+def _reason(err: BaseException) -> str:
+    """Return the innermost cause in a line."""
+    while err.__cause__ is not None:
+        err = err.__cause__
+    lines = [line.strip() for line in str(err).splitlines() if line.strip()]
+    return f"{type(err).__name__}: {lines[0] if lines else ''}"
+
+
+@contextmanager
+def _quiet(*names: str) -> Iterator[None]:
+    """Keep the loggers called `names` from writing within the block."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def strip_(model: ModelProto) -> None:
@@ -80,121 +137,3 @@ def strip_(model: ModelProto) -> None:
     graph.name = "g"  # the checker wants one
     model.ClearField("producer_name")
     model.ClearField("producer_version")
-
-
-class _GraphEditor:
-    """Puts the formats of layers into a float graph; nodes stay in topological order."""
-
-    def __init__(self, graph: GraphProto) -> None:
-        self._graph = graph
-        self._initializers = {tensor.name: tensor for tensor in graph.initializer}
-        self._before: dict[
-            str, list[NodeProto]
-        ] = {}  # new nodes, by an output of the node they precede
-
-    def store_as_float16(self, layer: str) -> None:
-        """Store weight and bias of `layer` as float16 behind a Cast."""
-        node = self._node_of(layer)
-        for position in range(1, len(node.input)):
-            name = node.input[position]
-            values = numpy_helper.to_array(self._initializers[name])
-            self._replace(name, values.astype(np.float16))
-            node.input[position] = f"{name}_f"
-            self._insert(
-                node,
-                helper.make_node("Cast", [name], [f"{name}_f"], to=onnx.TensorProto.FLOAT),
-            )
-
-    def store_as_integers(self, layer: str, stored: LayerFormat) -> None:
-        """Store `layer` in QDQ form; see the module."""
-        node = self._node_of(layer)
-        if stored.weight_scale is None or stored.input_scale is None or stored.bits != 8:
-            raise MeasurementError(f"Layer '{layer}' has a format that no file stores: {stored}.")
-        weight_scale, input_scale = _numpy(stored.weight_scale), _numpy(stored.input_scale)
-        self._quantize_input(node, layer, input_scale, _numpy(stored.input_zero_point))
-        self._dequantize(node, 1, weight_scale, np.int8)
-        if len(node.input) > 2:
-            self._dequantize(node, 2, weight_scale * input_scale, np.int32)
-
-    def swap_pool_and_relu(self) -> None:
-        """Turn MaxPool -> Relu into Relu -> MaxPool, which is equal.
-
-        ONNX Runtime moves a QuantizeLinear up through MaxPool and into Relu, but not past Relu;
-        only in this order does it reach the convolution and make it an integer one.
-        """
-        readers: dict[str, list[NodeProto]] = {}
-        for node in self._graph.node:
-            for name in node.input:
-                readers.setdefault(name, []).append(node)
-        for pool in self._graph.node:
-            if pool.op_type != "MaxPool" or len(readers[pool.output[0]]) != 1:
-                continue
-            relu = readers[pool.output[0]][0]
-            if relu.op_type == "Relu":
-                attributes = list(pool.attribute)
-                pool.ClearField("attribute")
-                pool.op_type, relu.op_type = "Relu", "MaxPool"
-                relu.attribute.extend(attributes)
-
-    def finish(self) -> None:
-        """Write the edited nodes into the graph."""
-        nodes = []
-        for node in self._graph.node:
-            nodes += self._before.get(node.output[0], [])
-            nodes.append(node)
-        copies = [NodeProto.FromString(node.SerializeToString()) for node in nodes]
-        self._graph.ClearField("node")
-        self._graph.node.extend(copies)
-
-    def _node_of(self, layer: str) -> NodeProto:
-        """Return the node that computes `layer`: it reads the layer's weight."""
-        node: NodeProto
-        for node in self._graph.node:
-            if f"{layer}.weight" in node.input:
-                if node.op_type == "Conv" or (node.op_type == "Gemm" and _trans_b(node)):
-                    return node
-                raise MeasurementError(f"Layer '{layer}' became a {node.op_type} node.")
-        raise MeasurementError(f"The exported graph has no weight of layer '{layer}'.")
-
-    def _quantize_input(
-        self, node: NodeProto, layer: str, scale: np.ndarray, zero_point: np.ndarray
-    ) -> None:
-        names = [f"{layer}.in_scale", f"{layer}.in_zero"]
-        self._add(names[0], scale)
-        self._add(names[1], zero_point)
-        integers, floats = f"{layer}.in_q", f"{layer}.in"
-        self._insert(node, helper.make_node("QuantizeLinear", [node.input[0], *names], [integers]))
-        self._insert(node, helper.make_node("DequantizeLinear", [integers, *names], [floats]))
-        node.input[0] = floats
-
-    def _dequantize(
-        self, node: NodeProto, position: int, scale: np.ndarray, dtype: type[np.signedinteger]
-    ) -> None:
-        """Store the float initializer at `position` as integers, one scale per slice of axis 0."""
-        name = node.input[position]
-        values = numpy_helper.to_array(self._initializers[name])
-        broadcast = scale.reshape(-1, *[1] * (values.ndim - 1))
-        self._replace(name, np.rint(values / broadcast).astype(dtype))
-        names = [name, f"{name}_scale", f"{name}_zero"]
-        self._add(names[1], scale)
-        self._add(names[2], np.zeros(len(scale), dtype))
-        self._insert(node, helper.make_node("DequantizeLinear", names, [f"{name}_f"], axis=0))
-        node.input[position] = f"{name}_f"
-
-    def _insert(self, node: NodeProto, new: NodeProto) -> None:
-        self._before.setdefault(node.output[0], []).append(new)
-
-    def _add(self, name: str, values: np.ndarray) -> None:
-        self._graph.initializer.append(numpy_helper.from_array(np.asarray(values), name))
-
-    def _replace(self, name: str, values: np.ndarray) -> None:
-        self._initializers[name].CopyFrom(numpy_helper.from_array(values, name))
-
-
-def _trans_b(node: NodeProto) -> bool:
-    return any(attribute.name == "transB" and attribute.i == 1 for attribute in node.attribute)
-
-
-def _numpy(tensor: Tensor | None) -> np.ndarray:
-    assert tensor is not None
-    return tensor.numpy()

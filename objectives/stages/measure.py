@@ -1,7 +1,7 @@
 """Measure: read accuracy, size and latency off the artifact with ONNX Runtime.
 
 Nothing here sees the PyTorch network. The session is ONNX Runtime's default (graph fusions on) on
-one thread of the CPU, as a user would run the file.
+the CPU, as a user would run the file; latency is that of one thread.
 """
 
 import time
@@ -11,16 +11,23 @@ from pathlib import Path
 import numpy as np
 import onnx
 import onnxruntime
+import torch
 from onnx import ModelProto, NodeProto, numpy_helper
 
-from models.images import ImageData, LabelledImages, batches, to_pixels
+from models.data_source import DataSource, Part
 from objectives.errors import MeasurementError
 from objectives.sizes import gzip_bytes
 from objectives.stages.export import INPUT_NAME, OUTPUT_NAME
 
-EVALUATION_BATCH = 500
-WARM_UP_RUNS = 20
+WARM_UP_RUNS = 10
 LATENCY_RUNS = 200
+FEWEST_LATENCY_RUNS = 20
+LATENCY_SECONDS = 3.0
+"""A large network is run fewer times, but at least 20."""
+
+
+WEIGHT_POSITION = {"Conv": 1, "Gemm": 1, "MatMul": 1, "Gather": 0}
+"""Which input of a node is a layer's weight."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +43,7 @@ class Measurement:
     artifact_raw_bytes: int
     """Size of the file."""
     latency_ms: float
-    """Median milliseconds of one image on one thread."""
+    """Median milliseconds of one input on one thread."""
     latency_iqr_ms: float
     """Spread of that: 75th minus 25th percentile."""
     nonzero_weights: dict[str, tuple[int, int]]
@@ -49,33 +56,33 @@ class Measurement:
         return 1 - nonzero / sum(total for _, total in self.nonzero_weights.values())
 
 
-def measure_file(path: Path, data: ImageData) -> Measurement:
+def measure_file(path: Path, data: DataSource) -> Measurement:
     """Measure the artifact at `path` on the validation and test parts of `data`.
 
     Raises:
         MeasurementError: ONNX Runtime cannot run the file, or it gives logits that are not finite.
     """
-    content = path.read_bytes()
     try:
-        session = open_session(path)
-        latency_ms, latency_iqr_ms = _latency(session, data.input_shape)
-        return Measurement(
-            val_accuracy_pct=accuracy_pct(session, data.validation),
-            test_accuracy_pct=accuracy_pct(session, data.test),
-            artifact_bytes=gzip_bytes(content),
-            artifact_raw_bytes=len(content),
-            latency_ms=latency_ms,
-            latency_iqr_ms=latency_iqr_ms,
-            nonzero_weights=count_weights(onnx.load_from_string(content)),
-        )
+        val_accuracy_pct, test_accuracy_pct = _accuracies(path, data)
+        latency_ms, latency_iqr_ms = _latency(path, data)
     except MeasurementError as err:
         raise MeasurementError(f"{path.name}: {err}") from err
+    content = path.read_bytes()
+    return Measurement(
+        val_accuracy_pct=val_accuracy_pct,
+        test_accuracy_pct=test_accuracy_pct,
+        artifact_bytes=gzip_bytes(content),
+        artifact_raw_bytes=len(content),
+        latency_ms=latency_ms,
+        latency_iqr_ms=latency_iqr_ms,
+        nonzero_weights=count_weights(onnx.load_from_string(content)),
+    )
 
 
-def open_session(path: Path) -> onnxruntime.InferenceSession:
-    """Open `path` as a user would, on one thread."""
+def open_session(path: Path, *, threads: int) -> onnxruntime.InferenceSession:
+    """Open `path` as a user would."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -83,45 +90,55 @@ def open_session(path: Path) -> onnxruntime.InferenceSession:
         raise MeasurementError(f"ONNX Runtime cannot open it: {err}") from err
 
 
-def accuracy_pct(session: onnxruntime.InferenceSession, part: LabelledImages) -> float:
-    """Return the percentage of images of `part` whose largest logit is that of their class."""
-    correct = 0
-    for images, labels in batches(part, EVALUATION_BATCH):
-        (logits,) = session.run([OUTPUT_NAME], {INPUT_NAME: to_pixels(images).numpy()})
+def _accuracies(path: Path, data: DataSource) -> tuple[float, float]:
+    """Return the percentages of validation and test that are right, on all of torch's threads."""
+    session = open_session(path, threads=torch.get_num_threads())
+    return accuracy_pct(session, data, "validation"), accuracy_pct(session, data, "test")
+
+
+def accuracy_pct(session: onnxruntime.InferenceSession, data: DataSource, part: Part) -> float:
+    """Return the percentage of inputs of `part` whose largest logit is that of their class."""
+    correct, count = 0, 0
+    for inputs, labels in data.batches(part):
+        (logits,) = session.run([OUTPUT_NAME], {INPUT_NAME: inputs.numpy()})
         if not np.isfinite(logits).all():
             raise MeasurementError("its logits are not all finite.")
         correct += int((logits.argmax(axis=1) == labels.numpy()).sum())
-    return 100 * correct / len(part)
+        count += len(labels)
+    if count == 0:
+        raise MeasurementError(f"the {part} part is empty.")
+    return 100 * correct / count
 
 
-def _latency(
-    session: onnxruntime.InferenceSession, input_shape: tuple[int, int, int]
-) -> tuple[float, float]:
-    """Return median and interquartile range of the milliseconds that one image takes."""
-    image = {INPUT_NAME: np.zeros((1, *input_shape), np.float32)}
-    for _ in range(WARM_UP_RUNS):
-        session.run([OUTPUT_NAME], image)
-    milliseconds = []
-    for _ in range(LATENCY_RUNS):
+def _latency(path: Path, data: DataSource) -> tuple[float, float]:
+    """Return median and interquartile range of the milliseconds of one input on one thread."""
+    session = open_session(path, threads=1)
+    example = data.training_inputs(1).numpy()
+    milliseconds: list[float] = []
+    began = time.perf_counter()
+    while len(milliseconds) < WARM_UP_RUNS + LATENCY_RUNS:
         start = time.perf_counter()
-        session.run([OUTPUT_NAME], image)
+        session.run([OUTPUT_NAME], {INPUT_NAME: example})
         milliseconds.append(1000 * (time.perf_counter() - start))
-    low, median, high = np.percentile(milliseconds, [25, 50, 75])
+        enough = len(milliseconds) >= WARM_UP_RUNS + FEWEST_LATENCY_RUNS
+        if enough and time.perf_counter() - began > LATENCY_SECONDS:
+            break
+    low, median, high = np.percentile(milliseconds[WARM_UP_RUNS:], [25, 50, 75])
     return float(median), float(high - low)
 
 
 def count_weights(model: ModelProto) -> dict[str, tuple[int, int]]:
-    """Return (non-zero, all) stored weights of each Conv and Gemm, by the weight's name.
+    """Return (non-zero, all) stored weights of each layer, by the weight's name.
 
-    A weight may stand behind a Cast or a DequantizeLinear, whose zero point is 0 here.
+    A weight may stand behind a Cast, Transpose or DequantizeLinear, whose zero point is 0 here.
     """
     producers = {output: node for node in model.graph.node for output in node.output}
     initializers = {tensor.name: tensor for tensor in model.graph.initializer}
     counts = {}
     for node in model.graph.node:
-        if node.op_type not in {"Conv", "Gemm", "MatMul"}:
+        if node.op_type not in WEIGHT_POSITION:
             continue
-        name = _stored_name(node.input[1], producers)
+        name = _stored_name(node.input[WEIGHT_POSITION[node.op_type]], producers)
         if name in initializers:
             values = numpy_helper.to_array(initializers[name])
             counts[name] = int(np.count_nonzero(values)), int(values.size)
@@ -129,6 +146,10 @@ def count_weights(model: ModelProto) -> dict[str, tuple[int, int]]:
 
 
 def _stored_name(name: str, producers: dict[str, NodeProto]) -> str:
-    while name in producers and producers[name].op_type in {"Cast", "DequantizeLinear"}:
+    while name in producers and producers[name].op_type in {
+        "Cast",
+        "DequantizeLinear",
+        "Transpose",
+    }:
         name = producers[name].input[0]
     return name

@@ -5,8 +5,8 @@ At a step t of the fine-tuning the sparsity is, with s_i and s_f the initial and
     s_t = s_f + (s_i - s_f) * (1 - t / T)^3                                    (Eq. 1)
 
 so that many weights go while the network can still recover and few at the end. The masks are
-renewed `MASK_UPDATES` times, evenly spread, the last time at t = T; after every step the masked
-weights are set to zero again.
+renewed up to `MASK_UPDATES` times, evenly spread, the last time at t = T; after every step the
+masked weights are set to zero again.
 
 Source: Zhu & Gupta 2017, arXiv:1710.01878, Eq. 1 with t_0 = 0 and n * delta_t = T.
 """
@@ -14,12 +14,12 @@ Source: Zhu & Gupta 2017, arXiv:1710.01878, Eq. 1 with t_0 = 0 and n * delta_t =
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Protocol
 
+import numpy as np
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.checks import require
-from models.layers import compressible_layers
 from objectives.context import Context
 from objectives.state import NetworkState, copy_weights
 from objectives.training import train_
@@ -28,6 +28,8 @@ Allocation = Literal["uniform", "global"]
 ALLOCATIONS: tuple[Allocation, ...] = ("uniform", "global")
 
 MASK_UPDATES = 100
+FEWEST_STEPS_BETWEEN_UPDATES = 4
+"""Renewing the masks of AlexNet takes as long as two of its steps."""
 HIGHEST_SEARCHED_SPARSITY = 0.999
 
 
@@ -48,12 +50,19 @@ def magnitude_mask(weight: Tensor, sparsity: float) -> Tensor:
     magnitude = weight.detach().abs().flatten()
     if pruned_count == 0:
         return torch.ones_like(weight, dtype=torch.bool)
-    threshold = magnitude.kthvalue(pruned_count).values  # sorting would be O(n log n)
+    threshold = _kth_smallest(magnitude, pruned_count)
     mask = magnitude > threshold
     tied = (magnitude == threshold).nonzero().flatten()
     pruned_ties = pruned_count - int((magnitude < threshold).sum())
     mask[tied[pruned_ties:]] = True
     return mask.view_as(weight)
+
+
+def _kth_smallest(values: Tensor, k: int) -> Tensor:
+    """Return the k-th smallest (from 1) of `values` (N,)."""
+    if values.device.type == "cpu":  # 0.06 s for 38 million numbers, torch.kthvalue 1.3 s
+        return torch.tensor(np.partition(values.numpy(), k - 1)[k - 1])
+    return values.kthvalue(k).values
 
 
 def magnitude_masks(
@@ -115,7 +124,7 @@ class GradualPruning(MaskKeeper):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prune to the initial sparsity."""
         self._total_steps = int(trainer.estimated_stepping_batches)
-        self._update_every = max(1, self._total_steps // MASK_UPDATES)
+        self._update_every = max(FEWEST_STEPS_BETWEEN_UPDATES, self._total_steps // MASK_UPDATES)
         self._renew(step=0)
         super().on_train_start(trainer, pl_module)
 
@@ -192,8 +201,12 @@ class WeightPruning:
 
     def apply(self, state: NetworkState, context: Context) -> NetworkState:
         """Return the pruned and fine-tuned weights with their masks."""
-        network = state.load_into(context.build_network())
-        pruning = GradualPruning(layer_weights(network), self)
+        network = context.network_of(state)
+        layers = context.layers_of(network)
+        weights: dict[str, Tensor] = {
+            name: layer.get_parameter("weight") for name, layer in layers.items()
+        }
+        pruning = GradualPruning(weights, self)
         train_(
             network,
             context,
@@ -205,9 +218,3 @@ class WeightPruning:
         )
         masks = {layer: mask.cpu().contiguous() for layer, mask in pruning.masks.items()}
         return NetworkState(weights=copy_weights(network), masks=masks)
-
-
-def layer_weights(network: nn.Module) -> dict[str, Tensor]:
-    """Return the weights (not copies) of all prunable layers, by layer."""
-    layers = compressible_layers(network)
-    return {name: layer.get_parameter("weight") for name, layer in layers.items()}

@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from models.checks import require
-from models.images import ImageData, to_pixels
-from models.layers import compressible_layers
+from models.data_source import DataSource
 from objectives.context import Context
 from objectives.fake_quantize import (
     WeightFakeQuantizer,
@@ -33,6 +32,9 @@ from objectives.state import LayerFormat, NetworkState, copy_weights
 from objectives.training import train_
 
 PRECISIONS = (32, 16, 8)
+
+CALIBRATION_BATCH = 256
+"""Inputs in a forward pass: no result depends on it but by rounding."""
 
 LARGEST_BIAS = 2**30
 """A stored bias stays below this, half of what int32 holds, so that learned scales have room."""
@@ -90,11 +92,13 @@ class Quantization:
 
     def apply(self, state: NetworkState, context: Context) -> NetworkState:
         """Return the weights rounded to what the file will hold, and each layer's format."""
+        state = context.fold(state)
+        network = context.network_of(state)
+        layers = context.layers_of(network)
         if self.bits == 16:
-            return _to_float16(state, context.build_network())
-        network = state.load_into(context.build_network())
-        formats = _calibrate(network, context.data, self)
-        attach_(network, formats, weights=True)
+            return _to_float16(state, layers)
+        formats = _calibrate(network, layers, context.data, self)
+        attach_(layers, formats, weights=True)
         if self.qat_epochs > 0:
             train_(
                 network,
@@ -103,71 +107,101 @@ class Quantization:
                 epochs=self.qat_epochs,
                 batch_size=self.batch_size,
                 lr=self.lr,
-                callbacks=[MaskKeeper(_latent_weights(network), state.masks)],
+                callbacks=[MaskKeeper(_latent_weights(layers), state.masks)],
             )
-        return _to_grid(network, formats, state.masks)
+        formats = _to_grid_(layers, formats)
+        return replace(state, weights=copy_weights(network), formats=formats)
 
 
-def _to_float16(state: NetworkState, network: nn.Module) -> NetworkState:
-    weights = {name: weight.half().to(weight.dtype) for name, weight in state.weights.items()}
-    formats = {layer: LayerFormat(bits=16) for layer in compressible_layers(network)}
-    return NetworkState(weights=weights, masks=state.masks, formats=formats)
+def _to_float16(state: NetworkState, layers: dict[str, nn.Module]) -> NetworkState:
+    weights = dict(state.weights)
+    for layer in layers:
+        for name in (f"{layer}.weight", f"{layer}.bias"):
+            if name in weights:
+                weights[name] = weights[name].half().float()
+    return replace(
+        state, weights=weights, formats={layer: LayerFormat(bits=16) for layer in layers}
+    )
 
 
 def _calibrate(
-    network: nn.Module, data: ImageData, settings: Quantization
+    network: nn.Module,
+    layers: dict[str, nn.Module],
+    data: DataSource,
+    settings: Quantization,
 ) -> dict[str, LayerFormat]:
-    """Return formats with the weights' own ranges and the inputs' ranges over training images."""
-    layers = compressible_layers(network)
-    inputs: dict[str, Tensor] = {}
+    """Return formats with the weights' own ranges and the inputs' ranges over training data.
+
+    A layer that is given integers (an embedding), or that the forward pass does not call, gets no
+    input range: only its weight is quantized.
+    """
+    ranges = _input_ranges(network, layers, data.training_inputs(settings.calibration_images))
+    formats = {}
+    for name, layer in layers.items():
+        weight_scale = symmetric_scale(layer.get_parameter("weight"), settings.bits)
+        stored = LayerFormat(bits=settings.bits, weight_scale=weight_scale)
+        if name in ranges:
+            input_scale, zero_point = asymmetric_range(*ranges[name])
+            bias = _bias(layer)
+            if bias is not None:
+                least = bias.detach().abs() / (input_scale * LARGEST_BIAS)
+                weight_scale = weight_scale.maximum(least)
+            stored = replace(
+                stored,
+                weight_scale=weight_scale,
+                input_scale=input_scale,
+                input_zero_point=zero_point,
+            )
+        formats[name] = stored
+    return formats
+
+
+def _input_ranges(
+    network: nn.Module, layers: dict[str, nn.Module], inputs: Tensor
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return the smallest and largest number, each (), that each layer is given."""
+    ranges: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def widen(name: str, values: Tensor) -> None:
+        if values.is_floating_point():
+            low, high = values.aminmax()
+            if name in ranges:
+                low, high = low.minimum(ranges[name][0]), high.maximum(ranges[name][1])
+            ranges[name] = low, high
+
     hooks = [
-        layer.register_forward_pre_hook(
-            lambda _, args, name=name: inputs.update({name: torch.stack(args[0].aminmax())})
-        )
+        layer.register_forward_pre_hook(lambda _, args, name=name: widen(name, args[0]))
         for name, layer in layers.items()
     ]
     network.eval()
     with torch.no_grad():
-        network(to_pixels(data.train.images[: settings.calibration_images]))
+        for batch in inputs.split(CALIBRATION_BATCH):
+            network(batch)
     for hook in hooks:
         hook.remove()
-    formats = {}
-    for name, layer in layers.items():
-        weight = layer.get_parameter("weight").detach()
-        input_scale, zero_point = asymmetric_range(*inputs[name])
-        weight_scale = symmetric_scale(weight, settings.bits)
-        bias = _bias(layer)
-        if bias is not None:
-            weight_scale = weight_scale.maximum(bias.detach().abs() / (input_scale * LARGEST_BIAS))
-        formats[name] = LayerFormat(
-            bits=settings.bits,
-            weight_scale=weight_scale,
-            input_scale=input_scale,
-            input_zero_point=zero_point,
-        )
-    return formats
+    return ranges
 
 
 def _bias(layer: nn.Module) -> Tensor | None:
-    return layer.bias if isinstance(layer.bias, Tensor) else None
+    bias = getattr(layer, "bias", None)
+    return bias if isinstance(bias, Tensor) else None
 
 
-def _latent_weights(network: nn.Module) -> dict[str, Tensor]:
+def _latent_weights(layers: dict[str, nn.Module]) -> dict[str, Tensor]:
     """Return the float weights (not copies) behind the fake-quantized ones, by layer."""
     return {
         name: layer.get_parameter("parametrizations.weight.original")
-        for name, layer in compressible_layers(network).items()
-        if parametrize.is_parametrized(layer, "weight")
+        for name, layer in layers.items()
     }
 
 
-def _to_grid(
-    network: nn.Module, formats: dict[str, LayerFormat], masks: dict[str, Tensor]
-) -> NetworkState:
-    """Put weights and biases of `network` on their grids, in place, and return the state."""
+def _to_grid_(
+    layers: dict[str, nn.Module], formats: dict[str, LayerFormat]
+) -> dict[str, LayerFormat]:
+    """Put weights and biases on their grids, in place; return the formats with final scales."""
     final = {}
     for name, stored in formats.items():
-        layer = compressible_layers(network)[name]
+        layer = layers[name]
         quantizer = layer.get_submodule("parametrizations.weight.0")
         assert isinstance(quantizer, WeightFakeQuantizer)
         scale = quantizer.scale().detach()
@@ -177,4 +211,4 @@ def _to_grid(
         if bias is not None and stored.input_scale is not None:
             bias_scale = scale * stored.input_scale.to(scale.device)
             bias.data.copy_((bias.detach() / bias_scale).round() * bias_scale)
-    return NetworkState(weights=copy_weights(network), masks=masks, formats=final)
+    return final

@@ -25,9 +25,12 @@ class BaselineTraining:
     """Images in a step."""
     lr: float
     """Adam's learning rate."""
+    weights: str | None = None
+    """Hash of the file of trained weights that is taken instead of training; epochs are 0 then."""
 
     def __post_init__(self) -> None:
-        require(self.epochs >= 1, "epochs >= 1", epochs=self.epochs)
+        if self.weights is None:
+            require(self.epochs >= 1, "epochs >= 1", epochs=self.epochs)
         require(self.batch_size >= 1, "batch_size >= 1", batch_size=self.batch_size)
         require(self.lr > 0, "lr > 0", lr=self.lr)
 
@@ -38,6 +41,9 @@ class BaselineTraining:
 
     def apply(self, state: NetworkState, context: Context) -> NetworkState:
         """Return the trained weights; `state` is empty, as nothing comes before."""
+        if self.weights is not None:
+            assert context.weights is not None
+            return NetworkState(weights=context.weights)
         torch.manual_seed(stage_seed(context.seed, self.stage))
         network = context.build_network()
         optimizer = train_(

@@ -1,8 +1,20 @@
+import pytest
 import torch
+from torch.nn import functional
 from toys import FewDigits
 
 from models.data.mnist5k import MNIST5k
-from models.images import BatchIndices, LabelledImages, batches, stratified_split, to_pixels
+from models.data_source import DataOptions
+from models.errors import BadInputError
+from models.images import (
+    BatchIndices,
+    LabelledImages,
+    channel_statistics,
+    crop_and_flip,
+    resize,
+    stratified_split,
+    to_pixels,
+)
 
 
 def test_pixels_are_in_0_to_1() -> None:
@@ -42,16 +54,89 @@ def test_batches_hold_every_index_once_and_shuffle_anew_each_epoch() -> None:
     assert first != second
 
 
-def test_batches_in_order_without_a_seed(digits: FewDigits) -> None:
-    labels = torch.cat([labels for _, labels in batches(digits.test, 64)])
-    assert torch.equal(labels, digits.test.labels)
+def test_evaluation_batches_are_pixels_in_order(digits: FewDigits) -> None:
+    pairs = list(digits.batches("test"))
+    assert torch.equal(torch.cat([labels for _, labels in pairs]), digits.test.labels)
+    assert torch.equal(torch.cat([pixels for pixels, _ in pairs]), digits.test.images / 255)
 
 
 def test_mnist5k_parts_have_the_promised_sizes() -> None:
-    data = MNIST5k(None)
+    data = MNIST5k()
     data.setup()
     sizes = [len(part) for part in (data.train, data.validation, data.test)]
     assert sizes == [2800, 1200, 1000]
     assert data.input_shape == (1, 28, 28)
     assert data.train.images.dtype == torch.uint8
     assert data.test.labels.bincount().tolist() == [100] * 10
+
+
+def test_fractions_keep_the_share_of_each_class() -> None:
+    data = MNIST5k(DataOptions(train_fraction=0.1, test_fraction=0.5))
+    data.setup()
+    assert data.sizes() == {"train": 280, "validation": 120, "test": 500}
+    assert data.test.labels.bincount().tolist() == [50] * 10
+    whole = MNIST5k()
+    whole.setup()
+    assert data.fingerprint() != whole.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("options", "law"),
+    [
+        ({"input_size": 0}, "`input_size >= 1`.*0"),
+        ({"train_fraction": 0.0}, "`0 < train_fraction <= 1`"),
+        ({"test_fraction": 1.5}, "`0 < test_fraction <= 1`"),
+        ({"augment": "blur"}, "`augment in .*'blur'"),
+    ],
+)
+def test_bad_data_options_are_refused(options: dict, law: str) -> None:
+    with pytest.raises(BadInputError, match=law):
+        DataOptions(**options)
+
+
+def test_a_share_that_leaves_a_class_with_nothing_is_one_line() -> None:
+    with pytest.raises(BadInputError, match="cannot be split by class"):
+        MNIST5k(DataOptions(train_fraction=0.001)).setup()
+
+
+def test_resizing_keeps_what_has_the_size_and_the_mean_of_what_has_not() -> None:
+    pixels = torch.rand(2, 3, 32, 32)
+    assert resize(pixels, None) is pixels
+    assert resize(pixels, 32) is pixels
+    assert resize(pixels, 67).shape == (2, 3, 67, 67)
+    assert torch.allclose(resize(pixels, 67).mean(), pixels.mean(), atol=0.01)
+
+
+def test_crop_and_flip_moves_and_mirrors_whole_images() -> None:
+    image = torch.arange(64, dtype=torch.uint8).view(1, 1, 8, 8)
+    padded = functional.pad(image.float(), (1, 1, 1, 1), mode="reflect").to(torch.uint8)
+    windows = [
+        padded[:, :, top : top + 8, left : left + 8] for top in range(3) for left in range(3)
+    ]
+    possible = {tuple(w.flatten().tolist()) for w in windows}
+    possible |= {tuple(w.flip(3).flatten().tolist()) for w in windows}
+    torch.manual_seed(0)
+    changed = crop_and_flip(image.expand(500, 1, 8, 8))
+    assert changed.dtype == torch.uint8
+    assert {tuple(one.flatten().tolist()) for one in changed} == possible
+
+
+def test_augmentation_touches_training_batches_only() -> None:
+    data = FewDigits(DataOptions(augment="crop-flip"))
+    data.setup()
+    torch.manual_seed(0)
+    plain = data.prepare(data.train.images[:32], augment=False)
+    assert torch.equal(plain, data.training_inputs(32))
+    assert not torch.equal(plain, data.prepare(data.train.images[:32], augment=True))
+    module = data.for_training(32, seed=0)
+    images, labels = next(iter(module.train_dataloader()))
+    pixels, _ = module.on_after_batch_transfer((images, labels), 0)
+    assert not torch.equal(pixels, to_pixels(images))
+
+
+def test_channel_statistics_equal_torchs() -> None:
+    images = torch.randint(0, 256, (50, 3, 8, 8), dtype=torch.uint8)
+    mean, std = channel_statistics(images)
+    pixels = (images.double() / 255).transpose(0, 1).flatten(1)
+    assert torch.allclose(mean.double(), pixels.mean(1))
+    assert torch.allclose(std.double(), pixels.std(1, correction=0))

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from models.data.mnist import FILES, MNIST
+from models.data_source import DataOptions
 from models.errors import BadInputError
 
 
@@ -24,7 +25,7 @@ def write_mnist(root: Path, *, count: int = 40) -> None:
 
 def test_files_that_are_there_are_used_as_they_are(tmp_path: Path) -> None:
     write_mnist(tmp_path)
-    training, test = MNIST(tmp_path).load()
+    training, test = MNIST(DataOptions(root=tmp_path)).load()
     assert training.images.shape == (40, 1, 28, 28)
     assert test.labels.tolist() == [index % 10 for index in range(40)]
     assert test.images[7].unique().tolist() == [7]
@@ -37,7 +38,7 @@ def test_damaged_files_are_named(tmp_path: Path, damage: str) -> None:
     content = file.read_bytes()
     file.write_bytes(content[:500] if damage == "cut" else gzip.compress(content))
     with pytest.raises(BadInputError, match=r"MNIST cannot be read: .*train-images-idx3-ubyte"):
-        MNIST(tmp_path).load()
+        MNIST(DataOptions(root=tmp_path)).load()
 
 
 def test_missing_files_name_the_folder_and_the_way_without_network(
@@ -49,7 +50,7 @@ def test_missing_files_name_the_folder_and_the_way_without_network(
     monkeypatch.setattr("torchvision.datasets.mnist.download_and_extract_archive", no_network)
     monkeypatch.setattr("torchvision.datasets.mnist.MNIST.download", no_network)
     with pytest.raises(BadInputError) as caught:
-        MNIST(tmp_path).load()
+        MNIST(DataOptions(root=tmp_path)).load()
     assert "\n" not in str(caught.value)
     for part in (str(tmp_path / "MNIST" / "raw"), *FILES, "--data mnist5k"):
         assert part in str(caught.value)

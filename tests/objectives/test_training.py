@@ -10,7 +10,7 @@ NOTHING = NetworkState(weights={})
 
 
 def test_training_learns_the_digits(baseline: NetworkState, digits: FewDigits) -> None:
-    network = baseline.load_into(toy_context(digits).build_network())
+    network = toy_context(digits).network_of(baseline)
     with torch.no_grad():
         logits = network(digits.test.images / 255)
     assert (logits.argmax(1) == digits.test.labels).float().mean() > 0.5
@@ -42,4 +42,4 @@ def test_checkpoint_with_adams_moments_is_larger_than_the_weights_thrice_compres
 ) -> None:
     raw = 4 * sum(weight.numel() for weight in baseline.weights.values())
     assert baseline.checkpoint_bytes is not None
-    assert 2 * raw < baseline.checkpoint_bytes < 3 * raw + 2000
+    assert 2 * raw < baseline.checkpoint_bytes < 3 * raw

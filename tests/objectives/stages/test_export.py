@@ -50,8 +50,8 @@ def test_logits_of_the_file_are_those_of_the_network(
 ) -> None:
     """At 8 bits an input that lies half-way between two integers may be rounded either way."""
     state = states[point]
-    network = state.load_into(context.build_network()).eval()
-    attach_(network, state.formats, weights=False)
+    network = context.network_of(state)
+    attach_(context.layers_of(network), state.formats, weights=False)
     with torch.no_grad():
         expected = network(to_pixels(digits.test.images)).numpy()
     logits = run(export_onnx(state, context), digits.test.images, fused=False)

@@ -20,7 +20,7 @@ def test_numbers_are_those_of_the_file(
     path = tmp_path / "model.onnx"
     path.write_bytes(export_onnx(baseline, context))
     measured = measure_file(path, digits)
-    network = baseline.load_into(context.build_network()).eval()
+    network = context.network_of(baseline)
     with torch.no_grad():
         right = network(to_pixels(digits.test.images)).argmax(1) == digits.test.labels
     assert measured.test_accuracy_pct == pytest.approx(100 * right.float().mean().item())

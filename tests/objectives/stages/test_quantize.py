@@ -95,8 +95,9 @@ def test_qat_moves_weights_and_scales(pruned: NetworkState, context: Context) ->
 def test_calibration_reads_the_ranges_of_training_images(
     baseline: NetworkState, digits: FewDigits, context: Context
 ) -> None:
-    network = baseline.load_into(context.build_network())
-    formats = _calibrate(network, digits, toy_plan(0.0, 8).quantize)
+    network = context.network_of(baseline)
+    layers = context.layers_of(network)
+    formats = _calibrate(network, layers, digits, toy_plan(0.0, 8).quantize)
     assert formats["conv"].input_scale == pytest.approx(1 / 255)
     with torch.no_grad():
         inner = network.relu(network.pool(network.conv(to_pixels(digits.train.images))))
@@ -108,10 +109,10 @@ def test_attached_network_computes_with_quantized_inputs(
     baseline: NetworkState, context: Context
 ) -> None:
     state = toy_plan(0.0, 8, qat_epochs=0).quantize.apply(baseline, context)
-    network = state.load_into(context.build_network())
+    network = context.network_of(state)
     pixels = torch.rand(1, 1, 28, 28)
     plain = network(pixels)
-    attach_(network, state.formats, weights=False)
+    attach_(context.layers_of(network), state.formats, weights=False)
     on_grid = (pixels * 255).round() / 255
     assert not torch.equal(network(pixels), plain)
     assert torch.allclose(network(pixels), network(on_grid), atol=1e-5)

@@ -1,0 +1,177 @@
+"""`folder:PATH`: any images in train/<class>/ and test/<class>/, in a folder or an archive of one.
+
+An archive (.tar, .tar.gz, .tar.xz, .zip) is read where it is: nothing is unpacked to disk. Images
+that are larger than the network's input are shrunk to it when they are read; if sizes differ after
+that, all are.
+"""
+
+import io
+import lzma
+import tarfile
+import warnings
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import torch
+from PIL import Image
+
+from models.data_source import DataOptions
+from models.errors import BadInputError
+from models.images import ImageData, LabelledImages
+
+ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
+LARGEST_FILE = 64 * 2**20
+"""Bytes; a larger member of an archive is refused before it is unpacked."""
+DEFAULT_SIZE = 64
+"""Side that images of different sizes are resized to, if nothing says another."""
+GREY_MODES = {"1", "L", "LA", "I", "I;16", "F"}
+UNREADABLE = (OSError, SyntaxError, ValueError)
+"""What Pillow raises for damaged images, besides its warnings of decompression bombs."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    part: str
+    """train or test."""
+    label: str
+    """Name of the class."""
+    name: str
+    image: np.ndarray
+    """uint8, (H, W) or (H, W, 3)."""
+
+
+class ImageFolder(ImageData):
+    """Images by part and class; classes are numbered in the order of their names."""
+
+    augmentation = "crop-flip"
+    normalizes = True
+
+    def __init__(self, path: Path, options: DataOptions) -> None:
+        super().__init__(options)
+        self._path = path
+
+    def load(self) -> tuple[LabelledImages, LabelledImages]:
+        """Return the training and the test part; see `ImageData.load`."""
+        try:
+            samples = list(self._samples())
+        except (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, EOFError, OSError) as err:
+            raise BadInputError(f"{self._path} cannot be read: {err}") from err
+        classes = self._classes(samples)
+        self.num_classes = len(classes)
+        samples.sort(key=lambda sample: sample.name)
+        if len({sample.image.shape for sample in samples}) > 1:
+            side = self.options.input_size or DEFAULT_SIZE
+            samples = [replace(sample, image=_resized(sample.image, side)) for sample in samples]
+        train, test = (
+            _stack([sample for sample in samples if sample.part == part], classes)
+            for part in ("train", "test")
+        )
+        return train, test
+
+    def _samples(self) -> Iterator[_Sample]:
+        first_mode = None
+        for name, content in _files(self._path):
+            image = self._decode(name, content)
+            first_mode = first_mode or image.mode
+            if image.mode != first_mode:
+                kinds = {"L": "grey", "RGB": "colour"}
+                raise BadInputError(
+                    f"The image {name} in {self._path} is {kinds[image.mode]}, "
+                    f"but those before it are {kinds[first_mode]}."
+                )
+            yield _Sample(name.parts[-3], name.parts[-2], str(name), np.asarray(image))
+
+    def _decode(self, name: PurePosixPath, content: bytes) -> Image.Image:
+        """Return the image in mode L or RGB, no larger than the network's input."""
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", Image.DecompressionBombWarning)
+                image: Image.Image = Image.open(io.BytesIO(content))
+                image.load()
+        except (*UNREADABLE, Image.DecompressionBombError, Image.DecompressionBombWarning) as err:
+            raise BadInputError(f"The image {name} in {self._path} cannot be read: {err}") from err
+        size = self.options.input_size
+        if size is not None and max(image.size) > size:
+            image = image.resize((size, size), Image.Resampling.BILINEAR)
+        return image.convert("L" if image.mode in GREY_MODES else "RGB")
+
+    def _classes(self, samples: list[_Sample]) -> list[str]:
+        """Return the names of the classes, each of which must be in both parts."""
+        found = {
+            part: {sample.label for sample in samples if sample.part == part}
+            for part in ("train", "test")
+        }
+        for part, labels in found.items():
+            if not labels:
+                raise BadInputError(
+                    f"{self._path} holds no image {part}/<class>/<name> with an ending of "
+                    f"{', '.join(sorted(ENDINGS))}."
+                )
+            folders = {entry.name for entry in self._path.glob(f"{part}/*") if entry.is_dir()}
+            for label in sorted((found["train"] | found["test"] | folders) - labels):
+                raise BadInputError(f"{self._path} holds no image in {part}/{label}.")
+        if len(found["train"]) < 2:
+            raise BadInputError(f"{self._path} holds only one class, {found['train'].pop()}.")
+        return sorted(found["train"])
+
+
+def _stack(samples: list[_Sample], classes: list[str]) -> LabelledImages:
+    images = np.stack([np.atleast_3d(sample.image) for sample in samples])  # (N, H, W, C)
+    labels = [classes.index(sample.label) for sample in samples]
+    return LabelledImages(
+        torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.tensor(labels)
+    )
+
+
+def _resized(image: np.ndarray, side: int) -> np.ndarray:
+    return np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.BILINEAR))
+
+
+def _files(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
+    """Yield the name and content of every image of a folder or archive.
+
+    Raises:
+        BadInputError: There is nothing at `path`, or something else.
+    """
+    if path.is_dir():
+        for file in sorted(path.rglob("*")):
+            name = PurePosixPath(file.relative_to(path).as_posix())
+            if _is_image(name) and file.is_file():
+                yield name, file.read_bytes()
+    elif not path.is_file():
+        raise BadInputError(f"There is no folder or archive {path}.")
+    elif zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            for entry in archive.infolist():
+                name = PurePosixPath(entry.filename)
+                if _is_image(name) and not entry.is_dir():
+                    _check_size(path, name, entry.file_size)
+                    yield name, archive.read(entry)
+    elif tarfile.is_tarfile(path):
+        with tarfile.open(path) as archive:
+            for member in archive:
+                name = PurePosixPath(member.name)
+                if _is_image(name) and member.isfile():
+                    _check_size(path, name, member.size)
+                    content = archive.extractfile(member)
+                    assert content is not None
+                    yield name, content.read()
+    else:
+        raise BadInputError(f"{path} is neither a folder nor a .tar, .tar.xz or .zip of one.")
+
+
+def _is_image(name: PurePosixPath) -> bool:
+    return (
+        len(name.parts) >= 3
+        and name.parts[-3] in {"train", "test"}
+        and name.suffix.lower() in ENDINGS
+        and not name.name.startswith(".")
+    )
+
+
+def _check_size(path: Path, name: PurePosixPath, size: int) -> None:
+    if size > LARGEST_FILE:
+        raise BadInputError(f"{name} in {path} is larger than {LARGEST_FILE:,} bytes.")

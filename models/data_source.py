@@ -1,0 +1,93 @@
+"""What a trial needs of data: training batches, held-out parts, examples, a fingerprint."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import torch
+from pytorch_lightning import LightningDataModule
+from torch import Tensor
+
+from models.checks import require
+
+Part = Literal["validation", "test"]
+Augmentation = Literal["none", "crop-flip"]
+AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataOptions:
+    """What a user can say about built-in data."""
+
+    root: Path = Path("data")
+    """Folder in which files are found or downloaded to."""
+    input_size: int | None = None
+    """Height and width that images are resized to, pixels; None keeps theirs."""
+    train_fraction: float = 1.0
+    """Share of the training part that is used (30 % of it held out), stratified."""
+    test_fraction: float = 1.0
+    """Share of the test part that is used, stratified."""
+    augment: Augmentation | None = None
+    """Random changes of training images; None is what the data set's file says."""
+
+    def __post_init__(self) -> None:
+        if self.input_size is not None:
+            require(self.input_size >= 1, "input_size >= 1", input_size=self.input_size)
+        for name in ("train_fraction", "test_fraction"):
+            value = getattr(self, name)
+            require(0 < value <= 1, f"0 < {name} <= 1", **{name: value})
+        require(
+            self.augment is None or self.augment in AUGMENTATIONS,
+            f"augment in {AUGMENTATIONS}",
+            augment=self.augment,
+        )
+
+
+class DataSource(ABC):
+    """Labelled inputs in three parts: training, validation, test.
+
+    Inputs are what the network and the artifact take: for images float32 (N, C, H, W) in [0, 1].
+    Nothing is read or downloaded before `setup`.
+    """
+
+    num_classes: int
+    mean_and_std: tuple[Tensor, Tensor] | None = None
+    """Per channel, (C,), for networks that have no normalization of their own; None for none."""
+
+    @abstractmethod
+    def setup(self) -> None:
+        """Read the data; a second call does nothing.
+
+        Raises:
+            BadInputError: They are not there and cannot be fetched, or cannot be read.
+        """
+
+    @abstractmethod
+    def for_training(self, batch_size: int, seed: int) -> LightningDataModule:
+        """Return what a Lightning `Trainer` takes; the order of its batches follows the seed."""
+
+    @abstractmethod
+    def batches(self, part: Part) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield inputs (N, ...) and labels (N,) int64 of a whole part, in order, on the CPU."""
+
+    @abstractmethod
+    def training_inputs(self, count: int) -> Tensor:
+        """Return the first `count` training inputs, or all if there are fewer, on the CPU."""
+
+    @abstractmethod
+    def sizes(self) -> dict[str, int]:
+        """Return how many inputs "train", "validation" and "test" hold."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Return a hash that changes when the data do, 16 hexadecimal digits."""
+
+    def place(self, device: torch.device) -> None:  # noqa: B027 - doing nothing is right for most
+        """Keep the data on `device`, where they can be kept there; else do nothing."""
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one input: channels, height and width of an image."""
+        return tuple(self.training_inputs(1).shape[1:])

@@ -1,0 +1,163 @@
+"""Turn what a user named into a model or data: built in, torchvision's, or their own code.
+
+A user's own is `package.module:factory` or `path/file.py:factory`. Their code runs only when it is
+named, and in this process.
+
+A **model** factory takes `(input_shape, num_classes)` or nothing and returns an untrained
+`nn.Module`: `forward` maps a batch of inputs (N, ...) to logits (N, classes). A `LightningModule`
+serves too; its own `training_step` (automatic optimization) and `configure_optimizers` are then
+used, and `--lr` and `--batch-size` mean nothing where it or its data decide them. Images come as
+float32 pixels / 255: a network that wants them normalized does it in `forward`, so that the file
+that is shipped does it too. `forward` must be exportable by `torch.export`.
+
+A **data** factory takes nothing and returns a `LightningDataModule` whose loaders yield
+`(inputs, labels)`, labels int64 (N,): `train_dataloader`, and `val_dataloader` and
+`test_dataloader` in a fixed order.
+"""
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import LightningDataModule
+from torch import nn
+
+from models.data_source import DataOptions, DataSource
+from models.errors import BadInputError
+from models.loaders import LoaderData
+from models.registry import DATA, MODELS, ModelSpec
+
+OWN_DATA = "cifar10"
+"""Data of a model that is not built in, unless the user names others."""
+
+
+def resolve_model(name: str) -> ModelSpec:
+    """Return the model called `name`.
+
+    Raises:
+        BadInputError: There is none, or its code cannot be imported.
+    """
+    kind, _, rest = name.partition(":")
+    if kind == "torchvision":
+        return _torchvision_model(rest)
+    if rest:
+        factory = _load(name, "--model")
+        return ModelSpec(build=_own_builder(factory, name), data=OWN_DATA)
+    return MODELS.get(name)
+
+
+def resolve_data(name: str, options: DataOptions) -> DataSource:
+    """Return the data called `name`, not read yet.
+
+    Raises:
+        BadInputError: There is none, or its code cannot be imported.
+    """
+    kind, _, rest = name.partition(":")
+    if kind == "folder" and rest:
+        from models.data.folder import ImageFolder
+
+        return ImageFolder(Path(rest), options)
+    if rest:
+        if options != DataOptions(root=options.root):
+            raise BadInputError(
+                f"`--data {name}` decides sizes, shares and augmentation itself: leave out "
+                "`--input-size`, `--train-fraction`, `--test-fraction` and `--augment`."
+            )
+        made = _call(_load(name, "--data"), name)
+        if not isinstance(made, LightningDataModule):
+            raise BadInputError(
+                f"`--data {name}` must return a LightningDataModule, not {type(made).__name__}."
+            )
+        return LoaderData(made)
+    return DATA.get(name)(options)
+
+
+def _torchvision_model(name: str) -> ModelSpec:
+    import torchvision
+
+    known = torchvision.models.list_models(module=torchvision.models)
+    if name not in known:
+        raise BadInputError(f"Unknown torchvision model '{name}'. Known: {', '.join(known)}.")
+
+    def build(_: tuple[int, ...], num_classes: int) -> nn.Module:
+        network: nn.Module = torchvision.models.get_model(
+            name, weights=None, num_classes=num_classes
+        )
+        return network
+
+    return ModelSpec(build=build, data=OWN_DATA, normalize=True)
+
+
+def _own_builder(
+    factory: Callable[..., Any], name: str
+) -> Callable[[tuple[int, ...], int], nn.Module]:
+    try:
+        takes_arguments = bool(inspect.signature(factory).parameters)
+    except ValueError:  # a callable without a signature
+        takes_arguments = False
+
+    def build(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+        arguments = (input_shape, num_classes) if takes_arguments else ()
+        made = _call(factory, name, *arguments)
+        if not isinstance(made, nn.Module):
+            raise BadInputError(
+                f"`--model {name}` must return an nn.Module, but got {type(made).__name__}."
+            )
+        return made
+
+    return build
+
+
+def _call(factory: Callable[..., Any], name: str, *arguments: object) -> Any:  # noqa: ANN401 - the user's
+    try:
+        return factory(*arguments)
+    except BadInputError:
+        raise
+    except Exception as err:
+        raise BadInputError(
+            f"'{name}' failed with {type(err).__name__}: {_first_line(err)}"
+        ) from err
+
+
+def _load(name: str, option: str) -> Callable[..., Any]:
+    """Import `package.module:factory` or `path/file.py:factory`."""
+    place, _, attribute = name.rpartition(":")
+    try:
+        module = _module_of_file(Path(place)) if place.endswith(".py") else _module(place)
+    except Exception as err:
+        raise BadInputError(
+            f"`{option} {name}` cannot be imported: {type(err).__name__}: {_first_line(err)}"
+        ) from err
+    factory = getattr(module, attribute, None)
+    if not callable(factory):
+        raise BadInputError(
+            f"`{option} {name}`: {place} has nothing callable named '{attribute}'."
+        )
+    return factory  # type: ignore[no-any-return] # any callable of the user's
+
+
+def _module(name: str) -> Any:  # noqa: ANN401 - a module of the user's
+    here = str(Path.cwd())
+    if here not in sys.path:  # as `python -m` has it
+        sys.path.insert(0, here)
+    return importlib.import_module(name)
+
+
+def _module_of_file(path: Path) -> Any:  # noqa: ANN401 - a module of the user's
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(path.stem, module)  # dataclasses and pickling look it up
+    spec.loader.exec_module(module)
+    return module
+
+
+def _first_line(err: BaseException) -> str:
+    return (str(err).splitlines() or [""])[0]

@@ -1,0 +1,68 @@
+"""Read trained weights from a file; nothing in it is executed."""
+
+import hashlib
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torch import Tensor, nn
+
+from models.errors import BadInputError
+
+
+def read_weights(path: Path) -> tuple[dict[str, Tensor], str]:
+    """Return the state dict in a Lightning .ckpt, a torch file or a .safetensors, and its hash.
+
+    Raises:
+        BadInputError: There is no such file, or it holds something else, or would execute code.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as err:
+        raise BadInputError(f"The weights {path} cannot be read: {err.strerror}.") from err
+    try:
+        if path.suffix == ".safetensors":
+            stored: Any = load(content)
+        else:
+            stored = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, ValueError) as err:
+        reason = (str(err).splitlines() or [""])[0]
+        raise BadInputError(f"The weights {path} cannot be read: {reason}") from err
+    if isinstance(stored, dict) and isinstance(stored.get("state_dict"), dict):
+        stored = stored["state_dict"]
+    if not isinstance(stored, dict) or not all(isinstance(v, Tensor) for v in stored.values()):
+        raise BadInputError(f"The weights {path} hold no state dict.")
+    return stored, hashlib.sha256(content).hexdigest()[:16]
+
+
+def fit_weights(weights: dict[str, Tensor], network: nn.Module, path: Path) -> dict[str, Tensor]:
+    """Return `weights` named as the state dict of `network`.
+
+    A common prefix such as "model." (a checkpoint of a LightningModule around the network) or
+    "network." (ours) is taken off or put on.
+
+    Raises:
+        BadInputError: Names or shapes differ; the text names the first that does.
+    """
+    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    prefixes = ["", *sorted({name.split(".")[0] + "." for name in (*weights, *wanted)})]
+    candidates = [
+        {f"{put_on}{name.removeprefix(taken_off)}": tensor for name, tensor in weights.items()}
+        for put_on in prefixes
+        for taken_off in prefixes
+    ]
+    for candidate in candidates:
+        if wanted.keys() <= candidate.keys():
+            fitting = {name: candidate[name] for name in wanted}
+            for name, tensor in fitting.items():
+                if tuple(tensor.shape) != wanted[name]:
+                    raise BadInputError(
+                        f"The weights {path} do not fit: '{name}' has shape "
+                        f"{tuple(tensor.shape)}, but the network's has {wanted[name]}."
+                    )
+            return fitting
+    missing = next(name for name in wanted if name not in weights)
+    raise BadInputError(f"The weights {path} do not fit: the network's '{missing}' is not there.")

@@ -1,0 +1,158 @@
+"""Edit an exported ONNX graph so that layers are stored in their formats."""
+
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import GraphProto, NodeProto, helper, numpy_helper
+from torch import Tensor
+
+from objectives.errors import MeasurementError
+from objectives.state import LayerFormat
+
+
+class GraphEditor:
+    """A float graph whose layers are put into their formats; `finish` writes them into the graph.
+
+    Nodes stay in topological order: what is new stands before the first node that reads it.
+    """
+
+    def __init__(self, graph: GraphProto) -> None:
+        self._graph = graph
+        self._nodes = list(graph.node)
+        self._initializers = {tensor.name: tensor for tensor in graph.initializer}
+        self._quantized: dict[tuple[str, bytes], str] = {}  # by what is quantized and how
+
+    def restore_weight(self, layer: str, weight: Tensor) -> None:
+        """Name the weight of `layer` as the network does, its first axis the output channels.
+
+        The exporter transposes and renames the weight of a dense layer whose input has more than
+        two axes, for MatMul; here a Transpose is put behind the weight instead.
+        """
+        name = f"{layer}.weight"
+        if name in self._initializers:
+            return
+        wanted = weight.numpy().T
+        for tensor in self._graph.initializer:
+            if tuple(tensor.dims) != wanted.shape:
+                continue
+            if np.array_equal(numpy_helper.to_array(tensor), wanted):
+                transposed = tensor.name
+                tensor.CopyFrom(numpy_helper.from_array(weight.numpy(), name))
+                self._initializers[name] = tensor
+                self._put_before_readers(
+                    helper.make_node("Transpose", [name], [transposed], perm=[1, 0])
+                )
+                return
+        raise MeasurementError(f"The exported graph has no weight of layer '{layer}'.")
+
+    def store_as_float16(self, layer: str) -> None:
+        """Store weight and bias of `layer` as float16 behind a Cast."""
+        for name in (f"{layer}.weight", f"{layer}.bias"):
+            if name in self._initializers:
+                values = numpy_helper.to_array(self._initializers[name])
+                self._store(name, values.astype(np.float16), "Cast", to=onnx.TensorProto.FLOAT)
+
+    def store_as_integers(self, layer: str, stored: LayerFormat) -> None:
+        """Store the weight of `layer` as int8, and its input and bias in QDQ form if it has both.
+
+        Raises:
+            MeasurementError: The format has other bits.
+        """
+        if stored.weight_scale is None or stored.bits != 8:
+            raise MeasurementError(f"Layer '{layer}' has a format that no file stores: {stored}.")
+        weight, bias = f"{layer}.weight", f"{layer}.bias"
+        weight_scale = stored.weight_scale.numpy()
+        layer_nodes = self._readers_behind(weight)
+        self._dequantize(weight, weight_scale, np.int8)
+        if stored.input_scale is None or stored.input_zero_point is None:
+            return
+        input_scale, zero_point = stored.input_scale.numpy(), stored.input_zero_point.numpy()
+        for number, node in enumerate(layer_nodes):
+            name = f"{layer}.in" if number == 0 else f"{layer}.in{number}"
+            self._quantize_input(node, name, input_scale, zero_point)
+        if bias in self._initializers and all(bias in node.input[2:] for node in layer_nodes):
+            self._dequantize(bias, weight_scale * input_scale, np.int32)
+
+    def swap_pool_and_relu(self) -> None:
+        """Turn MaxPool -> Relu into Relu -> MaxPool, which is equal.
+
+        ONNX Runtime moves a QuantizeLinear up through MaxPool and into Relu, but not past Relu;
+        only in this order does it reach the convolution and make it an integer one.
+        """
+        for pool in self._nodes:
+            if pool.op_type != "MaxPool":
+                continue
+            readers = self._readers(pool.output[0])
+            if len(readers) == 1 and readers[0].op_type == "Relu":
+                relu = readers[0]
+                attributes = list(pool.attribute)
+                pool.ClearField("attribute")
+                pool.op_type, relu.op_type = "Relu", "MaxPool"
+                relu.attribute.extend(attributes)
+
+    def finish(self) -> None:
+        """Write the edited nodes into the graph."""
+        copies = [NodeProto.FromString(node.SerializeToString()) for node in self._nodes]
+        self._graph.ClearField("node")
+        self._graph.node.extend(copies)
+
+    def _readers(self, name: str) -> list[NodeProto]:
+        return [node for node in self._nodes if name in node.input]
+
+    def _readers_behind(self, weight: str) -> list[NodeProto]:
+        """Return the nodes that compute with `weight`, looking through a Transpose of it."""
+        found = []
+        for node in self._readers(weight):
+            through = node.op_type == "Transpose"
+            found += self._readers(node.output[0]) if through else [node]
+        return found
+
+    def _quantize_input(
+        self, node: NodeProto, name: str, scale: np.ndarray, zero_point: np.ndarray
+    ) -> None:
+        """Put a QuantizeLinear and a DequantizeLinear before the node's input, shared if equal."""
+        source = node.input[0]
+        key = source, scale.tobytes() + zero_point.tobytes()
+        if key not in self._quantized:
+            parameters = [f"{name}_scale", f"{name}_zero"]
+            self._add(parameters[0], scale)
+            self._add(parameters[1], zero_point)
+            integers = f"{name}_q"
+            place = self._nodes.index(node)
+            self._nodes[place:place] = [
+                helper.make_node("QuantizeLinear", [source, *parameters], [integers]),
+                helper.make_node("DequantizeLinear", [integers, *parameters], [name]),
+            ]
+            self._quantized[key] = name
+        node.input[0] = self._quantized[key]
+
+    def _dequantize(self, name: str, scale: np.ndarray, dtype: type[np.signedinteger]) -> None:
+        """Store the initializer `name` as integers, one scale per slice of axis 0."""
+        values = numpy_helper.to_array(self._initializers[name])
+        broadcast = scale.reshape(-1, *[1] * (values.ndim - 1))
+        integers = np.rint(values / broadcast).astype(dtype)
+        parameters = [f"{name}_scale", f"{name}_zero"]
+        self._add(parameters[0], scale)
+        self._add(parameters[1], np.zeros(len(scale), dtype))
+        self._store(name, integers, "DequantizeLinear", *parameters, axis=0)
+
+    def _store(
+        self, name: str, values: np.ndarray, operator: str, *parameters: str, **attributes: Any
+    ) -> None:
+        """Store `values` as the initializer `name`; what read it reads it through `operator`."""
+        widened = f"{name}_f"
+        for node in self._readers(name):
+            position = list(node.input).index(name)
+            node.input[position] = widened
+        self._put_before_readers(
+            helper.make_node(operator, [name, *parameters], [widened], **attributes)
+        )
+        self._initializers[name].CopyFrom(numpy_helper.from_array(values, name))
+
+    def _put_before_readers(self, new: NodeProto) -> None:
+        first = self._readers(new.output[0])[0]
+        self._nodes.insert(self._nodes.index(first), new)
+
+    def _add(self, name: str, values: np.ndarray) -> None:
+        self._graph.initializer.append(numpy_helper.from_array(np.asarray(values), name))
