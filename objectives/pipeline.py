@@ -44,8 +44,8 @@ class Baseline:
     """What artifacts are compared with."""
 
     measurement: Measurement
-    checkpoint_bytes: int
-    """Size after gzip of its training checkpoint, Adam's moments included."""
+    checkpoint_bytes: int | None
+    """Size after gzip of its training checkpoint, Adam's moments included; None if not trained."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +130,6 @@ class Pipeline:
                 quantize=replace(plan.quantize, bits=32),
             )
             state = self._compress(uncompressed, cost)
-            assert state.checkpoint_bytes is not None
             self._baselines[plan.train] = Baseline(
                 measurement=self._ship(state, self._baseline_file, cost),
                 checkpoint_bytes=state.checkpoint_bytes,

@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -67,12 +68,14 @@ class StudyProgress:
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Turn SIGINT and SIGTERM within the block into `StopRequested`; a second one kills."""
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        caught = (signal.SIGINT, signal.SIGTERM) if in_main_thread else ()
+        before = {number: signal.getsignal(number) for number in caught}
 
         def request_stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's signature
             self._stopping = True
-            for caught in before:
-                signal.signal(caught, signal.SIG_DFL)
+            for each in before:
+                signal.signal(each, signal.SIG_DFL)
 
         for number in before:
             signal.signal(number, request_stop)

@@ -161,7 +161,8 @@ def _estimate(context: Context, config: StudyConfig, *, epochs: int, trials: int
         f"{_duration(pace.epoch_seconds)}, {trials} files to measure"
     )
     if seconds > LONG_SECONDS:
-        text += "\n  shorter: --preset quick, or smaller --input-size, --train-fraction, --epochs"
+        preset = "" if config.preset else "--preset quick, or "
+        text += f"\n  shorter: {preset}smaller --input-size, --train-fraction, --epochs"
     return text
 
 

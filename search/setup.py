@@ -1,6 +1,7 @@
 """What a study works on: its config, with the model, the data and the weights that it names."""
 
 import argparse
+import hashlib
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,15 @@ class StudySetup:
             weights=self.weights,
             progress=progress or SilentProgress(),
         )
+
+    def with_weights(self, weights: dict[str, Tensor]) -> "StudySetup":
+        """Return the setup with trained weights, named as the network's, instead of a baseline."""
+        digest = hashlib.sha256()
+        for name in sorted(weights):
+            digest.update(name.encode())
+            digest.update(weights[name].contiguous().flatten().view(torch.uint8).numpy().data)
+        config = replace(self.config, weights=digest.hexdigest()[:16])
+        return replace(self, config=config, weights=weights)
 
     @property
     def default_name(self) -> str:
@@ -96,11 +106,11 @@ def complete(setup: StudySetup, weights_file: Path | None = None) -> StudySetup:
         data_fingerprint=setup.data.fingerprint(),
         model_fingerprint=context.model_fingerprint(),
     )
+    completed = replace(setup, config=config)
     if weights_file is None:
-        return replace(setup, config=config)
-    stored, file_hash = read_weights(weights_file)
-    weights = fit_weights(stored, context.build_network(), weights_file)
-    return replace(setup, config=replace(config, weights=file_hash), weights=weights)
+        return completed
+    stored = read_weights(weights_file)
+    return completed.with_weights(fit_weights(stored, context.build_network(), weights_file))
 
 
 def resolve_accelerator(name: str) -> str:

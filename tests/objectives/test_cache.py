@@ -1,9 +1,12 @@
+import errno
+import json
 from pathlib import Path
 
 import pytest
 import torch
 
 from objectives.cache import StageCache, StageKey
+from objectives.errors import DiskFullError
 from objectives.progress import SilentProgress, StopRequested
 from objectives.state import LayerFormat, NetworkState
 
@@ -95,3 +98,53 @@ def test_any_fact_changes_the_key() -> None:
     for change in ({"stage": "x"}, {"settings": {"sparsity": 0.6}}, {"before": "1"}, {"seed": 1}):
         digests.add(StageKey.of(**(facts | change)).digest)
     assert len(digests) == 5
+
+
+def put(cache: StageCache, folder: Path, number: int, *, seconds: float) -> StageKey:
+    """Compute an entry that says it took `seconds`."""
+    key = StageKey.of(number=number)
+    cache.get_or_compute(key, a_state, SilentProgress())
+    file = folder / f"{key.digest}.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"seconds": seconds}))
+    return key
+
+
+def test_a_full_cache_drops_what_is_quickest_to_compute_again(tmp_path: Path) -> None:
+    slow = put(StageCache(tmp_path), tmp_path, 1, seconds=50)
+    size = next(tmp_path.glob("*.safetensors")).stat().st_size
+    cache = StageCache(tmp_path, limit_bytes=3 * size)
+    quick = put(cache, tmp_path, 2, seconds=3)
+    middle = put(cache, tmp_path, 3, seconds=20)
+    newer = put(cache, tmp_path, 4, seconds=1)
+    newest = put(cache, tmp_path, 5, seconds=1)
+    kept = [key in cache for key in (slow, quick, middle, newer, newest)]
+    assert kept == [True, False, True, False, True]
+    assert sum(file.stat().st_size for file in tmp_path.glob("*.safetensors")) <= 3 * size
+
+
+def test_an_entry_larger_than_the_whole_cache_is_not_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache = StageCache(tmp_path, limit_bytes=10)
+    state, computed = cache.get_or_compute(KEY, a_state, SilentProgress())
+    assert computed
+    assert equal(state, a_state())
+    assert KEY not in cache
+    assert "larger than the whole cache" in caplog.text
+
+
+def test_a_full_disk_is_a_line_and_leaves_nothing_half_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("objectives.files.os.fsync", full)
+    with pytest.raises(
+        DiskFullError, match=r"No space is left for .*safetensors \([0-9,]+ bytes\)"
+    ):
+        StageCache(tmp_path).get_or_compute(KEY, a_state, SilentProgress())
+    monkeypatch.undo()
+    assert {file.suffix for file in tmp_path.iterdir()} == {".lock"}
+    _, computed = StageCache(tmp_path).get_or_compute(KEY, a_state, SilentProgress())
+    assert computed

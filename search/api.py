@@ -1,0 +1,116 @@
+"""The same from Python: `compress(model, data)`."""
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from pytorch_lightning import LightningDataModule
+from torch import nn
+
+from models.data_source import DataOptions, DataSource
+from models.loaders import LoaderData
+from models.registry import ModelSpec
+from models.resolve import OWN_DATA, resolve_data, resolve_model
+from objectives.cache import DEFAULT_LIMIT_BYTES
+from objectives.errors import TrialError
+from objectives.progress import StopRequested
+from search.config import StudyConfig
+from search.paths import StudyPaths
+from search.session import Session
+from search.setup import DATA_SETTINGS, SPEC_SETTINGS, StudySetup, complete, resolve_accelerator
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compressed:
+    """What a search found."""
+
+    artifact: Path
+    """The ONNX file of the best trial."""
+    measurements: dict[str, Any]
+    """Its user attributes: accuracies, bytes, latency, plan and more; README lists them."""
+    study: optuna.Study
+    """The whole study; resume it by the same call."""
+
+
+def compress(
+    model: str | nn.Module,
+    data: str | LightningDataModule,
+    *,
+    study: str,
+    trained: bool = False,
+    studies_dir: str | Path = "studies",
+    storage: str | None = None,
+    data_root: str | Path = "data",
+    accelerator: str = "auto",
+    threads: int | None = None,
+    max_trials: int | None = None,
+    timeout_seconds: float | None = None,
+    **settings: Any,
+) -> Compressed:
+    """Search for the smallest file of `model` that still answers well.
+
+    Called again, it resumes the study. The best trial is that of the objective, here the retained
+    saving U unless `objective="quality"` asks for the paper's Eq. 5.
+
+    Args:
+        model: A name as `--model` takes it, or a module: see `models.resolve` for what it must do.
+            It is copied, never changed.
+        data: A name as `--data` takes it, or a `LightningDataModule`; see `models.resolve`.
+        study: Name of the study, part of file names.
+        trained: Whether the module's weights are trained, so that no baseline is.
+        studies_dir: Where databases, artifacts and the cache are kept.
+        storage: Database URL; SQLite in `studies_dir` if None.
+        data_root: Folder in which built-in data are found or downloaded to.
+        accelerator: auto, cpu, cuda or mps.
+        threads: Threads that train; see `search.session.default_threads`.
+        max_trials: Trials to run now at most.
+        timeout_seconds: After this time no further trial begins.
+        **settings: Any other field of `search.config.StudyConfig`: sparsity, precision, epochs ...
+
+    Raises:
+        BadInputError: Something that was given cannot be used; nothing was trained.
+        TrialError: No trial could be scored.
+        KeyboardInterrupt: It was stopped; the same call resumes it.
+    """
+    spec = resolve_model(model) if isinstance(model, str) else _spec_of(model)
+    defaults = {name: getattr(spec, name) for name in SPEC_SETTINGS}
+    config = StudyConfig(
+        model=model if isinstance(model, str) else type(model).__name__,
+        data=data if isinstance(data, str) else type(data).__name__,
+        accelerator=resolve_accelerator(accelerator),
+        **(defaults | {"objective": "saving"} | settings),
+    )
+    setup = complete(
+        StudySetup(config=config, model=spec, data=_source(data, config, Path(data_root)))
+    )
+    if trained and isinstance(model, nn.Module):
+        setup = setup.with_weights(copy.deepcopy(model).cpu().state_dict())
+    paths = StudyPaths(Path(studies_dir), study)
+    session = Session(setup, paths, storage)
+    session.prepare(threads=threads, cache_bytes=DEFAULT_LIMIT_BYTES)
+    try:
+        session.work(max_trials=max_trials, timeout_seconds=timeout_seconds)
+    except StopRequested as err:
+        raise KeyboardInterrupt from err
+    if not session.show():
+        raise TrialError(f"No trial of study '{study}' could be scored.")
+    best = session.study.best_trial
+    return Compressed(
+        artifact=paths.root / best.user_attrs["artifact"],
+        measurements=dict(best.user_attrs),
+        study=session.study,
+    )
+
+
+def _spec_of(module: nn.Module) -> ModelSpec:
+    pristine = copy.deepcopy(module).cpu()
+    return ModelSpec(build=lambda *_: copy.deepcopy(pristine), data=OWN_DATA)
+
+
+def _source(data: str | LightningDataModule, config: StudyConfig, root: Path) -> DataSource:
+    if isinstance(data, LightningDataModule):
+        return LoaderData(data)
+    chosen = {name: getattr(config, name) for name in DATA_SETTINGS}
+    return resolve_data(data, DataOptions(root=root, **chosen))

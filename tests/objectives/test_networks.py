@@ -1,0 +1,245 @@
+"""Networks unlike the built-in ones go through every stage, and their files answer as they do."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from pytorch_lightning import LightningDataModule, LightningModule
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+from toys import FewDigits, toy_context, toy_plan
+
+from models.data_source import DataSource
+from models.loaders import LoaderData
+from models.registry import ModelSpec
+from objectives.cache import StageCache
+from objectives.context import Context
+from objectives.fake_quantize import attach_
+from objectives.fold import fold_batch_norms_
+from objectives.pipeline import Pipeline
+from objectives.stages.export import export_onnx
+from objectives.state import NetworkState, copy_weights
+
+
+class Residual(nn.Module):
+    """A residual block, a depthwise convolution, batch norms, global pooling."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(1, 8, 3, stride=2, bias=False), nn.BatchNorm2d(8), nn.ReLU()
+        )
+        self.first = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8))
+        self.depthwise = nn.Sequential(
+            nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False), nn.BatchNorm2d(8), nn.ReLU6()
+        )
+        self.pointwise = nn.Conv2d(8, 16, 1)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.head = nn.Linear(16, 10)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        features = self.stem(pixels)
+        features = torch.relu(features + self.first(features))
+        features = self.pointwise(self.depthwise(features))
+        return self.head(self.pool(features).flatten(1))
+
+
+class Attention(nn.Module):
+    """Rows of an image as a sequence: dense layers on three axes, one of them used twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Linear(28, 16)
+        self.query_key = nn.Linear(16, 16)
+        self.value = nn.Linear(16, 16, bias=False)
+        self.norm = nn.LayerNorm(16)
+        self.head = nn.Linear(16, 10)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        rows = self.embed(pixels.squeeze(1))
+        query, key = self.query_key(rows), self.query_key(self.norm(rows))
+        weights = (query @ key.transpose(1, 2) / 4).softmax(-1)
+        return self.head((rows + weights @ self.value(rows)).mean(1))
+
+
+class Convolutions1And3(nn.Module):
+    """A convolution over rows, then one over a volume of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one = nn.Conv1d(28, 6, 3)
+        self.three = nn.Conv3d(1, 4, (1, 2, 3), stride=(1, 1, 2))
+        self.dense = nn.Linear(4 * 3 * 12, 10)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        rows = torch.relu(self.one(pixels.squeeze(1)))  # (N, 6, 26)
+        volume = torch.relu(self.three(rows.view(-1, 1, 3, 2, 26)))  # (N, 4, 3, 1, 12)
+        return self.dense(volume.flatten(1))
+
+
+class OwnTraining(LightningModule):
+    """A user's module with its own loss and optimizer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Flatten(), nn.Linear(784, 20), nn.BatchNorm1d(20), nn.ReLU())
+        self.head = nn.Linear(20, 10)
+        self.steps = 0
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.head(self.body(pixels))
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        inputs, labels = batch
+        self.steps += 1
+        return nn.functional.multi_margin_loss(self(inputs), labels)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class Words(LightningDataModule):
+    """Eight word numbers a text; its class is that of its largest one."""
+
+    def setup(self, stage: str) -> None:
+        texts = torch.randint(0, 30, (400, 8), generator=torch.Generator().manual_seed(0))
+        self._texts = TensorDataset(texts, texts.amax(1) // 10)
+
+    def train_dataloader(self) -> DataLoader:
+        return DataLoader(self._texts, batch_size=50, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader:
+        return DataLoader(self._texts, batch_size=50)
+
+    def test_dataloader(self) -> DataLoader:
+        return DataLoader(self._texts, batch_size=64)
+
+
+class BagOfWords(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(30, 12)
+        self.head = nn.Linear(12, 3)
+
+    def forward(self, texts: Tensor) -> Tensor:
+        return self.head(self.words(texts).amax(1))
+
+
+NETWORKS = {
+    "residual": (Residual, 5),
+    "attention": (Attention, 4),
+    "convolutions": (Convolutions1And3, 3),
+    "own training": (OwnTraining, 2),
+    "words": (BagOfWords, 2),
+}
+
+
+def a_context(name: str, digits: FewDigits) -> Context:
+    data: DataSource = digits
+    if name == "words":
+        data = LoaderData(Words())
+        data.setup()
+    build = NETWORKS[name][0]
+    return toy_context(data, model=ModelSpec(build=lambda *_: build(), data="own"))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+class TestAnyNetwork:
+    def test_goes_through_every_stage(self, name: str, digits: FewDigits, tmp_path: Path) -> None:
+        context = a_context(name, digits)
+        pipeline = Pipeline(context, StageCache(tmp_path / "cache"), tmp_path / "baseline.onnx")
+        results = {
+            bits: pipeline.run(toy_plan(0.5, bits, epochs=2), tmp_path / f"{bits}.onnx")
+            for bits in (32, 16, 8)
+        }
+        for result in results.values():
+            weights = result.measurement.nonzero_weights
+            assert len(weights) == NETWORKS[name][1]
+            total = sum(count for _, count in weights.values())
+            assert result.measurement.measured_sparsity == pytest.approx(0.5, abs=4 / total + 0.03)
+        factors = {bits: result.reduction_factor for bits, result in results.items()}
+        assert 1 < factors[32] < min(factors[16], factors[8])
+
+    @pytest.mark.parametrize("bits", [32, 16, 8])
+    def test_file_answers_as_the_network_does(
+        self, name: str, bits: int, digits: FewDigits
+    ) -> None:
+        """Compared in the shares of rows that agree: at 8 bits a tie may be rounded either way."""
+        context = a_context(name, digits)
+        plan = toy_plan(0.5, bits)
+        state = plan.train.apply(NetworkState(weights={}), context)
+        if bits < 32:
+            state = plan.quantize.apply(state, context)
+        state = context.fold(state)
+        network = context.network_of(state)
+        inputs, _ = next(context.data.batches("test"))
+        attach_(context.layers_of(network), state.formats, weights=False)
+        with torch.no_grad():
+            expected = network(inputs).numpy()
+        options = onnxruntime.SessionOptions()
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+        session = onnxruntime.InferenceSession(
+            export_onnx(state, context), options, providers=["CPUExecutionProvider"]
+        )
+        (logits,) = session.run(None, {"input": inputs.numpy()})
+        agreeing = np.abs(logits - expected).max(axis=1) < 1e-3
+        assert agreeing.mean() >= (0.9 if bits == 8 else 1)
+
+
+def test_folding_changes_no_answer_and_leaves_no_batch_norm(digits: FewDigits) -> None:
+    context = a_context("residual", digits)
+    state = toy_plan(epochs=2).train.apply(NetworkState(weights={}), context)
+    folded = context.fold(state)
+    assert folded.folded
+    pixels = digits.training_inputs(50)
+    with torch.no_grad():
+        before, after = (context.network_of(one)(pixels) for one in (state, folded))
+    assert torch.allclose(before, after, atol=1e-5)
+    kinds = {type(module) for module in context.network_of(folded).modules()}
+    assert nn.BatchNorm2d not in kinds
+    graph = onnx.load_from_string(export_onnx(state, context)).graph
+    assert "BatchNormalization" not in {node.op_type for node in graph.node}
+
+
+def test_folding_leaves_alone_what_it_cannot_fold() -> None:
+    before_relu = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 4), nn.ReLU(), nn.BatchNorm1d(4))
+    assert not fold_batch_norms_(before_relu)
+
+    class Untraceable(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
+
+        def forward(self, values: Tensor) -> Tensor:
+            return self.layers(values) if values.sum() > 0 else values
+
+    assert not fold_batch_norms_(Untraceable())
+
+
+def test_only_chosen_layers_are_compressed(digits: FewDigits) -> None:
+    context = toy_context(digits, layers=("dense",))
+    state = NetworkState(weights=copy_weights(context.build_network()))
+    for settings in (toy_plan(0.9).prune, toy_plan(0.9, 8).quantize):
+        state = settings.apply(state, context)
+    assert list(state.masks) == list(state.formats) == ["dense"]
+    assert int((state.weights["conv.weight"] == 0).sum()) == 0
+
+
+def test_own_training_steps_are_used(digits: FewDigits) -> None:
+    context = a_context("own training", digits)
+    seen: list[OwnTraining] = []
+
+    def build(*_: object) -> OwnTraining:
+        seen.append(OwnTraining())
+        return seen[-1]
+
+    context = toy_context(digits, model=ModelSpec(build=build, data="own"))
+    state = toy_plan(epochs=3).train.apply(NetworkState(weights={}), context)
+    assert max(module.steps for module in seen) == 3 * 4  # 420 images in batches of 128
+    # SGD without momentum keeps nothing: the checkpoint is the weights alone
+    raw = sum(weight.nbytes for weight in state.weights.values())
+    assert state.checkpoint_bytes is not None
+    assert state.checkpoint_bytes < 1.1 * raw
