@@ -43,6 +43,10 @@ def open_storage(url: str, *, heartbeat_seconds: int = 5, must_exist: bool = Fal
         raise BadInputError(f"The storage URL {url!r} is none of SQLAlchemy's.") from err
     shown = parsed.render_as_string(hide_password=True)
     is_sqlite = parsed.get_backend_name() == "sqlite"
+    if is_sqlite and parsed.database in {None, "", ":memory:"}:
+        raise BadInputError(
+            f"The storage {shown} names no file: a study must outlast its process."
+        )
     if must_exist and is_sqlite and not Path(parsed.database or "").is_file():
         raise BadInputError(f"The storage {shown} is not there.")
     try:

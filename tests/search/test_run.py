@@ -1,6 +1,7 @@
 """The command line from outside, on few epochs of real digits."""
 
 import csv
+import errno
 import json
 import os
 import re
@@ -172,7 +173,7 @@ def test_report_of_an_unknown_study_is_one_line(
     [
         ((), "The following arguments are required: --model"),
         (("--model", "cn"), r"Unknown model 'cn'\. Known: .*cnn"),
-        ((*FAST, "--data", "mnist6k"), r"Unknown data 'mnist6k'\. Known: mnist, mnist5k\."),
+        ((*FAST, "--data", "mnist6k"), r"Unknown data 'mnist6k'\. Known: cifar10, mnist, mnist5k\."),
         ((*FAST, "--sparsity", "1"), r"`0 <= sparsity < 1` must hold, but got sparsity=1\.0\."),
         ((*FAST, "--sparsity", "-0.5"), r"`0 <= sparsity < 1` must hold, but got sparsity=-0\.5"),
         ((*FAST, "--sparsity", "nan"), "`0 <= sparsity < 1` must hold, but got sparsity=nan"),
@@ -218,6 +219,24 @@ def test_a_diverging_study_fails_each_trial_with_its_reason(
     assert [trial.state for trial in trials] == [TrialState.FAIL] * 2
     assert all("loss of stage 'train' became nan" in t.user_attrs["failure"] for t in trials)
     assert capsys.readouterr().out.count("failed: The training loss") == 2
+
+
+def test_a_full_disk_is_one_line_and_the_study_goes_on_when_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    arguments = in_folder(tmp_path, *FAST, "--sparsity", "0", "--precision", "32")
+    monkeypatch.setattr("objectives.files.os.fsync", full)
+    assert run.main(arguments) == 1
+    err = capsys.readouterr().err
+    assert re.fullmatch(
+        r"No space is left for .*\. Make room, then: python.* --model cnn .*\n", err
+    )
+    monkeypatch.undo()
+    assert run.main(arguments) == 0
+    assert finished(tmp_path) == [(0.0, 32)]
 
 
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:

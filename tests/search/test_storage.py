@@ -13,6 +13,8 @@ from search.storage import open_storage
     [
         ("nonsense", "The storage URL 'nonsense' is none of SQLAlchemy's"),
         ("foo://host/x", "does not open: Can't load plugin"),
+        ("sqlite://", "names no file: a study must outlast its process"),
+        ("sqlite:///:memory:", "names no file"),
         ("sqlite:////no/such/folder/x.db", "does not open: unable to open database file"),
     ],
 )

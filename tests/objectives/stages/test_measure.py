@@ -8,7 +8,6 @@ from toys import FewDigits
 from models.images import to_pixels
 from objectives.context import Context
 from objectives.errors import MeasurementError
-from objectives.sizes import gzip_bytes
 from objectives.stages.export import export_onnx
 from objectives.stages.measure import measure_file
 from objectives.state import NetworkState
@@ -27,11 +26,6 @@ def test_numbers_are_those_of_the_file(
     assert measured.artifact_raw_bytes == path.stat().st_size
     assert measured.artifact_bytes == len(gzip.compress(path.read_bytes(), 6, mtime=0))
     assert 0 < measured.latency_ms < 100
-
-
-def test_size_counts_no_name_and_no_time() -> None:
-    assert gzip_bytes(b"") == 20
-    assert gzip_bytes(b"x" * 1000) == gzip_bytes(b"x" * 1000)
 
 
 def test_a_file_that_is_no_model_is_an_error_with_its_name(
