@@ -148,6 +148,7 @@ class Pipeline:
         self.context.progress.stage("export")
         with cost.timed("export"):
             write_atomically(artifact, export_onnx(state, self.context))
+            gc.collect()  # an exported program is a cycle that holds the network
         self.context.progress.stage("measure")
         with cost.timed("measure"):
             return measure_file(artifact, self.context.data)

@@ -173,7 +173,10 @@ def test_report_of_an_unknown_study_is_one_line(
     [
         ((), "The following arguments are required: --model"),
         (("--model", "cn"), r"Unknown model 'cn'\. Known: .*cnn"),
-        ((*FAST, "--data", "mnist6k"), r"Unknown data 'mnist6k'\. Known: cifar10, mnist, mnist5k\."),
+        (
+            (*FAST, "--data", "mnist6k"),
+            r"Unknown data 'mnist6k'\. Known: cifar10, mnist, mnist5k\.",
+        ),
         ((*FAST, "--sparsity", "1"), r"`0 <= sparsity < 1` must hold, but got sparsity=1\.0\."),
         ((*FAST, "--sparsity", "-0.5"), r"`0 <= sparsity < 1` must hold, but got sparsity=-0\.5"),
         ((*FAST, "--sparsity", "nan"), "`0 <= sparsity < 1` must hold, but got sparsity=nan"),
