@@ -3,12 +3,23 @@
 from typing import Any
 
 import numpy as np
-import onnx
-from onnx import GraphProto, NodeProto, helper, numpy_helper
+from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 from torch import Tensor
 
 from objectives.errors import MeasurementError
 from objectives.state import LayerFormat
+
+INTEGER_TYPES = {
+    8: TensorProto.INT8,
+    6: TensorProto.INT8,
+    5: TensorProto.INT8,
+    4: TensorProto.INT4,
+    3: TensorProto.INT4,
+    2: TensorProto.INT2,
+}
+"""What a weight is stored as, by bits: the narrowest type that ONNX has."""
+
+LEAST_OPSET: dict[int, int] = {TensorProto.INT4: 21, TensorProto.INT2: 25}
 
 
 class GraphEditor:
@@ -21,6 +32,8 @@ class GraphEditor:
         self._graph = graph
         self._nodes = list(graph.node)
         self._initializers = {tensor.name: tensor for tensor in graph.initializer}
+        self.opset = 0
+        """The least opset that has every type that is used."""
         self._quantized: dict[tuple[str, bytes], str] = {}  # by what is quantized and how
 
     def restore_weight(self, layer: str, weight: Tensor) -> None:
@@ -51,28 +64,26 @@ class GraphEditor:
         for name in (f"{layer}.weight", f"{layer}.bias"):
             if name in self._initializers:
                 values = numpy_helper.to_array(self._initializers[name])
-                self._store(name, values.astype(np.float16), "Cast", to=onnx.TensorProto.FLOAT)
+                half = numpy_helper.from_array(values.astype(np.float16), name)
+                self._store(name, half, "Cast", to=TensorProto.FLOAT)
 
     def store_as_integers(self, layer: str, stored: LayerFormat) -> None:
-        """Store the weight of `layer` as int8, and its input and bias in QDQ form if it has both.
-
-        Raises:
-            MeasurementError: The format has other bits.
-        """
-        if stored.weight_scale is None or stored.bits != 8:
-            raise MeasurementError(f"Layer '{layer}' has a format that no file stores: {stored}.")
+        """Store the weight of `layer` as integers; input and bias in QDQ form if it has them."""
+        assert stored.weight_scale is not None
+        assert stored.weight_zero_point is not None
         weight, bias = f"{layer}.weight", f"{layer}.bias"
-        weight_scale = stored.weight_scale.numpy()
+        weight_scale, zero_point = stored.weight_scale.numpy(), stored.weight_zero_point.numpy()
         layer_nodes = self._readers_behind(weight)
-        self._dequantize(weight, weight_scale, np.int8)
+        self._dequantize(weight, weight_scale, zero_point, INTEGER_TYPES[stored.bits])
         if stored.input_scale is None or stored.input_zero_point is None:
             return
-        input_scale, zero_point = stored.input_scale.numpy(), stored.input_zero_point.numpy()
+        input_scale, input_zero = stored.input_scale.numpy(), stored.input_zero_point.numpy()
         for number, node in enumerate(layer_nodes):
             name = f"{layer}.in" if number == 0 else f"{layer}.in{number}"
-            self._quantize_input(node, name, input_scale, zero_point)
+            self._quantize_input(node, name, input_scale, input_zero)
         if bias in self._initializers and all(bias in node.input[2:] for node in layer_nodes):
-            self._dequantize(bias, weight_scale * input_scale, np.int32)
+            zeros = np.zeros_like(zero_point)
+            self._dequantize(bias, weight_scale * input_scale, zeros, TensorProto.INT32)
 
     def swap_pool_and_relu(self) -> None:
         """Turn MaxPool -> Relu into Relu -> MaxPool, which is equal.
@@ -127,20 +138,28 @@ class GraphEditor:
             self._quantized[key] = name
         node.input[0] = self._quantized[key]
 
-    def _dequantize(self, name: str, scale: np.ndarray, dtype: type[np.signedinteger]) -> None:
-        """Store the initializer `name` as integers, one scale per slice of axis 0."""
+    def _dequantize(
+        self, name: str, scale: np.ndarray, zero_point: np.ndarray, integer_type: int
+    ) -> None:
+        """Store the initializer `name` as integers, with one scale if all are equal."""
         values = numpy_helper.to_array(self._initializers[name])
-        broadcast = scale.reshape(-1, *[1] * (values.ndim - 1))
-        integers = np.rint(values / broadcast).astype(dtype)
+        shape = (-1, *[1] * (values.ndim - 1))
+        integers = np.rint(values / scale.reshape(shape)) + zero_point.reshape(shape)
+        per_channel: dict[str, int] = {"axis": 0}
+        if len(scale) > 1 and (scale == scale[0]).all() and (zero_point == zero_point[0]).all():
+            scale, zero_point, per_channel = scale[0], zero_point[0], {}
         parameters = [f"{name}_scale", f"{name}_zero"]
         self._add(parameters[0], scale)
-        self._add(parameters[1], np.zeros(len(scale), dtype))
-        self._store(name, integers, "DequantizeLinear", *parameters, axis=0)
+        self._graph.initializer.append(_integers(parameters[1], zero_point, integer_type))
+        stored = _integers(name, integers, integer_type)
+        self._store(name, stored, "DequantizeLinear", *parameters, **per_channel)
+        least = LEAST_OPSET.get(integer_type, 0)
+        self.opset = max(self.opset, least)
 
     def _store(
-        self, name: str, values: np.ndarray, operator: str, *parameters: str, **attributes: Any
+        self, name: str, stored: TensorProto, operator: str, *parameters: str, **attributes: Any
     ) -> None:
-        """Store `values` as the initializer `name`; what read it reads it through `operator`."""
+        """Put `stored` in the place of the initializer `name`, read through `operator`."""
         widened = f"{name}_f"
         for node in self._readers(name):
             position = list(node.input).index(name)
@@ -148,7 +167,7 @@ class GraphEditor:
         self._put_before_readers(
             helper.make_node(operator, [name, *parameters], [widened], **attributes)
         )
-        self._initializers[name].CopyFrom(numpy_helper.from_array(values, name))
+        self._initializers[name].CopyFrom(stored)
 
     def _put_before_readers(self, new: NodeProto) -> None:
         first = self._readers(new.output[0])[0]
@@ -156,3 +175,12 @@ class GraphEditor:
 
     def _add(self, name: str, values: np.ndarray) -> None:
         self._graph.initializer.append(numpy_helper.from_array(np.asarray(values), name))
+
+
+def _integers(name: str, values: np.ndarray, integer_type: int) -> TensorProto:
+    """Return `values` as an initializer; types below 8 bits are packed."""
+    numbers = np.asarray(values).astype(np.int64)
+    packed: TensorProto = numpy_helper.from_array(
+        numbers.astype(helper.tensor_dtype_to_np_dtype(integer_type)), name
+    )
+    return packed

@@ -5,18 +5,22 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+SCALES = ("weight_scale", "weight_zero_point", "input_scale", "input_zero_point")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerFormat:
     """How the artifact stores one layer; a layer without one is stored as float32.
 
-    16 bits are float16 and have no scales. Fewer bits are integers: weights symmetric with one
-    scale per output channel, the layer's input asymmetric with one scale.
+    16 bits are float16 and have no scales. Fewer bits are integers: the weight has a scale and an
+    integer for 0 per output channel, the layer's input one of each.
     """
 
     bits: int
     weight_scale: Tensor | None = None
     """Step size per output channel, (C_out,), positive, float32."""
+    weight_zero_point: Tensor | None = None
+    """The integer that stands for a weight of 0, (C_out,), int8; 0 where weights are symmetric."""
     input_scale: Tensor | None = None
     """Step size of the layer's input, (), positive, float32."""
     input_zero_point: Tensor | None = None
@@ -47,7 +51,7 @@ class NetworkState:
         tensors |= {f"masks/{layer}": mask for layer, mask in self.masks.items()}
         for layer, stored in self.formats.items():
             tensors[f"formats/{layer}/bits"] = torch.tensor(stored.bits)
-            for name in ("weight_scale", "input_scale", "input_zero_point"):
+            for name in SCALES:
                 value = getattr(stored, name)
                 if value is not None:
                     tensors[f"formats/{layer}/{name}"] = value
@@ -71,9 +75,7 @@ class NetworkState:
         formats = {
             layer: LayerFormat(
                 bits=int(values["bits"]),
-                weight_scale=values.get("weight_scale"),
-                input_scale=values.get("input_scale"),
-                input_zero_point=values.get("input_zero_point"),
+                **{name: values.get(name) for name in SCALES},
             )
             for layer, values in fields.items()
         }

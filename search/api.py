@@ -18,6 +18,7 @@ from objectives.errors import TrialError
 from objectives.progress import StopRequested
 from search.config import StudyConfig
 from search.paths import StudyPaths
+from search.samplers import SamplerName
 from search.session import Session
 from search.setup import DATA_SETTINGS, SPEC_SETTINGS, StudySetup, complete, resolve_accelerator
 
@@ -45,14 +46,16 @@ def compress(
     data_root: str | Path = "data",
     accelerator: str = "auto",
     threads: int | None = None,
-    max_trials: int | None = None,
+    sampler: SamplerName | None = None,
+    trials: int | None = None,
     timeout_seconds: float | None = None,
     **settings: Any,
 ) -> Compressed:
     """Search for the smallest file of `model` that still answers well.
 
     Called again, it resumes the study. The best trial is that of the objective, here the retained
-    saving U unless `objective="quality"` asks for the paper's Eq. 5.
+    saving U unless `objective="quality"` asks for the paper's Eq. 5; of a Pareto front it is the
+    one with the largest U.
 
     Args:
         model: A name as `--model` takes it, or a module: see `models.resolve` for what it must do.
@@ -65,7 +68,8 @@ def compress(
         data_root: Folder in which built-in data are found or downloaded to.
         accelerator: auto, cpu, cuda or mps.
         threads: Threads that train; see `search.session.default_threads`.
-        max_trials: Trials to run now at most.
+        sampler: grid, tpe, random, gp or nsgaii; grid for the space "paper", tpe for "wide".
+        trials: With a sampler, trials that the study shall have; for the grid, to run now at most.
         timeout_seconds: After this time no further trial begins.
         **settings: Any other field of `search.config.StudyConfig`: sparsity, precision, epochs ...
 
@@ -88,15 +92,15 @@ def compress(
     if trained and isinstance(model, nn.Module):
         setup = setup.with_weights(copy.deepcopy(model).cpu().state_dict())
     paths = StudyPaths(Path(studies_dir), study)
-    session = Session(setup, paths, storage)
+    session = Session(setup, paths, storage, sampler=sampler, trials=trials)
     session.prepare(threads=threads, cache_bytes=DEFAULT_LIMIT_BYTES)
     try:
-        session.work(max_trials=max_trials, timeout_seconds=timeout_seconds)
+        session.work(timeout_seconds=timeout_seconds)
     except StopRequested as err:
         raise KeyboardInterrupt from err
     if not session.show():
         raise TrialError(f"No trial of study '{study}' could be scored.")
-    best = session.study.best_trial
+    best = max(session.study.best_trials, key=lambda trial: trial.user_attrs["saving"])
     return Compressed(
         artifact=paths.root / best.user_attrs["artifact"],
         measurements=dict(best.user_attrs),

@@ -10,14 +10,26 @@ from models.errors import BadInputError
 from models.layers import ALL_LAYERS
 from objectives.plan import Plan
 from objectives.stages.prune import Allocation, WeightPruning
-from objectives.stages.quantize import PRECISIONS, Quantization
+from objectives.stages.quantize import PAPER_PRECISIONS, PRECISIONS, Quantization
 from objectives.stages.train import BaselineTraining
 
-ObjectiveName = Literal["quality", "saving"]
+ObjectiveName = Literal["quality", "saving", "pareto"]
 OBJECTIVES: tuple[ObjectiveName, ...] = get_args(ObjectiveName)
 
+SpaceName = Literal["paper", "wide"]
+SPACES: tuple[SpaceName, ...] = get_args(SpaceName)
+
+Direction = Literal["minimize", "maximize"]
+DIRECTIONS: dict[str, Direction] = {
+    "quality": "maximize",
+    "saving": "maximize",
+    "val_accuracy_pct": "maximize",
+    "artifact_bytes": "minimize",
+    "latency_ms": "minimize",
+}
+"""Which way each user attribute that can be an objective is better."""
+
 PAPER_SPARSITIES = (0.0, 0.5, 0.75, 0.9, 0.95, 0.99)
-PAPER_PRECISIONS = (32, 16, 8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +58,7 @@ class StudyConfig:
     """Share of the test part that is used."""
     augment: Augmentation | None = None
     """Random changes of training images; None is what the data set's file says."""
-    space: str = "paper"
+    space: SpaceName = "paper"
     """Name of the search space."""
     sparsity: tuple[float, ...] = PAPER_SPARSITIES
     """Sparsities of the grid, each in [0, 1)."""
@@ -55,7 +67,15 @@ class StudyConfig:
     allocation: Allocation = "uniform"
     """Whether each layer is pruned to the sparsity, or all layers together."""
     objective: ObjectiveName = "quality"
-    """What a trial returns, computed on validation: Eq. 5 or the retained saving U."""
+    """What a trial returns, on validation: Eq. 5, the retained saving U, or accuracy and bytes."""
+    with_latency: bool = False
+    """Whether `pareto` minimizes latency too."""
+    max_drop: float | None = None
+    """Constraint: percentage points of validation accuracy that may be lost."""
+    max_bytes: int | None = None
+    """Constraint: bytes of the artifact after gzip."""
+    max_latency_ms: float | None = None
+    """Constraint: milliseconds of one input on one thread."""
     epochs: int
     """Epochs of the baseline's training and of each fine-tuning."""
     qat_epochs: int
@@ -77,10 +97,27 @@ class StudyConfig:
         require(
             self.objective in OBJECTIVES, f"objective in {OBJECTIVES}", objective=self.objective
         )
+        require(self.space in SPACES, f"space in {SPACES}", space=self.space)
+        require(
+            not self.with_latency or self.objective == "pareto",
+            "--with latency goes with --objective pareto",
+            objective=self.objective,
+        )
+        for name in ("max_drop", "max_bytes", "max_latency_ms"):
+            limit = getattr(self, name)
+            require(limit is None or limit >= 0, f"{name} >= 0", **{name: limit})
         require(0 <= self.seed < 2**32, "0 <= seed < 2**32", seed=self.seed)
         for sparsity in self.sparsity:  # each stage checks its own settings
             for bits in self.precision:
                 self.plan(sparsity, bits)
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """The user attributes that a trial's values are."""
+        if self.objective != "pareto":
+            return (self.objective,)
+        latency = ("latency_ms",) if self.with_latency else ()
+        return ("val_accuracy_pct", "artifact_bytes", *latency)
 
     def plan(self, sparsity: float = 0.0, bits: int = PRECISIONS[0]) -> Plan:
         """Return the plan of one combination."""

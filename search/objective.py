@@ -6,21 +6,21 @@ from optuna import Trial
 
 from objectives.pipeline import Pipeline, Result
 from objectives.plan import Plan
-from search.config import ObjectiveName
+from search.config import StudyConfig
 from search.paths import StudyPaths
 from search.provenance import peak_memory, versions
 
 
 class CompressionObjective:
-    """Carries plans out for one study: `objective(trial, plan)` returns the value to maximize."""
+    """Carries plans out for one study: `objective(trial, plan)` returns the trial's values."""
 
-    def __init__(self, pipeline: Pipeline, paths: StudyPaths, objective: ObjectiveName) -> None:
+    def __init__(self, pipeline: Pipeline, paths: StudyPaths, config: StudyConfig) -> None:
         self._pipeline = pipeline
         self._paths = paths
-        self._objective = objective
+        self._config = config
 
-    def __call__(self, trial: Trial, plan: Plan) -> float:
-        """Compress, measure, record; the value is computed on validation.
+    def __call__(self, trial: Trial, plan: Plan) -> list[float]:
+        """Compress, measure, record; values and constraints never see the test part.
 
         Raises:
             TrialError: The trial cannot be scored.
@@ -36,7 +36,24 @@ class CompressionObjective:
         attributes |= peak_memory()
         for name, value in attributes.items():
             trial.set_user_attr(name, value)
-        return float(attributes[self._objective])
+        for name, excess in self._excesses(attributes).items():
+            trial.set_constraint(name, excess)
+        return [float(attributes[name]) for name in self._config.values]
+
+    def _excesses(self, attributes: dict[str, Any]) -> dict[str, float]:
+        """Return by how much the trial breaks each constraint; 0 or less keeps it."""
+        config = self._config
+        measured = {
+            "max_drop": -attributes["val_delta_pct"],
+            "max_bytes": attributes["artifact_bytes"],
+            "max_latency_ms": attributes["latency_ms"],
+        }
+        limits = {name: getattr(config, name) for name in measured}
+        return {
+            name: float(measured[name] - limit)
+            for name, limit in limits.items()
+            if limit is not None
+        }
 
 
 def describe(result: Result) -> dict[str, Any]:

@@ -113,12 +113,44 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     study.add_argument("--study", metavar="NAME", help="default: <model>-<data>-<space>")
     add_study_location(study)
     study.add_argument(
-        "--objective",
-        choices=("quality", "saving"),
-        help="value of a trial, on validation: the paper's Eq. 5 or the retained saving U "
-        "(default: quality)",
+        "--space",
+        choices=("paper", "wide"),
+        help="paper: sparsity and precision; wide: density, allocation, epochs and learning rate "
+        "of fine-tuning, bits down to 2, symmetric or not, per channel or not (default: paper)",
     )
-    study.add_argument("--trials", type=_positive_int, metavar="N", help="run N trials at most")
+    study.add_argument(
+        "--sampler",
+        choices=("grid", "tpe", "random", "gp", "nsgaii"),
+        help="who chooses trials (default: grid for the space paper, tpe for wide)",
+    )
+    study.add_argument(
+        "--objective",
+        choices=("quality", "saving", "pareto"),
+        help="value of a trial, on validation: the paper's Eq. 5, the retained saving U, or both "
+        "accuracy and bytes (default: quality)",
+    )
+    study.add_argument(
+        "--with",
+        dest="with_latency",
+        choices=("latency",),
+        help="a third objective for pareto",
+    )
+    study.add_argument(
+        "--max-drop", type=float, metavar="PP", help="keep validation accuracy, percentage points"
+    )
+    study.add_argument(
+        "--max-bytes", type=int, metavar="N", help="keep the file small, after gzip"
+    )
+    study.add_argument(
+        "--max-latency-ms", type=float, metavar="MS", help="keep one input fast, on one thread"
+    )
+    study.add_argument(
+        "--trials",
+        type=_positive_int,
+        metavar="N",
+        help="with a sampler, trials that the study shall have (default: 100); for the grid, "
+        "trials to run now at most",
+    )
     study.add_argument(
         "--timeout",
         type=_positive_float,

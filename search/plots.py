@@ -1,9 +1,8 @@
 """The report's figures: each takes a study's table and returns a plotly figure."""
 
-from collections.abc import Callable
-
 import plotly.graph_objects as go
 
+from search.front import front_rows
 from search.table import StudyTable
 
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#777777"
@@ -17,7 +16,7 @@ def accuracy_against_bytes(table: StudyTable) -> go.Figure:
         (row.attribute("artifact_bytes"), row.attribute("test_accuracy_pct")) for row in table.rows
     ]
     labels = [row.label for row in table.rows]
-    front = pareto_front(ours)
+    front = [ours[table.rows.index(row)] for row in front_rows(table)]
     figure.add_scatter(
         x=[size for size, _ in front],
         y=[accuracy for _, accuracy in front],
@@ -28,10 +27,10 @@ def accuracy_against_bytes(table: StudyTable) -> go.Figure:
     )
     sources = [("this study", BLUE, "circle", ours, labels)]
     for name, color, symbol in (("paper", ORANGE, "x"), ("re-run", GREEN, "diamond-open")):
-        published = [(row.label, row.published(name)) for row in table.rows]
-        there = [(label, made) for label, made in published if made is not None]
-        points = [(made.size_bytes, made.accuracy_pct) for _, made in there]
-        sources.append((name, color, symbol, points, [label for label, _ in there]))
+        published = table.published[name]
+        points = [(made.size_bytes, made.accuracy_pct) for made in published.values()]
+        texts = [f"{100 * sparsity:.4g} %, {bits} bits" for sparsity, bits in published]
+        sources.append((name, color, symbol, points, texts))
     for name, color, symbol, points, texts in sources:
         if points:
             figure.add_scatter(
@@ -50,15 +49,6 @@ def accuracy_against_bytes(table: StudyTable) -> go.Figure:
         template="plotly_white",
     )
     return figure
-
-
-def pareto_front(points: list[tuple[int, float]]) -> list[tuple[int, float]]:
-    """Return the points (bytes, accuracy) that no other beats in both, by rising bytes."""
-    front: list[tuple[int, float]] = []
-    for size, accuracy in sorted(points, key=lambda point: (point[0], -point[1])):
-        if not front or accuracy > front[-1][1]:
-            front.append((size, accuracy))
-    return front
 
 
 def quality_heat_map(table: StudyTable) -> go.Figure:
@@ -106,8 +96,10 @@ def stage_seconds(table: StudyTable) -> go.Figure:
     return figure
 
 
-FIGURES: tuple[Callable[[StudyTable], go.Figure], ...] = (
-    accuracy_against_bytes,
-    quality_heat_map,
-    stage_seconds,
-)
+def figures(table: StudyTable) -> list[go.Figure]:
+    """Return the figures that suit the study: a heat map only over a grid."""
+    on_a_grid = table.config.space == "paper" and len({row.sparsity for row in table.rows}) * len(
+        {row.bits for row in table.rows}
+    ) <= 2 * len(table.rows)
+    heat_map = [quality_heat_map(table)] if on_a_grid else []
+    return [accuracy_against_bytes(table), *heat_map, stage_seconds(table)]

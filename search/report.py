@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from search.paths import StudyPaths
     from search.table import StudyTable
 
+DOMINANCE = "The paper's rows, and ours that is no larger and no less accurate on test"
+
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -36,6 +38,8 @@ code {{ overflow-wrap: anywhere; }}
 <div class="table">{table}</div>
 {notes}
 {figures}
+<h2>{dominance_title}</h2>
+<div class="table">{dominance}</div>
 <h2>Settings</h2>
 <p><code>{settings}</code></p>
 </body>
@@ -72,22 +76,30 @@ def show_report(study: "Study", paths: "StudyPaths") -> None:
 
 
 def _markdown(table: "StudyTable") -> str:
+    from search.front import dominance_table
+
     notes = "\n".join(f"- {note}" for note in [*table.notes(), f"Settings: `{table.settings()}`"])
-    return f"# Study {table.name}\n\n{table.text('pipe')}\n\n{notes}\n"
+    text = f"# Study {table.name}\n\n{table.text('pipe')}\n\n{notes}\n"
+    against_paper = dominance_table(table, "pipe")
+    return text + (f"\n## {DOMINANCE}\n\n{against_paper}\n" if against_paper else "")
 
 
 def _page(table: "StudyTable") -> str:
-    from search.plots import FIGURES
+    from search.front import dominance_table
+    from search.plots import figures
 
-    figures = [
-        draw(table).to_html(full_html=False, include_plotlyjs=position == 0)
-        for position, draw in enumerate(FIGURES)
+    drawn = [
+        figure.to_html(full_html=False, include_plotlyjs=position == 0)
+        for position, figure in enumerate(figures(table))
     ]
     return _PAGE.format(
         title=f"Study {html.escape(table.name)}",
         table=table.text("html"),
         notes="\n".join(f"<p>{html.escape(note)}</p>" for note in table.notes()),
-        figures="\n".join(figures),
+        figures="\n".join(drawn),
+        dominance_title=DOMINANCE,
+        dominance=dominance_table(table, "html")
+        or "<p>The paper has no table of this network.</p>",
         settings=html.escape(table.settings()),
     )
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import optuna
 import torch
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from torch import nn
 
+from models.errors import BadInputError
 from objectives.cache import StageCache
 from objectives.context import Context
 from objectives.errors import DiskFullError
@@ -23,10 +25,12 @@ from search.objective import CompressionObjective
 from search.paths import StudyPaths
 from search.progress import StudyProgress
 from search.provenance import commit
+from search.queue import FAILURE, SampledQueue, TrialQueue
 from search.report import show_report
+from search.samplers import SamplerName, sampler_maker
 from search.setup import StudySetup, setup_from_options
-from search.space import PaperSpace
-from search.study import FAILURE, TrialQueue, open_study
+from search.space import PaperSpace, search_space
+from search.study import open_study
 from search.worker import work
 
 INTERRUPTED = 130
@@ -37,6 +41,8 @@ SMALL_NETWORK = 1_000_000
 FILE_SECONDS = 1.5
 """What exporting and timing a small file takes."""
 LONG_SECONDS = 600
+DEFAULT_TRIALS = 100
+"""Of a sampler."""
 
 
 def run_study(options: argparse.Namespace, argv: list[str]) -> int:
@@ -54,11 +60,18 @@ def run_study(options: argparse.Namespace, argv: list[str]) -> int:
     """
     setup = setup_from_options(options)
     paths = StudyPaths(options.studies_dir, options.study or setup.default_name)
-    session = Session(setup, paths, options.storage, heartbeat_seconds=options.heartbeat)
+    session = Session(
+        setup,
+        paths,
+        options.storage,
+        sampler=options.sampler,
+        trials=options.trials,
+        heartbeat_seconds=options.heartbeat,
+    )
     session.prepare(threads=options.threads, cache_bytes=int(options.cache_gb * 10**9))
     command = shlex.join([Path(sys.executable).name, "-m", "search.run", *argv])
     try:
-        session.work(max_trials=options.trials, timeout_seconds=options.timeout)
+        session.work(timeout_seconds=options.timeout)
     except StopRequested:
         session.show()
         print(f"\nStopped; nothing that was finished is lost. To go on: {command}")
@@ -78,17 +91,36 @@ class Session:
         paths: StudyPaths,
         storage_url: str | None = None,
         *,
+        sampler: SamplerName | None = None,
+        trials: int | None = None,
         heartbeat_seconds: int = 5,
     ) -> None:
         paths.make()
         self.setup = setup
         self.paths = paths
-        self.space = PaperSpace(setup.config)
+        self.space = search_space(setup.config)
         self.study, storage = open_study(
             paths, storage_url or paths.url, setup.config, heartbeat_seconds=heartbeat_seconds
         )
-        self.queue = TrialQueue(self.study, storage, self.space.grid(), paths)
+        self.queue = self._queue(storage, sampler, trials)
+        self._trials = trials
         self.progress = StudyProgress()
+
+    def _queue(
+        self, storage: RDBStorage, sampler: SamplerName | None, trials: int | None
+    ) -> TrialQueue:
+        config = self.setup.config
+        if isinstance(self.space, PaperSpace) and sampler in {None, "grid"}:
+            return TrialQueue(self.study, storage, self.space.grid(), self.paths)
+        if sampler == "grid":
+            raise BadInputError(f"`--sampler grid` knows no grid of the space {config.space}.")
+        return SampledQueue(
+            self.study,
+            storage,
+            self.paths,
+            total=trials or DEFAULT_TRIALS,
+            make_sampler=sampler_maker(sampler or "tpe", config.seed),
+        )
 
     def prepare(self, *, threads: int | None, cache_bytes: int) -> None:
         """Queue what is missing; say what will be done and how long it will take.
@@ -106,20 +138,32 @@ class Session:
         cache = StageCache(self.paths.cache, cache_bytes)
         self.pipeline = Pipeline(context, cache, self.paths.baseline)
         self.queue.mend()
-        pending = [self.space.plan(params) for params in self.queue.pending()]
-        epochs = self.pipeline.pending_epochs(pending)
-        self.progress.expect(epochs=epochs, trials=len(pending))
-        if pending:
+        epochs, trials = self._left()
+        self.progress.expect(epochs=epochs, trials=trials)
+        if trials > 0:
             check_network(context)
             print(f"  compressed layers: {', '.join(context.layers_of(network))}")
-        if pending and config.accelerator == "cpu":
-            print(_estimate(context, config, epochs=epochs, trials=len(pending)))
+        if trials > 0 and config.accelerator == "cpu":
+            print(_estimate(context, config, epochs=epochs, trials=trials))
 
-    def work(self, *, max_trials: int | None = None, timeout_seconds: float | None = None) -> None:
+    def _left(self) -> tuple[int, int]:
+        """Return the epochs to train, at most, and the trials to run."""
+        config = self.setup.config
+        if isinstance(self.queue, SampledQueue):
+            trials = self.queue.left()
+            baseline = self.pipeline.pending_epochs([config.plan()]) if trials else 0
+            return baseline + trials * (config.epochs + config.qat_epochs), trials
+        plans = [
+            config.plan(params["sparsity"], int(params["precision"]))
+            for params in self.queue.pending()
+        ]
+        return self.pipeline.pending_epochs(plans), len(plans)
+
+    def work(self, *, timeout_seconds: float | None = None) -> None:
         """Run trials until none is left; see `search.worker.work`."""
-        objective = CompressionObjective(self.pipeline, self.paths, self.setup.config.objective)
+        objective = CompressionObjective(self.pipeline, self.paths, self.setup.config)
 
-        def run_trial(trial: optuna.Trial) -> float:
+        def run_trial(trial: optuna.Trial) -> list[float]:
             plan = self.space.suggest(trial)
             self.progress.start_trial(f"trial {trial.number}: {_describe(trial.params)}")
             return objective(trial, plan)
@@ -130,7 +174,7 @@ class Session:
                 run_trial,
                 progress=self.progress,
                 on_finished=lambda trial: self.progress.finish_trial(_line(trial)),
-                max_trials=max_trials,
+                max_trials=None if isinstance(self.queue, SampledQueue) else self._trials,
                 timeout_seconds=timeout_seconds,
             )
 

@@ -85,6 +85,7 @@ def setup_from_options(options: argparse.Namespace) -> StudySetup:
         if getattr(options, field.name, None) is not None
     }
     given.pop("weights", None)
+    given["with_latency"] = options.with_latency is not None
     spec = resolve_model(options.model)
     settings: dict[str, Any] = {name: getattr(spec, name) for name in SPEC_SETTINGS}
     settings |= {"data": spec.data} | preset_settings(options.preset, spec) | given

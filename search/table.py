@@ -11,10 +11,11 @@ from optuna.trial import FrozenTrial, TrialState
 from tabulate import tabulate
 
 from models.registry import MODELS
+from objectives.plan import Plan
 from search.config import StudyConfig
 from search.paper import UNREPRODUCIBLE, PublishedRow, paper_rows, rerun_rows
 from search.presets import label as preset_label
-from search.study import FAILURE
+from search.queue import FAILURE
 
 CSV_ATTRIBUTES = (
     "artifact_bytes",
@@ -49,15 +50,18 @@ class Row:
     reproducible: bool
     """False where the paper's own stack does not give the paper's row."""
 
+    plan: Plan
+    """What was carried out."""
+
     @property
     def sparsity(self) -> float:
-        """The trial's `sparsity`."""
-        return float(self.trial.params["sparsity"])
+        """The plan's sparsity."""
+        return self.plan.prune.sparsity
 
     @property
     def bits(self) -> int:
-        """The trial's `precision`."""
-        return int(self.trial.params["precision"])
+        """The plan's precision."""
+        return self.plan.quantize.bits
 
     @property
     def label(self) -> str:
@@ -82,6 +86,14 @@ def _format(value: object, form: str) -> str:
 
 def _attribute(name: str, form: str) -> Cell:
     return lambda row: _format(row.attribute(name), form)
+
+
+def _integers(plan: Plan) -> str:
+    """Return in words which numbers a weight may be, where it is stored as an integer."""
+    if plan.quantize.bits >= 16:
+        return "-"
+    symmetry = "symmetric" if plan.quantize.symmetric else "asymmetric"
+    return f"{symmetry}, per {'channel' if plan.quantize.per_channel else 'tensor'}"
 
 
 def _checkpoint_reduction(row: Row) -> str:
@@ -121,6 +133,13 @@ OURS: dict[str, Cell] = {
     "U": _attribute("test_saving", ".4f"),
     "latency ms": _attribute("latency_ms", ".3f"),
 }
+SETTINGS: dict[str, Cell] = {
+    "trial": lambda row: row.trial.number,
+    "allocation": lambda row: row.plan.prune.allocation,
+    "epochs": lambda row: row.plan.prune.epochs,
+    "lr": lambda row: f"{row.plan.prune.lr:.2g}",
+    "integers": lambda row: _integers(row.plan),
+}
 PAPER: dict[str, Cell] = {
     "paper: bytes": _published("paper", "size_bytes", ",d"),
     "accuracy % ": _published("paper", "accuracy_pct", ".2f"),
@@ -146,12 +165,15 @@ class StudyTable:
         paper = paper_rows(name) if name else {}
         rerun = rerun_rows(name) if name else {}
         doubtful = UNREPRODUCIBLE.get(name or "", frozenset())
-        self.rows = []
+        self.published = {"paper": paper, "re-run": rerun}
+        """What was made elsewhere, by sparsity and bits."""
+        self.rows: list[Row] = []
         for trial in trials:
             if trial.state == TrialState.COMPLETE:
-                point = (trial.params["sparsity"], trial.params["precision"])
+                plan = Plan.from_json(trial.user_attrs["plan"])
+                point = (plan.prune.sparsity, plan.quantize.bits)
                 self.rows.append(
-                    Row(trial, paper.get(point), rerun.get(point), point not in doubtful)
+                    Row(trial, paper.get(point), rerun.get(point), point not in doubtful, plan)
                 )
         self.rows.sort(key=lambda row: (row.sparsity, -row.bits))
         self.failures = [
@@ -163,6 +185,8 @@ class StudyTable:
     def text(self, form: str, *, with_rerun: bool = True) -> str:
         """Return the table in one of tabulate's formats: "simple", "pipe" (Markdown), "html"."""
         columns = dict(OURS)
+        if self.config.space != "paper":
+            columns |= SETTINGS
         if any(row.paper for row in self.rows):
             columns |= PAPER
         if with_rerun and any(row.rerun for row in self.rows):

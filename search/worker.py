@@ -4,7 +4,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import optuna
 from optuna import Trial
@@ -12,8 +12,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from objectives.errors import TrialError
 from objectives.progress import Progress
+from search.queue import FAILURE, WORKER, TrialQueue
 from search.storage import heartbeat
-from search.study import FAILURE, WORKER, TrialQueue
 
 log = logging.getLogger(__name__)
 
@@ -23,14 +23,14 @@ POLL_SECONDS = 1.0
 
 def work(
     queue: TrialQueue,
-    objective: Callable[[Trial], float],
+    objective: Callable[[Trial], float | Sequence[float]],
     *,
     progress: Progress,
     on_finished: Callable[[FrozenTrial], None],
     max_trials: int | None = None,
     timeout_seconds: float | None = None,
 ) -> None:
-    """Run trials until each combination of the queue is finished, here or in another process.
+    """Run trials until each one of the queue is finished, here or in another process.
 
     A trial ends in one of four ways. It returns a number: complete. It cannot be scored
     (`TrialError`): failed with its reason, and the study goes on. Somebody asks to stop, or we
@@ -38,7 +38,7 @@ def work(
 
     Args:
         queue: The study.
-        objective: Returns a trial's value.
+        objective: Returns a trial's value or values.
         progress: Asked between trials whether to stop.
         on_finished: Told of each trial that ended here.
         max_trials: Trials to run here at most.
@@ -52,10 +52,9 @@ def work(
         if timeout_seconds is not None and time.monotonic() - started >= timeout_seconds:
             return
         progress.check()
-        queue.mend()
-        trial = queue.claim()
+        trial = queue.next()
         if trial is None:
-            if not queue.pending():
+            if queue.is_done():
                 return
             time.sleep(POLL_SECONDS)
             continue
@@ -66,7 +65,7 @@ def work(
 
 
 def _run(
-    queue: TrialQueue, trial: Trial, objective: Callable[[Trial], float]
+    queue: TrialQueue, trial: Trial, objective: Callable[[Trial], float | Sequence[float]]
 ) -> FrozenTrial | None:
     """Run one claimed trial; None if another process had given it up for dead meanwhile."""
     try:

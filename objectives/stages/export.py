@@ -17,7 +17,7 @@ from contextlib import contextmanager
 
 import onnx
 import torch
-from onnx import ModelProto
+from onnx import ModelProto, helper
 from torch import Tensor, nn
 
 from objectives.context import Context
@@ -48,6 +48,7 @@ def export_onnx(state: NetworkState, context: Context) -> bytes:
     if any(stored.weight_scale is not None for stored in state.formats.values()):
         graph.swap_pool_and_relu()
     graph.finish()
+    _raise_opset_(model, graph.opset)
     onnx.checker.check_model(model)
     content: bytes = model.SerializeToString(deterministic=True)
     return content
@@ -108,6 +109,14 @@ def _reason(err: BaseException) -> str:
         err = err.__cause__
     lines = [line.strip() for line in str(err).splitlines() if line.strip()]
     return f"{type(err).__name__}: {lines[0] if lines else ''}"
+
+
+def _raise_opset_(model: ModelProto, opset: int) -> None:
+    """Declare at least `opset`, in place; the operators used here mean the same in all of them."""
+    for imported in model.opset_import:
+        if imported.domain == "" and imported.version < opset:
+            imported.version = opset
+            model.ir_version = max(model.ir_version, helper.find_min_ir_version_for([imported]))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from onnx import ModelProto, NodeProto, numpy_helper
+from onnx import ModelProto, numpy_helper
 
 from models.data_source import DataSource, Part
 from objectives.errors import MeasurementError
@@ -28,6 +28,8 @@ LATENCY_SECONDS = 3.0
 
 WEIGHT_POSITION = {"Conv": 1, "Gemm": 1, "MatMul": 1, "Gather": 0}
 """Which input of a node is a layer's weight."""
+WIDENING = {"Cast", "DequantizeLinear", "Transpose"}
+"""What a stored weight may stand behind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +132,7 @@ def _latency(path: Path, data: DataSource) -> tuple[float, float]:
 def count_weights(model: ModelProto) -> dict[str, tuple[int, int]]:
     """Return (non-zero, all) stored weights of each layer, by the weight's name.
 
-    A weight may stand behind a Cast, Transpose or DequantizeLinear, whose zero point is 0 here.
+    An integer that stands for 0 counts as 0.
     """
     producers = {output: node for node in model.graph.node for output in node.output}
     initializers = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -138,18 +140,20 @@ def count_weights(model: ModelProto) -> dict[str, tuple[int, int]]:
     for node in model.graph.node:
         if node.op_type not in WEIGHT_POSITION:
             continue
-        name = _stored_name(node.input[WEIGHT_POSITION[node.op_type]], producers)
+        name, zero_point = node.input[WEIGHT_POSITION[node.op_type]], None
+        while name in producers and producers[name].op_type in WIDENING:
+            before = producers[name]
+            if before.op_type == "DequantizeLinear":
+                zero_point = numpy_helper.to_array(initializers[before.input[2]])
+            name = before.input[0]
         if name in initializers:
             values = numpy_helper.to_array(initializers[name])
-            counts[name] = int(np.count_nonzero(values)), int(values.size)
+            zero = 0 if zero_point is None else _broadcast(zero_point, values.ndim)
+            counts[name] = int((values != zero).sum()), int(values.size)
     return counts
 
 
-def _stored_name(name: str, producers: dict[str, NodeProto]) -> str:
-    while name in producers and producers[name].op_type in {
-        "Cast",
-        "DequantizeLinear",
-        "Transpose",
-    }:
-        name = producers[name].input[0]
-    return name
+def _broadcast(per_channel: np.ndarray, dimensions: int) -> np.ndarray:
+    if per_channel.ndim == 0:
+        return per_channel
+    return per_channel.reshape(-1, *[1] * (dimensions - 1))

@@ -11,8 +11,9 @@ masked weights are set to zero again.
 Source: Zhu & Gupta 2017, arXiv:1710.01878, Eq. 1 with t_0 = 0 and n * delta_t = T.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol, get_args
 
 import numpy as np
 import torch
@@ -24,8 +25,8 @@ from objectives.context import Context
 from objectives.state import NetworkState, copy_weights
 from objectives.training import train_
 
-Allocation = Literal["uniform", "global"]
-ALLOCATIONS: tuple[Allocation, ...] = ("uniform", "global")
+Allocation = Literal["uniform", "global", "lamp"]
+ALLOCATIONS: tuple[Allocation, ...] = get_args(Allocation)
 
 MASK_UPDATES = 100
 FEWEST_STEPS_BETWEEN_UPDATES = 4
@@ -33,11 +34,22 @@ FEWEST_STEPS_BETWEEN_UPDATES = 4
 HIGHEST_SEARCHED_SPARSITY = 0.999
 
 
-class SuggestsFloat(Protocol):
+LOWEST_SEARCHED_DENSITY = 0.002
+LR_FACTOR = 3.0
+"""A search tries learning rates up to this factor above and below the one that is set."""
+
+
+class Suggests(Protocol):
     """The part of Optuna's `Trial` that this stage uses."""
 
-    def suggest_float(self, name: str, low: float, high: float) -> float:
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
         """Return a value in [low, high]."""
+
+    def suggest_int(self, name: str, low: int, high: int) -> int:
+        """Return a value in [low, high]."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[str]) -> Any:  # noqa: ANN401 - Optuna's type
+        """Return one of `choices`."""
 
 
 def magnitude_mask(weight: Tensor, sparsity: float) -> Tensor:
@@ -71,16 +83,32 @@ def magnitude_masks(
     """Return keep-masks over all `weights`, by layer.
 
     `uniform` gives every layer the same sparsity, as the paper does; `global` puts one threshold
-    on the magnitudes of all layers together.
+    on the magnitudes of all layers together; `lamp` on their LAMP scores.
     """
     if allocation == "uniform":
         return {layer: magnitude_mask(weight, sparsity) for layer, weight in weights.items()}
-    together = torch.cat([weight.flatten() for weight in weights.values()])
+    score = lamp_score if allocation == "lamp" else torch.abs
+    together = torch.cat([score(weight.detach()).flatten() for weight in weights.values()])
     parts = magnitude_mask(together, sparsity).split([w.numel() for w in weights.values()])
     return {
         layer: part.view_as(weight)
         for (layer, weight), part in zip(weights.items(), parts, strict=True)
     }
+
+
+def lamp_score(weight: Tensor) -> Tensor:
+    """Return how much each weight is worth within its layer, shaped like `weight`, in [0, 1].
+
+    score(u) = w_u^2 / sum of w_v^2 over all v with |w_v| >= |w_u|: what it costs to remove u once
+    all smaller weights are gone. The largest weight of a layer scores 1, so no layer dies.
+
+    Source: Lee et al. 2021, arXiv:2010.07611, Eq. 4.
+    """
+    squares = weight.flatten().double().square()
+    ordered, order = squares.sort(stable=True)
+    rest = ordered.flip(0).cumsum(0).flip(0)  # of this one and all larger ones
+    scores = torch.where(rest > 0, ordered / rest, torch.zeros_like(rest))
+    return torch.empty_like(scores).scatter_(0, order, scores).view_as(weight)
 
 
 def apply_masks_(weights: dict[str, Tensor], masks: dict[str, Tensor]) -> None:
@@ -193,10 +221,21 @@ class WeightPruning:
         """Nothing is pruned at a sparsity of 0, and nothing fine-tuned."""
         return self.sparsity == 0
 
-    def suggest(self, trial: SuggestsFloat) -> "WeightPruning":
+    def suggest(self, trial: Suggests) -> "WeightPruning":
         """Return these settings with the sparsity that `trial` suggests."""
         return replace(
             self, sparsity=trial.suggest_float("sparsity", 0.0, HIGHEST_SEARCHED_SPARSITY)
+        )
+
+    def suggest_wide(self, trial: Suggests) -> "WeightPruning":
+        """Return settings of a wide space: density, allocation, epochs and learning rate."""
+        density = trial.suggest_float("prune.density", LOWEST_SEARCHED_DENSITY, 1.0, log=True)
+        return replace(
+            self,
+            sparsity=1 - density,
+            allocation=trial.suggest_categorical("prune.allocation", ALLOCATIONS),
+            epochs=trial.suggest_int("prune.epochs", max(1, self.epochs // 3), self.epochs),
+            lr=trial.suggest_float("prune.lr", self.lr / LR_FACTOR, self.lr * LR_FACTOR, log=True),
         )
 
     def apply(self, state: NetworkState, context: Context) -> NetworkState:

@@ -1,10 +1,10 @@
 """Quantize: choose what each weight is stored as, and fine-tune on that grid.
 
-32 bits change nothing. 16 bits round every weight to float16. 8 bits are full-integer: weights
-int8, symmetric, per output channel; layer inputs uint8, asymmetric, their ranges read off training
-images; biases int32 at the product of the two scales. Then the network is fine-tuned while
-quantized, with the pruning masks kept and the weights' scales learned (quantization-aware
-training); with 0 epochs of it this is post-training quantization.
+32 bits change nothing. 16 bits round each weight to float16. 8 bits are full-integer: weights
+int8, layer inputs uint8, asymmetric, their ranges read off training images; biases int32 at the
+product of the two scales. Fewer bits are the same on a coarser grid. Then the network is
+fine-tuned while quantized, with the pruning masks kept and the weights' scales learned
+(quantization-aware training); with 0 epochs of it this is post-training quantization.
 
 Source: Jacob et al. 2018, arXiv:1712.05877, sections 2 and 3; formulas in
 `objectives/fake_quantize.py`.
@@ -23,21 +23,29 @@ from models.data_source import DataSource
 from objectives.context import Context
 from objectives.fake_quantize import (
     WeightFakeQuantizer,
+    WeightGrid,
     asymmetric_range,
-    attach_,
-    symmetric_scale,
+    attach_inputs_,
+    attach_weights_,
+    fit_grid,
 )
 from objectives.stages.prune import MaskKeeper
 from objectives.state import LayerFormat, NetworkState, copy_weights
 from objectives.training import train_
 
-PRECISIONS = (32, 16, 8)
+PRECISIONS = (32, 16, 8, 6, 5, 4, 3, 2)
 
 CALIBRATION_BATCH = 256
 """Inputs in a forward pass: no result depends on it but by rounding."""
 
+FEWEST_BITS_WITH_INPUTS = 3
+"""Below, only weights are integers: ONNX Runtime's integer kernels refuse INT2."""
+
 LARGEST_BIAS = 2**30
 """A stored bias stays below this, half of what int32 holds, so that learned scales have room."""
+
+
+PAPER_PRECISIONS = (32, 16, 8)
 
 
 class SuggestsCategorical(Protocol):
@@ -55,7 +63,11 @@ class Quantization:
     version: ClassVar[int] = 1
 
     bits: int
-    """Storage width of a weight: 32, 16 or 8."""
+    """Storage width of a weight: 32, 16, 8, 6, 5, 4, 3 or 2."""
+    symmetric: bool = True
+    """Whether a weight of 0 is the integer 0, so that the grid reaches as far down as up."""
+    per_channel: bool = True
+    """Whether each output channel has its own scale."""
     qat_epochs: int
     """Passes over the training part while quantized to integers; 0 only rounds."""
     batch_size: int
@@ -86,9 +98,25 @@ class Quantization:
         """Only integers are trained: float16 rounds away less than training noise."""
         return self.qat_epochs if self.bits < 16 else 0
 
-    def suggest(self, trial: SuggestsCategorical) -> "Quantization":
+    def suggest(
+        self, trial: SuggestsCategorical, choices: Sequence[int] = PAPER_PRECISIONS
+    ) -> "Quantization":
         """Return these settings with the precision that `trial` suggests."""
-        return replace(self, bits=trial.suggest_categorical("precision", PRECISIONS))
+        return replace(self, bits=trial.suggest_categorical("precision", choices))
+
+    def suggest_wide(self, trial: SuggestsCategorical) -> "Quantization":
+        """Return settings of a wide space: any precision, symmetric or not, per channel or not."""
+        return replace(
+            self,
+            bits=trial.suggest_categorical("precision", PRECISIONS),
+            symmetric=trial.suggest_categorical("quantize.symmetric", (True, False)),
+            per_channel=trial.suggest_categorical("quantize.per_channel", (True, False)),
+        )
+
+    @property
+    def grid(self) -> WeightGrid:
+        """The numbers that a weight may be, for integers."""
+        return WeightGrid(self.bits, self.symmetric, self.per_channel)
 
     def apply(self, state: NetworkState, context: Context) -> NetworkState:
         """Return the weights rounded to what the file will hold, and each layer's format."""
@@ -98,7 +126,8 @@ class Quantization:
         if self.bits == 16:
             return _to_float16(state, layers)
         formats = _calibrate(network, layers, context.data, self)
-        attach_(layers, formats, weights=True)
+        attach_inputs_(layers, formats)
+        attach_weights_(layers, formats, self.grid)
         if self.qat_epochs > 0:
             train_(
                 network,
@@ -135,17 +164,22 @@ def _calibrate(
     A layer that is given integers (an embedding), or that the forward pass does not call, gets no
     input range: only its weight is quantized.
     """
-    ranges = _input_ranges(network, layers, data.training_inputs(settings.calibration_images))
+    ranges: dict[str, tuple[Tensor, Tensor]] = {}
+    if settings.bits >= FEWEST_BITS_WITH_INPUTS:
+        images = data.training_inputs(settings.calibration_images)
+        ranges = _input_ranges(network, layers, images)
     formats = {}
     for name, layer in layers.items():
-        weight_scale = symmetric_scale(layer.get_parameter("weight"), settings.bits)
-        stored = LayerFormat(bits=settings.bits, weight_scale=weight_scale)
+        weight_scale, weight_zero_point = fit_grid(layer.get_parameter("weight"), settings.grid)
+        stored = LayerFormat(
+            bits=settings.bits, weight_scale=weight_scale, weight_zero_point=weight_zero_point
+        )
         if name in ranges:
             input_scale, zero_point = asymmetric_range(*ranges[name])
             bias = _bias(layer)
             if bias is not None:
                 least = bias.detach().abs() / (input_scale * LARGEST_BIAS)
-                weight_scale = weight_scale.maximum(least)
+                weight_scale = weight_scale.maximum(least if settings.per_channel else least.max())
             stored = replace(
                 stored,
                 weight_scale=weight_scale,

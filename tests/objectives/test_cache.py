@@ -21,6 +21,7 @@ def a_state(value: float = 1.0) -> NetworkState:
             "dense": LayerFormat(
                 bits=8,
                 weight_scale=torch.tensor([0.1, 0.2]),
+                weight_zero_point=torch.tensor([0, 3], dtype=torch.int8),
                 input_scale=torch.tensor(0.3),
                 input_zero_point=torch.tensor(7, dtype=torch.uint8),
             ),

@@ -17,7 +17,7 @@ from models.loaders import LoaderData
 from models.registry import ModelSpec
 from objectives.cache import StageCache
 from objectives.context import Context
-from objectives.fake_quantize import attach_
+from objectives.fake_quantize import attach_inputs_
 from objectives.fold import fold_batch_norms_
 from objectives.pipeline import Pipeline
 from objectives.stages.export import export_onnx
@@ -176,7 +176,7 @@ class TestAnyNetwork:
         state = context.fold(state)
         network = context.network_of(state)
         inputs, _ = next(context.data.batches("test"))
-        attach_(context.layers_of(network), state.formats, weights=False)
+        attach_inputs_(context.layers_of(network), state.formats)
         with torch.no_grad():
             expected = network(inputs).numpy()
         options = onnxruntime.SessionOptions()

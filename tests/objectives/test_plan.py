@@ -33,7 +33,10 @@ def test_neutral_stages_are_left_out() -> None:
             (WeightPruning, {"sparsity": 0.5, "epochs": 1, "allocation": "fair"}),
             "`allocation in .*'fair'",
         ),
-        ((Quantization, {"bits": 7, "qat_epochs": 1}), r"`bits in \(32, 16, 8\)`.*bits=7"),
+        (
+            (Quantization, {"bits": 7, "qat_epochs": 1}),
+            r"`bits in \(32, 16, 8, 6, 5, 4, 3, 2\)`.*bits=7",
+        ),
         ((Quantization, {"bits": 8, "qat_epochs": -1}), "`qat_epochs >= 0`.*qat_epochs=-1"),
         ((BaselineTraining, {"epochs": 1, "lr": 0.0}), r"`lr > 0`.*lr=0\.0"),
         ((BaselineTraining, {"epochs": 1, "batch_size": 0}), "`batch_size >= 1`.*batch_size=0"),

@@ -13,8 +13,10 @@ from objectives.errors import TrialError
 from objectives.progress import SilentProgress, StopRequested
 from search.config import StudyConfig
 from search.paths import StudyPaths
+from search.queue import FAILURE, MAX_ATTEMPTS, SampledQueue, TrialQueue
+from search.samplers import SAMPLERS, sampler_maker
 from search.space import PaperSpace
-from search.study import FAILURE, MAX_ATTEMPTS, TrialQueue, load_study, open_study
+from search.study import load_study, open_study
 from search.worker import work
 
 CONFIG = StudyConfig(
@@ -209,3 +211,57 @@ def test_a_study_that_is_not_there_is_answered_with_those_that_are(tmp_path: Pat
         load_study("toi", paths.url)
     with pytest.raises(BadInputError, match=r"toi\.db is not there"):
         load_study("toi", StudyPaths(tmp_path, "toi").url)
+
+
+def a_sampled_queue(folder: Path, sampler: str, total: int) -> SampledQueue:
+    base = a_queue(folder)
+    make = sampler_maker(sampler, CONFIG.seed)
+    return SampledQueue(
+        base.study, base.storage, StudyPaths(folder, "toy"), total=total, make_sampler=make
+    )
+
+
+@pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name != "grid"])
+def test_a_sampler_goes_on_after_the_grid_until_the_study_has_enough(
+    tmp_path: Path, sampler: str
+) -> None:
+    work_on(a_queue(tmp_path))
+    queue = a_sampled_queue(tmp_path, sampler, 24)
+    assert queue.left() == 6
+    assert len(work_on(queue)) == 6
+    assert work_on(a_sampled_queue(tmp_path, sampler, 24)) == []
+    assert len(work_on(a_sampled_queue(tmp_path, "random", 25))) == 1  # another sampler may go on
+    sampled = [trial.params["sparsity"] for trial in queue.study.trials[18:]]
+    assert len(set(sampled)) > 1
+
+
+def test_a_resumed_search_samples_what_an_undisturbed_one_does(tmp_path: Path) -> None:
+    for folder, parts in ((tmp_path / "one", [14]), (tmp_path / "two", [3, 11, 14])):
+        for total in parts:
+            work_on(a_sampled_queue(folder, "tpe", total))
+    params = [
+        [trial.params for trial in a_queue(tmp_path / name).study.trials]
+        for name in ("one", "two")
+    ]
+    assert params[0] == params[1]
+    assert len(params[0]) == 14
+
+
+def _sample(folder: Path, barrier: threading.Barrier) -> None:
+    queue = a_sampled_queue(folder, "tpe", 20)
+    barrier.wait()
+    work_on(queue)
+
+
+def test_workers_side_by_side_sample_no_trial_too_many_and_none_twice(tmp_path: Path) -> None:
+    a_queue(tmp_path)
+    spawn = multiprocessing.get_context("spawn")
+    barrier = spawn.Barrier(3)
+    workers = [spawn.Process(target=_sample, args=(tmp_path, barrier)) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    trials = a_queue(tmp_path).study.trials
+    assert len(trials) == 20
+    assert len({tuple(trial.params.values()) for trial in trials}) == 20

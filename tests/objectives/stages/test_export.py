@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -5,12 +6,12 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from onnx import numpy_helper
+from onnx import TensorProto, numpy_helper
 from toys import FewDigits, toy_context, toy_plan
 
 from models.images import to_pixels
 from objectives.context import Context
-from objectives.fake_quantize import attach_
+from objectives.fake_quantize import attach_inputs_
 from objectives.stages.export import export_onnx
 from objectives.stages.measure import count_weights, measure_file
 from objectives.state import NetworkState
@@ -51,7 +52,7 @@ def test_logits_of_the_file_are_those_of_the_network(
     """At 8 bits an input that lies half-way between two integers may be rounded either way."""
     state = states[point]
     network = context.network_of(state)
-    attach_(context.layers_of(network), state.formats, weights=False)
+    attach_inputs_(context.layers_of(network), state.formats)
     with torch.no_grad():
         expected = network(to_pixels(digits.test.images)).numpy()
     logits = run(export_onnx(state, context), digits.test.images, fused=False)
@@ -139,3 +140,38 @@ def test_measured_sparsity_is_counted_in_the_file(
     (tmp_path / "some.onnx").write_bytes(content)
     measured = measure_file(tmp_path / "some.onnx", digits)
     assert measured.measured_sparsity == pytest.approx((97 + 18_252) / (108 + 20_280))
+
+
+@pytest.mark.parametrize("bits", [8, 6, 5, 4, 3, 2])
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_files_of_any_grid_run_and_answer_as_the_network_does(
+    bits: int,
+    symmetric: bool,
+    per_channel: bool,
+    states: dict,
+    context: Context,
+    digits: FewDigits,
+    tmp_path: Path,
+) -> None:
+    quantize = replace(
+        toy_plan(0.9, bits, qat_epochs=0).quantize, symmetric=symmetric, per_channel=per_channel
+    )
+    state = quantize.apply(states[0.9, 32], context)
+    network = context.network_of(state)
+    attach_inputs_(context.layers_of(network), state.formats)
+    with torch.no_grad():
+        expected = network(to_pixels(digits.test.images)).numpy()
+    content = export_onnx(state, context)
+    logits = run(content, digits.test.images, fused=False)
+    assert (np.abs(logits - expected).max(axis=1) > 1e-3).sum() <= 2
+    types = {
+        tensor.name: tensor.data_type
+        for tensor in onnx.load_from_string(content).graph.initializer
+    }
+    narrowest = {4: TensorProto.INT4, 3: TensorProto.INT4, 2: TensorProto.INT2}
+    assert types["dense.weight"] == narrowest.get(bits, TensorProto.INT8)
+    (tmp_path / "some.onnx").write_bytes(content)
+    measured = measure_file(tmp_path / "some.onnx", digits)
+    zeros = sum(int((state.weights[f"{layer}.weight"] == 0).sum()) for layer in state.formats)
+    assert measured.measured_sparsity == pytest.approx(zeros / (108 + 20_280))

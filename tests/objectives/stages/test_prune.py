@@ -6,7 +6,7 @@ from toys import toy_plan
 
 from models.layers import compressible_layers
 from objectives.context import Context
-from objectives.stages.prune import magnitude_mask, magnitude_masks, scheduled_sparsity
+from objectives.stages.prune import lamp_score, magnitude_mask, magnitude_masks, scheduled_sparsity
 from objectives.state import NetworkState
 
 TEN = torch.tensor([[0.3, -0.1, 0.9, 0.0, -0.5], [0.2, -0.2, 0.7, 0.4, -0.6]])
@@ -82,3 +82,19 @@ def test_fine_tuning_moves_the_weights_that_are_kept(
     kept = pruned.masks["dense"]
     moved = pruned.weights["dense.weight"][kept] != baseline.weights["dense.weight"][kept]
     assert moved.float().mean() > 0.9
+
+
+def test_lamp_scores_by_hand() -> None:
+    scores = lamp_score(torch.tensor([[1.0, -2.0], [3.0, 0.0]]))
+    assert scores.flatten().tolist() == pytest.approx([1 / 14, 4 / 13, 1.0, 0.0])
+
+
+def test_lamp_never_empties_a_layer_that_global_would() -> None:
+    weights = {"large": torch.arange(100.0, 200.0), "small": torch.arange(0.01, 1.01, 0.01)}
+    by_magnitude = magnitude_masks(weights, 0.5, "global")
+    by_score = magnitude_masks(weights, 0.5, "lamp")
+    assert [int(mask.sum()) for mask in by_magnitude.values()] == [100, 0]
+    assert sum(int(mask.sum()) for mask in by_score.values()) == 100
+    assert all(int(mask.sum()) > 0 for mask in by_score.values())
+    for layer, mask in by_score.items():
+        assert weights[layer][mask].min() > weights[layer][~mask].max()

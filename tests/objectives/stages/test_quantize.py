@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from toys import FewDigits, toy_context, toy_plan
@@ -5,11 +7,11 @@ from toys import FewDigits, toy_context, toy_plan
 from models.images import to_pixels
 from objectives.context import Context
 from objectives.fake_quantize import (
+    WeightGrid,
     asymmetric_range,
-    attach_,
+    attach_inputs_,
     fake_quantize,
-    per_channel,
-    symmetric_scale,
+    fit_grid,
 )
 from objectives.stages.quantize import _calibrate
 from objectives.state import NetworkState
@@ -22,12 +24,14 @@ def pruned(baseline: NetworkState, digits: FewDigits) -> NetworkState:
 
 def test_fake_quantize_equals_torchs_per_channel() -> None:
     weight = torch.randn(5, 7, generator=torch.Generator().manual_seed(0))
-    scale = symmetric_scale(weight, 8)
-    ours = fake_quantize(weight, per_channel(scale, weight), torch.zeros(()), -127, 127)
-    theirs = torch.fake_quantize_per_channel_affine(
-        weight, scale, torch.zeros(5, dtype=torch.int32), 0, -127, 127
-    )
-    assert torch.equal(ours, theirs)
+    for symmetric in (True, False):
+        grid = WeightGrid(8, symmetric)
+        scale, zero_point = fit_grid(weight, grid)
+        ours = fake_quantize(weight, scale[:, None], zero_point[:, None], grid.low, grid.high)
+        theirs = torch.fake_quantize_per_channel_affine(
+            weight, scale, zero_point.int(), 0, grid.low, grid.high
+        )
+        assert torch.equal(ours, theirs)
 
 
 def test_fake_quantize_equals_torchs_per_tensor_with_a_zero_point() -> None:
@@ -48,7 +52,36 @@ def test_gradient_passes_inside_the_range_only() -> None:
 
 def test_the_largest_weight_of_a_channel_is_the_largest_integer() -> None:
     weight = torch.tensor([[1.27, -0.5], [0.0, 0.0], [-2.54, 0.1]])
-    assert symmetric_scale(weight, 8).tolist() == pytest.approx([0.01, 0.02, 0.02])
+    scale, zero_point = fit_grid(weight, WeightGrid(8))
+    assert scale.tolist() == pytest.approx([0.01, 0.02, 0.02])
+    assert zero_point.tolist() == [0, 0, 0]
+    assert fit_grid(weight, WeightGrid(8, per_channel=False))[0].tolist() == pytest.approx(
+        [0.02] * 3
+    )
+
+
+def test_an_asymmetric_grid_reaches_from_the_smallest_to_the_largest_weight() -> None:
+    weight = torch.tensor([[-0.51, 2.04]])
+    scale, zero_point = fit_grid(weight, WeightGrid(8, symmetric=False))
+    assert scale.tolist() == pytest.approx([0.01])
+    assert zero_point.tolist() == [-128 + 51]
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 5, 6])
+def test_below_8_bits_the_range_is_the_one_with_the_least_error(bits: int) -> None:
+    weight = torch.randn(4, 500, generator=torch.Generator().manual_seed(bits))
+    grid = WeightGrid(bits)
+
+    def error(scale: torch.Tensor) -> torch.Tensor:
+        zeros = torch.zeros((), dtype=torch.int8)
+        quantized = fake_quantize(weight, scale[:, None], zeros, grid.low, grid.high)
+        return (quantized - weight).square().sum(1)
+
+    chosen, _ = fit_grid(weight, grid)
+    whole_range = weight.abs().amax(1) / grid.high
+    assert bool((error(chosen) <= error(whole_range)).all())
+    for factor in (0.97, 1.03):
+        assert bool((error(chosen) <= 1.02 * error(factor * chosen)).all())
 
 
 def test_ranges_hold_zero_exactly() -> None:
@@ -74,12 +107,38 @@ def test_8_bit_weights_lie_on_their_grid_and_zeros_stay(
     qat_epochs: int, pruned: NetworkState, context: Context
 ) -> None:
     state = toy_plan(0.9, 8, qat_epochs=qat_epochs).quantize.apply(pruned, context)
+    assert_on_grid(state)
+    assert_zeros_stay(state, pruned)
+
+
+@pytest.mark.parametrize("bits", [8, 6, 5, 4, 3, 2])
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_weights_of_any_grid_lie_on_it(
+    bits: int, symmetric: bool, per_channel: bool, pruned: NetworkState, context: Context
+) -> None:
+    settings = replace(toy_plan(0.9, bits).quantize, symmetric=symmetric, per_channel=per_channel)
+    state = settings.apply(pruned, context)
+    assert_on_grid(state)
+    assert_zeros_stay(state, pruned)
+    for stored in state.formats.values():
+        assert len(stored.weight_scale.unique()) == 1 or per_channel
+
+
+def assert_on_grid(state: NetworkState) -> None:
     for layer, stored in state.formats.items():
         weight = state.weights[f"{layer}.weight"]
-        steps = weight / per_channel(stored.weight_scale, weight)
+        shape = (-1, *[1] * (weight.dim() - 1))
+        steps = weight / stored.weight_scale.view(shape)
         assert torch.allclose(steps, steps.round(), atol=1e-4)
-        assert steps.abs().max() <= 127.001
-        assert bool((weight[~pruned.masks[layer]] == 0).all())
+        integers = steps.round() + stored.weight_zero_point.view(shape)
+        assert integers.min() >= -(2 ** (stored.bits - 1))
+        assert integers.max() <= 2 ** (stored.bits - 1) - 1
+
+
+def assert_zeros_stay(state: NetworkState, pruned: NetworkState) -> None:
+    for layer, mask in pruned.masks.items():
+        assert bool((state.weights[f"{layer}.weight"][~mask] == 0).all())
 
 
 def test_qat_moves_weights_and_scales(pruned: NetworkState, context: Context) -> None:
@@ -112,7 +171,7 @@ def test_attached_network_computes_with_quantized_inputs(
     network = context.network_of(state)
     pixels = torch.rand(1, 1, 28, 28)
     plain = network(pixels)
-    attach_(context.layers_of(network), state.formats, weights=False)
+    attach_inputs_(context.layers_of(network), state.formats)
     on_grid = (pixels * 255).round() / 255
     assert not torch.equal(network(pixels), plain)
     assert torch.allclose(network(pixels), network(on_grid), atol=1e-5)

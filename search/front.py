@@ -1,0 +1,71 @@
+"""The Pareto front of a study: accuracy against bytes, and what of the paper it leaves behind."""
+
+from tabulate import tabulate
+
+from search.paper import Point
+from search.table import Row, StudyTable
+
+
+def front_rows(table: StudyTable) -> list[Row]:
+    """Return the rows that no other beats in bytes and test accuracy both, by rising bytes."""
+    front: list[Row] = []
+    for row in sorted(table.rows, key=lambda row: (_bytes(row), -_accuracy(row))):
+        if not front or _accuracy(row) > _accuracy(front[-1]):
+            front.append(row)
+    return front
+
+
+def dominating(table: StudyTable) -> dict[Point, Row | None]:
+    """Return for each compressed row of the paper ours that is no larger and no less accurate.
+
+    Of several it is the most accurate one, the smallest among equals; None where there is none.
+    The baseline, the paper's uncompressed row, is left out.
+    """
+    found: dict[Point, Row | None] = {}
+    for point, theirs in table.published["paper"].items():
+        if point == (0.0, 32):
+            continue
+        better = [
+            row
+            for row in table.rows
+            if _bytes(row) <= theirs.size_bytes and _accuracy(row) >= theirs.accuracy_pct
+        ]
+        best = max(better, key=lambda row: (_accuracy(row), -_bytes(row)), default=None)
+        found[point] = best
+    return found
+
+
+def _bytes(row: Row) -> int:
+    return int(row.attribute("artifact_bytes"))
+
+
+def _accuracy(row: Row) -> float:
+    return float(row.attribute("test_accuracy_pct"))
+
+
+def dominance_table(table: StudyTable, form: str) -> str:
+    """Return `dominating` as a table in one of tabulate's formats; "" where there is no paper."""
+    rows = []
+    for (sparsity, bits), ours in dominating(table).items():
+        theirs = table.published["paper"][sparsity, bits]
+        paper = [f"{100 * sparsity:.4g} %", bits, f"{theirs.size_bytes:,}", theirs.accuracy_pct]
+        found: list[object] = ["missed", "-", "-", "-"]
+        if ours is not None:
+            found = [ours.trial.number, ours.label, f"{_bytes(ours):,}", f"{_accuracy(ours):.2f}"]
+        rows.append([*paper, *found])
+    headers = [
+        "sparsity",
+        "bits",
+        "bytes",
+        "accuracy %",
+        "our trial",
+        "is",
+        "bytes ",
+        "accuracy % ",
+    ]
+    if not rows:
+        return ""
+    text: str = tabulate(
+        rows, headers, form, disable_numparse=True, colalign=["right"] * len(headers)
+    )
+    return text

@@ -1,0 +1,85 @@
+"""Searches beyond the grid, on few epochs of real digits."""
+
+from pathlib import Path
+
+import pytest
+
+from search import run
+from search.config import StudyConfig
+from search.front import dominating, front_rows
+from search.study import load_study
+from search.table import StudyTable
+
+FAST = ("--model", "cnn", "--data", "mnist5k", "--epochs", "1", "--qat-epochs", "1")
+
+
+def start(folder: Path, *arguments: str) -> int:
+    return run.main([*FAST, "--study", "s", "--studies-dir", str(folder), *arguments])
+
+
+def test_a_pareto_search_of_the_wide_space(tmp_path: Path) -> None:
+    wide = ("--space", "wide", "--objective", "pareto")
+    assert start(tmp_path, *wide, "--max-drop", "2", "--max-bytes", "30000", "--trials", "12") == 0
+    study = load_study("s", f"sqlite:///{tmp_path / 's.db'}")
+    assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
+    assert len(study.trials) == 12
+    names = {"precision", "prune.density", "prune.allocation", "prune.epochs", "prune.lr"}
+    names |= {"quantize.symmetric", "quantize.per_channel"}
+    for trial in study.trials:
+        facts = trial.user_attrs
+        assert trial.params.keys() == names
+        assert trial.values == [facts["val_accuracy_pct"], facts["artifact_bytes"]]
+        assert trial.constraints == {
+            "max_drop": pytest.approx(-facts["val_delta_pct"] - 2),
+            "max_bytes": facts["artifact_bytes"] - 30_000,
+        }
+    table = StudyTable(study)
+    front = front_rows(table)
+    for better, worse in zip(front[1:], front, strict=False):
+        assert better.attribute("artifact_bytes") > worse.attribute("artifact_bytes")
+        assert better.attribute("test_accuracy_pct") > worse.attribute("test_accuracy_pct")
+    assert len(dominating(table)) == 17
+    report = (tmp_path / "s" / "report.md").read_text()
+    assert report.count("missed") == sum(row is None for row in dominating(table).values())
+    assert start(tmp_path, "--objective", "pareto") == 2  # the study was made with another space
+
+
+def test_latency_can_be_a_third_objective(tmp_path: Path) -> None:
+    arguments = ("--objective", "pareto", "--with", "latency", "--sampler", "random")
+    assert start(tmp_path, *arguments, "--trials", "2") == 0
+    study = load_study("s", f"sqlite:///{tmp_path / 's.db'}")
+    assert [trial.values[2] for trial in study.trials] == [
+        trial.user_attrs["latency_ms"] for trial in study.trials
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("--max-drop", "-1"), "`max_drop >= 0` must hold, but got max_drop=-1.0"),
+        (("--max-bytes", "-1"), "`max_bytes >= 0` must hold"),
+        (("--with", "latency"), "`--with latency goes with --objective pareto` must hold"),
+        (("--space", "wide", "--sampler", "grid"), "`--sampler grid` knows no grid of the space"),
+        (("--trials", "0"), "Argument --trials: must be greater than 0, but got 0"),
+        (("--sampler", "best"), "Argument --sampler: invalid choice: 'best'"),
+        (("--space", "deep"), "Argument --space: invalid choice: 'deep'"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    arguments: tuple[str, ...], line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = start(tmp_path, *arguments)
+    except SystemExit as exit_:
+        code = exit_.code
+    assert code == 2
+    err = capsys.readouterr().err
+    assert err.startswith(line)
+    assert err.count("\n") == 1
+
+
+def test_values_follow_the_objective() -> None:
+    settings = {"model": "cnn", "data": "mnist", "epochs": 1, "qat_epochs": 1, "batch_size": 1}
+    pareto = StudyConfig(**settings, lr=0.1, objective="pareto")
+    assert pareto.values == ("val_accuracy_pct", "artifact_bytes")
+    assert StudyConfig(**settings, lr=0.1, objective="saving").values == ("saving",)
