@@ -74,7 +74,10 @@ class DataSource(ABC):
 
     @abstractmethod
     def training_inputs(self, count: int) -> Tensor:
-        """Return the first `count` training inputs, or all if there are fewer, on the CPU."""
+        """Return `count` training inputs, or all if there are fewer, on the CPU.
+
+        Always the same ones; of all classes where the data are in memory, as folders are sorted.
+        """
 
     @abstractmethod
     def sizes(self) -> dict[str, int]:

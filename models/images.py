@@ -191,8 +191,11 @@ class ImageData(DataSource):
             yield self.prepare(images, augment=False).cpu(), labels.cpu()
 
     def training_inputs(self, count: int) -> Tensor:
-        """Return the first training images as pixels, without augmentation."""
-        return self.prepare(self.train.images[:count], augment=False).cpu()
+        """Return training images as pixels, evenly spread, without augmentation."""
+        total = len(self.train)
+        spread = torch.arange(min(count, total)) * total // max(1, min(count, total))
+        images, _ = self.train[spread]
+        return self.prepare(images, augment=False).cpu()
 
     def sizes(self) -> dict[str, int]:
         """Return the number of images by part."""

@@ -10,21 +10,20 @@ import json
 import logging
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from safetensors.torch import load, save
 
 from objectives.files import write_atomically
+from objectives.locks import hold
 from objectives.progress import Progress
 from objectives.state import NetworkState
 
 log = logging.getLogger(__name__)
 
-LOCK_POLL_SECONDS = 0.5
 DEFAULT_LIMIT_BYTES = 20 * 10**9
 
 
@@ -69,7 +68,7 @@ class StageCache:
         While another process computes the same entry, this one waits for it.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        with self._hold(FileLock(self._folder / f"{key.digest}.lock"), progress):
+        with hold(FileLock(self._folder / f"{key.digest}.lock"), progress):
             state = self._read(key)
             if state is not None:
                 return state, False
@@ -77,14 +76,6 @@ class StageCache:
             state = compute()
             self._write(key, state, seconds=time.perf_counter() - start)
             return state, True
-
-    @staticmethod
-    def _hold(lock: FileLock, progress: Progress) -> AbstractContextManager[object]:
-        while True:
-            try:
-                return lock.acquire(timeout=LOCK_POLL_SECONDS)
-            except Timeout:
-                progress.check()
 
     def _read(self, key: StageKey) -> NetworkState | None:
         content = b""

@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -32,6 +33,8 @@ class Context:
     weights: dict[str, Tensor] | None = None
     """Trained weights that the baseline starts from, instead of being trained."""
     progress: Progress = field(default_factory=SilentProgress)
+    after_epoch: Callable[[float], None] | None = None
+    """Told the validation accuracy, percent, after each epoch of fine-tuning; it may raise."""
 
     def build_network(self) -> nn.Module:
         """Return a new untrained network on the CPU."""
@@ -60,6 +63,11 @@ class Context:
     def layers_of(self, network: nn.Module) -> dict[str, nn.Module]:
         """Return the layers of `network` that are compressed, by name."""
         return compressible_layers(network, self.layers)
+
+    def layer_sizes(self) -> dict[str, int]:
+        """Return the weights of each layer that is compressed, by name."""
+        layers = self.layers_of(self.build_network())
+        return {name: layer.get_parameter("weight").numel() for name, layer in layers.items()}
 
     def model_fingerprint(self) -> str:
         """Return a hash over structure, initial weights and source of the network."""

@@ -25,7 +25,6 @@ from objectives.state import LayerFormat
 INPUT_MAX = 255
 """Layer inputs are uint8 at any weight precision."""
 
-
 RANGE_SHARES = tuple(1 - 0.04 * step for step in range(20))
 """Below 8 bits, the shares of a weight's range that are tried for the least squared error."""
 
@@ -201,12 +200,9 @@ def attach_inputs_(layers: dict[str, nn.Module], formats: dict[str, LayerFormat]
             layer.register_forward_pre_hook(layer.input_quantizer)
 
 
-def attach_weights_(
-    layers: dict[str, nn.Module], formats: dict[str, LayerFormat], grid: WeightGrid
-) -> None:
-    """Make `layers` compute, in place, with weights on the grids that `formats` begin with."""
-    for name, stored in formats.items():
-        assert stored.weight_scale is not None
-        assert stored.weight_zero_point is not None
-        quantizer = WeightFakeQuantizer(stored.weight_scale, stored.weight_zero_point, grid)
-        parametrize.register_parametrization(layers[name], "weight", quantizer)
+def attach_weight_(layer: nn.Module, stored: LayerFormat, grid: WeightGrid) -> None:
+    """Make `layer` compute, in place, with a weight on the `grid` that `stored` begins with."""
+    assert stored.weight_scale is not None
+    assert stored.weight_zero_point is not None
+    quantizer = WeightFakeQuantizer(stored.weight_scale, stored.weight_zero_point, grid)
+    parametrize.register_parametrization(layer, "weight", quantizer)

@@ -36,28 +36,35 @@ class GraphEditor:
         """The least opset that has every type that is used."""
         self._quantized: dict[tuple[str, bytes], str] = {}  # by what is quantized and how
 
-    def restore_weight(self, layer: str, weight: Tensor) -> None:
-        """Name the weight of `layer` as the network does, its first axis the output channels.
+    def replace_weight(self, layer: str, exported: Tensor, weight: Tensor) -> None:
+        """Put `weight` where `exported`, of the same shape, is, and name it as the network does.
 
         The exporter transposes and renames the weight of a dense layer whose input has more than
         two axes, for MatMul; here a Transpose is put behind the weight instead.
         """
         name = f"{layer}.weight"
-        if name in self._initializers:
-            return
-        wanted = weight.numpy().T
-        for tensor in self._graph.initializer:
-            if tuple(tensor.dims) != wanted.shape:
-                continue
-            if np.array_equal(numpy_helper.to_array(tensor), wanted):
-                transposed = tensor.name
-                tensor.CopyFrom(numpy_helper.from_array(weight.numpy(), name))
-                self._initializers[name] = tensor
-                self._put_before_readers(
-                    helper.make_node("Transpose", [name], [transposed], perm=[1, 0])
+        stored = self._initializers.get(name)
+        if stored is None:
+            stored = self._find(exported.numpy().T)
+            if stored is None:
+                raise MeasurementError(
+                    f"The exported graph has no weight of layer '{layer}': the network does not "
+                    "call it, or computes with another weight. `--layers` can leave it out."
                 )
-                return
-        raise MeasurementError(f"The exported graph has no weight of layer '{layer}'.")
+            transpose = helper.make_node("Transpose", [name], [stored.name], perm=[1, 0])
+            self._put_before_readers(transpose)
+            self._initializers[name] = stored
+        stored.CopyFrom(numpy_helper.from_array(weight.numpy(), name))
+
+    def _find(self, values: np.ndarray) -> TensorProto | None:
+        """Return the initializer that holds `values`."""
+        tensors: list[TensorProto] = [
+            tensor
+            for tensor in self._graph.initializer
+            if tuple(tensor.dims) == values.shape
+            and np.array_equal(numpy_helper.to_array(tensor), values)
+        ]
+        return tensors[0] if tensors else None
 
     def store_as_float16(self, layer: str) -> None:
         """Store weight and bias of `layer` as float16 behind a Cast."""

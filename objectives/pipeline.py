@@ -2,7 +2,7 @@
 
 import gc
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -55,9 +55,9 @@ class Result:
     measurement: Measurement
     baseline: Baseline
     sparsity: float
-    """The plan's, Eq. 5's s."""
-    bits: int
-    """The plan's, Eq. 5's p."""
+    """The plan's, over all layers: Eq. 5's s."""
+    bits: float
+    """The plan's, of a mean remaining weight: Eq. 5's p."""
     stage_keys: dict[str, str]
     """Cache key of each stage that was carried out."""
     cost: Cost
@@ -96,9 +96,21 @@ class Pipeline:
         self._baselines: dict[BaselineTraining, Baseline] = {}
         self._data_fingerprint = context.data.fingerprint()
         self._model_fingerprint = context.model_fingerprint()
+        self._layer_sizes = context.layer_sizes()
 
-    def run(self, plan: Plan, artifact: Path) -> Result:
+    def run(
+        self,
+        plan: Plan,
+        artifact: Path,
+        after_epoch: Callable[[float], None] | None = None,
+    ) -> Result:
         """Carry out `plan`, write its file to `artifact` and measure that file.
+
+        Args:
+            plan: What to do.
+            artifact: Where the file goes.
+            after_epoch: Told the validation accuracy, percent, after each epoch of fine-tuning
+                that is not in the cache; what it raises ends the plan.
 
         Raises:
             TrialError: The result cannot be scored.
@@ -106,12 +118,13 @@ class Pipeline:
         """
         cost = Cost()
         baseline = self._baseline(plan, cost)
-        measurement = self._ship(self._compress(plan, cost), artifact, cost)
+        context = replace(self.context, after_epoch=after_epoch)
+        measurement = self._ship(self._compress(plan, context, cost), artifact, cost)
         return Result(
             measurement=measurement,
             baseline=baseline,
-            sparsity=plan.prune.sparsity,
-            bits=plan.quantize.bits,
+            sparsity=plan.prune.overall_sparsity(self._layer_sizes),
+            bits=plan.quantize.mean_bits(plan.prune.kept_weights(self._layer_sizes)),
             stage_keys={settings.stage: key.digest for key, settings in self._keys(plan)},
             cost=cost,
         )
@@ -121,27 +134,35 @@ class Pipeline:
         stages = {key: settings for plan in plans for key, settings in self._keys(plan)}
         return sum(settings.epochs for key, settings in stages.items() if key not in self._cache)
 
+    def is_cached(self, plan: Plan) -> bool:
+        """Return whether each stage of `plan` that trains can be read instead."""
+        return all(
+            settings.epochs == 0 or key in self._cache for key, settings in self._keys(plan)
+        )
+
+    def baseline_state(self, plan: Plan) -> NetworkState:
+        """Return the baseline of `plan`, trained now if it is not in the cache."""
+        return self._compress(plan.uncompressed(), self.context, Cost())
+
     def _baseline(self, plan: Plan, cost: Cost) -> Baseline:
         """Return the plan's baseline, made and measured once per process."""
         if plan.train not in self._baselines:
-            uncompressed = replace(
-                plan,
-                prune=replace(plan.prune, sparsity=0.0),
-                quantize=replace(plan.quantize, bits=32),
-            )
-            state = self._compress(uncompressed, cost)
+            state = self._compress(plan.uncompressed(), self.context, cost)
             self._baselines[plan.train] = Baseline(
                 measurement=self._ship(state, self._baseline_file, cost),
                 checkpoint_bytes=state.checkpoint_bytes,
             )
         return self._baselines[plan.train]
 
-    def _compress(self, plan: Plan, cost: Cost) -> NetworkState:
+    def _compress(self, plan: Plan, context: Context, cost: Cost) -> NetworkState:
         state = NetworkState(weights={})
         for key, settings in self._keys(plan):
-            self.context.progress.stage(settings.stage)
+            context.progress.stage(settings.stage)
             with cost.timed(settings.stage):
-                state = self._carry_out(key, settings, state, cost)
+                if settings.epochs == 0:  # rounding costs less than reading an entry
+                    state = settings.apply(state, context)
+                else:
+                    state = self._trained(key, settings, state, context, cost)
         return state
 
     def _ship(self, state: NetworkState, artifact: Path, cost: Cost) -> Measurement:
@@ -153,20 +174,21 @@ class Pipeline:
         with cost.timed("measure"):
             return measure_file(artifact, self.context.data)
 
-    def _carry_out(
-        self, key: StageKey, settings: StageSettings, state: NetworkState, cost: Cost
+    def _trained(
+        self,
+        key: StageKey,
+        settings: StageSettings,
+        state: NetworkState,
+        context: Context,
+        cost: Cost,
     ) -> NetworkState:
-        if settings.epochs == 0:  # rounding costs less than reading an entry
-            return settings.apply(state, self.context)
-        result, computed = self._cache.get_or_compute(
-            key, lambda: self._apply(settings, state), self.context.progress
-        )
-        cost.epochs_trained += settings.epochs if computed else 0
-        return result
+        def apply() -> NetworkState:
+            result = settings.apply(state, context)
+            gc.collect()  # a trainer is a cycle that holds the optimizer's two copies of it all
+            return result
 
-    def _apply(self, settings: StageSettings, state: NetworkState) -> NetworkState:
-        result = settings.apply(state, self.context)
-        gc.collect()  # a trainer is a cycle that holds the optimizer's two copies of the network
+        result, computed = self._cache.get_or_compute(key, apply, context.progress)
+        cost.epochs_trained += settings.epochs if computed else 0
         return result
 
     def _keys(self, plan: Plan) -> Iterator[tuple[StageKey, StageSettings]]:

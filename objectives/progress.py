@@ -10,6 +10,9 @@ class StopRequested(Exception):  # noqa: N818 - nothing went wrong
 class Progress(Protocol):
     """Told by a trial what it is doing; each method may raise `StopRequested`."""
 
+    def start_trial(self, description: str) -> None:
+        """A trial begins, or what is like one."""
+
     def stage(self, name: str) -> None:
         """A stage begins."""
 
@@ -22,6 +25,9 @@ class Progress(Protocol):
 
 class SilentProgress:
     """Shows nothing and never stops."""
+
+    def start_trial(self, description: str) -> None:
+        """Do nothing."""
 
     def stage(self, name: str) -> None:
         """Do nothing."""

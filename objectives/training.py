@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from models.classifier import Classifier
 from objectives.context import Context
 from objectives.errors import TrainingDivergedError
+from objectives.evaluate import network_accuracy_pct
 
 
 def stage_seed(seed: int, stage: str) -> int:
@@ -24,9 +25,10 @@ def stage_seed(seed: int, stage: str) -> int:
 class _Watch(Callback):
     """Reports progress after each batch, and stops a training whose loss is not finite."""
 
-    def __init__(self, stage: str, context: Context) -> None:
+    def __init__(self, stage: str, network: nn.Module, context: Context) -> None:
         self._stage = stage
-        self._progress = context.progress
+        self._network = network
+        self._context = context
         self._loss_sum: Tensor | float = 0.0
 
     def on_train_batch_end(
@@ -38,7 +40,7 @@ class _Watch(Callback):
     ) -> None:
         if isinstance(outputs, Mapping):  # not in a user's module that optimizes by itself
             self._loss_sum = self._loss_sum + outputs["loss"]
-        self._progress.advance(1 / trainer.num_training_batches)
+        self._context.progress.advance(1 / trainer.num_training_batches)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         loss = float(self._loss_sum)  # one look an epoch: a look makes a GPU wait
@@ -47,6 +49,10 @@ class _Watch(Callback):
             raise TrainingDivergedError(
                 f"The training loss of stage '{self._stage}' became {loss} "
                 f"in epoch {trainer.current_epoch + 1} of {trainer.max_epochs}."
+            )
+        if self._context.after_epoch is not None:
+            self._context.after_epoch(
+                network_accuracy_pct(self._network, self._context.data, "validation")
             )
 
 
@@ -97,14 +103,14 @@ def train_(
             accelerator=context.accelerator,
             devices=1,
             max_epochs=epochs,
-            limit_val_batches=0,  # the file is validated, not the network
+            limit_val_batches=0,  # the file is validated; the network only if somebody watches
             precision="bf16-mixed" if context.accelerator == "cuda" else "32-true",
             logger=False,
             enable_checkpointing=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
-            callbacks=[*(callbacks or []), _Watch(stage, context)],
+            callbacks=[*(callbacks or []), _Watch(stage, network, context)],
         )
         trainer.fit(module, datamodule=context.data.for_training(batch_size, seed))
     network.cpu().eval()

@@ -17,8 +17,9 @@ from objectives.cache import DEFAULT_LIMIT_BYTES
 from objectives.errors import TrialError
 from objectives.progress import StopRequested
 from search.config import StudyConfig
+from search.front import chosen_trial
+from search.method import SearchMethod
 from search.paths import StudyPaths
-from search.samplers import SamplerName
 from search.session import Session
 from search.setup import DATA_SETTINGS, SPEC_SETTINGS, StudySetup, complete, resolve_accelerator
 
@@ -46,8 +47,7 @@ def compress(
     data_root: str | Path = "data",
     accelerator: str = "auto",
     threads: int | None = None,
-    sampler: SamplerName | None = None,
-    trials: int | None = None,
+    method: SearchMethod | None = None,
     timeout_seconds: float | None = None,
     **settings: Any,
 ) -> Compressed:
@@ -68,14 +68,14 @@ def compress(
         data_root: Folder in which built-in data are found or downloaded to.
         accelerator: auto, cpu, cuda or mps.
         threads: Threads that train; see `search.session.default_threads`.
-        sampler: grid, tpe, random, gp or nsgaii; grid for the space "paper", tpe for "wide".
-        trials: With a sampler, trials that the study shall have; for the grid, to run now at most.
+        method: Sampler, number of trials and more; by default the grid for the space "paper",
+            100 trials by TPE for the others.
         timeout_seconds: After this time no further trial begins.
         **settings: Any other field of `search.config.StudyConfig`: sparsity, precision, epochs ...
 
     Raises:
         BadInputError: Something that was given cannot be used; nothing was trained.
-        TrialError: No trial could be scored.
+        TrialError: No trial could be scored, or none keeps the limits that were set.
         KeyboardInterrupt: It was stopped; the same call resumes it.
     """
     spec = resolve_model(model) if isinstance(model, str) else _spec_of(model)
@@ -92,7 +92,7 @@ def compress(
     if trained and isinstance(model, nn.Module):
         setup = setup.with_weights(copy.deepcopy(model).cpu().state_dict())
     paths = StudyPaths(Path(studies_dir), study)
-    session = Session(setup, paths, storage, sampler=sampler, trials=trials)
+    session = Session(setup, paths, storage, method)
     session.prepare(threads=threads, cache_bytes=DEFAULT_LIMIT_BYTES)
     try:
         session.work(timeout_seconds=timeout_seconds)
@@ -100,7 +100,9 @@ def compress(
         raise KeyboardInterrupt from err
     if not session.show():
         raise TrialError(f"No trial of study '{study}' could be scored.")
-    best = max(session.study.best_trials, key=lambda trial: trial.user_attrs["saving"])
+    best = chosen_trial(session.study)
+    if best is None:
+        raise TrialError(f"No trial of study '{study}' keeps its limits.")
     return Compressed(
         artifact=paths.root / best.user_attrs["artifact"],
         measurements=dict(best.user_attrs),

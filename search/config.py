@@ -8,15 +8,16 @@ from models.checks import require
 from models.data_source import Augmentation
 from models.errors import BadInputError
 from models.layers import ALL_LAYERS
+from objectives.masks import Allocation
 from objectives.plan import Plan
-from objectives.stages.prune import Allocation, WeightPruning
+from objectives.stages.prune import WeightPruning
 from objectives.stages.quantize import PAPER_PRECISIONS, PRECISIONS, Quantization
 from objectives.stages.train import BaselineTraining
 
 ObjectiveName = Literal["quality", "saving", "pareto"]
 OBJECTIVES: tuple[ObjectiveName, ...] = get_args(ObjectiveName)
 
-SpaceName = Literal["paper", "wide"]
+SpaceName = Literal["paper", "wide", "layerwise", "plan"]
 SPACES: tuple[SpaceName, ...] = get_args(SpaceName)
 
 Direction = Literal["minimize", "maximize"]
@@ -59,7 +60,9 @@ class StudyConfig:
     augment: Augmentation | None = None
     """Random changes of training images; None is what the data set's file says."""
     space: SpaceName = "paper"
-    """Name of the search space."""
+    """Name of the search space; `plan` holds nothing but `only_plan`."""
+    only_plan: str | None = None
+    """The one plan, as JSON, of the space `plan`."""
     sparsity: tuple[float, ...] = PAPER_SPARSITIES
     """Sparsities of the grid, each in [0, 1)."""
     precision: tuple[int, ...] = PAPER_PRECISIONS
@@ -98,6 +101,13 @@ class StudyConfig:
             self.objective in OBJECTIVES, f"objective in {OBJECTIVES}", objective=self.objective
         )
         require(self.space in SPACES, f"space in {SPACES}", space=self.space)
+        require(
+            (self.space == "plan") == (self.only_plan is not None),
+            "the space plan goes with --plan, and no other does",
+            space=self.space,
+        )
+        if self.only_plan is not None:
+            Plan.from_json(self.only_plan)
         require(
             not self.with_latency or self.objective == "pareto",
             "--with latency goes with --objective pareto",

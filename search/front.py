@@ -1,5 +1,11 @@
 """The Pareto front of a study: accuracy against bytes, and what of the paper it leaves behind."""
 
+from collections.abc import Iterable
+from math import log2
+
+from optuna import Study
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 from tabulate import tabulate
 
 from search.paper import Point
@@ -13,6 +19,40 @@ def front_rows(table: StudyTable) -> list[Row]:
         if not front or _accuracy(row) > _accuracy(front[-1]):
             front.append(row)
     return front
+
+
+def chosen_trial(study: Study) -> FrozenTrial | None:
+    """Return the trial that a user who asks for one should take, None if none keeps its limits.
+
+    Of one objective it is the best, of a Pareto front the one with the largest retained saving,
+    all on validation; where constraints were set, of those that keep them.
+    """
+    scored = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    kept = [trial for trial in scored if all(excess <= 0 for excess in trial.constraints.values())]
+    if not kept:
+        return None
+    if len(study.directions) > 1:
+        return max(kept, key=lambda trial: float(trial.user_attrs["saving"]))
+    sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
+    return max(kept, key=lambda trial: sign * (trial.value or 0.0))
+
+
+def hypervolume(points: Iterable[tuple[float, float]], reference: tuple[float, float]) -> float:
+    """Return the area that `points` dominate above `reference`; both coordinates are maximized.
+
+    Source: Zitzler & Thiele 1998, "the size of the space covered".
+    """
+    area, highest = 0.0, reference[1]
+    for x, y in sorted(points, reverse=True):
+        if x > reference[0] and y > highest:
+            area += (x - reference[0]) * (y - highest)
+            highest = y
+    return area
+
+
+def front_point(row: Row) -> tuple[float, float]:
+    """Return what the hypervolume counts: validation delta, points, and doublings of reduction."""
+    return float(row.attribute("val_delta_pct")), log2(float(row.attribute("reduction_factor")))
 
 
 def dominating(table: StudyTable) -> dict[Point, Row | None]:
@@ -41,6 +81,10 @@ def _bytes(row: Row) -> int:
 
 def _accuracy(row: Row) -> float:
     return float(row.attribute("test_accuracy_pct"))
+
+
+REFERENCE = (-10.0, 0.0)
+"""Hypervolume is counted from here: 10 points of accuracy lost and nothing saved."""
 
 
 def dominance_table(table: StudyTable, form: str) -> str:

@@ -9,6 +9,7 @@ from objectives.plan import Plan
 from search.config import StudyConfig
 from search.paths import StudyPaths
 from search.provenance import peak_memory, versions
+from search.stopping import has_stopping_rule, report_epochs
 
 
 class CompressionObjective:
@@ -24,11 +25,13 @@ class CompressionObjective:
 
         Raises:
             TrialError: The trial cannot be scored.
+            TrialStopped: It cannot win, says the study's stopping rule.
             StopRequested: The study is to stop.
         """
         trial.set_user_attr("plan", plan.to_json())
         artifact = self._paths.artifact(trial.number)
-        result = self._pipeline.run(plan, artifact)
+        watch = report_epochs(trial) if has_stopping_rule(trial.study) else None
+        result = self._pipeline.run(plan, artifact, watch)
         attributes = describe(result)
         attributes["artifact"] = artifact.relative_to(self._paths.root).as_posix()
         attributes["seed"] = self._pipeline.context.seed
@@ -77,6 +80,7 @@ def describe(result: Result) -> dict[str, Any]:
         "saving": result.saving(result.val_delta_pct),
         "test_quality": result.quality(result.test_delta_pct),
         "test_saving": result.saving(result.test_delta_pct),
+        "mean_bits": result.bits,
         "measured_sparsity": measured.measured_sparsity,
         "nonzero_weights": measured.nonzero_weights,
         "latency_ms": measured.latency_ms,

@@ -114,14 +114,41 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add_study_location(study)
     study.add_argument(
         "--space",
-        choices=("paper", "wide"),
+        choices=("paper", "wide", "layerwise"),
         help="paper: sparsity and precision; wide: density, allocation, epochs and learning rate "
-        "of fine-tuning, bits down to 2, symmetric or not, per channel or not (default: paper)",
+        "of fine-tuning, bits down to 2, symmetric or not, per channel or not; layerwise: density "
+        "and bits of each layer, of groups of them in a deep network (default: paper)",
+    )
+    study.add_argument(
+        "--plan",
+        dest="only_plan",
+        metavar="JSON",
+        help="no search: carry this plan out, as a report's commands do",
     )
     study.add_argument(
         "--sampler",
-        choices=("grid", "tpe", "random", "gp", "nsgaii"),
-        help="who chooses trials (default: grid for the space paper, tpe for wide)",
+        choices=("auto", "grid", "tpe", "random", "gp", "nsgaii"),
+        default="auto",
+        help="who chooses trials (default: auto, which is grid for the space paper, nsgaii for "
+        "pareto with more than 500 trials, else tpe)",
+    )
+    study.add_argument(
+        "--stopping-rule",
+        choices=("none", "median", "hyperband"),
+        default="none",
+        help="stop a trial that cannot win, by validation accuracy after each epoch of "
+        "fine-tuning; not for pareto (default: none)",
+    )
+    study.add_argument(
+        "--warm-start",
+        action="store_true",
+        help="prune from the nearest pruned network at hand, in a third of the epochs",
+    )
+    study.add_argument(
+        "--confirm",
+        type=_positive_int,
+        metavar="N",
+        help="in the end train the chosen plan anew with N other seeds; report mean and spread",
     )
     study.add_argument(
         "--objective",

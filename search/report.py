@@ -5,7 +5,7 @@
 
 import html
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from search.options import OneLineParser, add_study_location
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from optuna import Study
 
     from search.paths import StudyPaths
-    from search.table import StudyTable
+    from search.table import Row, StudyTable
 
 DOMINANCE = "The paper's rows, and ours that is no larger and no less accurate on test"
+FRONT = "The Pareto front on test, and the command that makes each file again"
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -40,6 +41,8 @@ code {{ overflow-wrap: anywhere; }}
 {figures}
 <h2>{dominance_title}</h2>
 <div class="table">{dominance}</div>
+<h2>{front_title}</h2>
+<ul>{front}</ul>
 <h2>Settings</h2>
 <p><code>{settings}</code></p>
 </body>
@@ -47,60 +50,106 @@ code {{ overflow-wrap: anywhere; }}
 """
 
 
-def show_report(study: "Study", paths: "StudyPaths") -> None:
+def show_report(study: "Study", paths: "StudyPaths", against: "Sequence[Study]" = ()) -> None:
     """Print the study's table, write its report and print where it is.
 
     Written are report.md, report.csv and report.html, which needs no other file and no network;
     the table also becomes the study's note in optuna-dashboard.
 
+    Args:
+        study: It has been worked on.
+        paths: Where its report goes.
+        against: Studies whose progress is drawn beside its own.
+
     Raises:
-        BadInputError: The study has no finished trial.
+        BadInputError: The study, or one of the others, has no finished trial.
     """
     from optuna_dashboard import save_note
 
-    from models.errors import BadInputError
     from objectives.files import write_atomically
-    from search.table import StudyTable
+    from search.notes import notes
 
-    table = StudyTable(study)
-    if not table.rows:
-        raise BadInputError(
-            "\n".join([f"Study '{table.name}' has no finished trial.", *table.failures])
-        )
-    print(table.text("simple"), *table.notes(), sep="\n")
+    table, *others = (_table(each) for each in (study, *against))
+    print(table.text("simple"), *notes(table), sep="\n")
     markdown = _markdown(table)
-    for ending, text in (("md", markdown), ("csv", table.csv()), ("html", _page(table))):
+    page = _page(study, table, others)
+    for ending, text in (("md", markdown), ("csv", table.csv()), ("html", page)):
         write_atomically(paths.report(ending), text.encode())
     save_note(study, markdown)
     print(f"\nReport: {paths.report('html')}")
 
 
+def _table(study: "Study") -> "StudyTable":
+    from models.errors import BadInputError
+    from search.table import StudyTable
+
+    table = StudyTable(study)
+    if not table.rows:
+        reasons = [
+            f"Trial {trial.number}: {trial.user_attrs['failure']}" for trial in table.failed
+        ]
+        raise BadInputError("\n".join([f"Study '{table.name}' has no finished trial.", *reasons]))
+    return table
+
+
 def _markdown(table: "StudyTable") -> str:
     from search.front import dominance_table
+    from search.notes import notes, settings
 
-    notes = "\n".join(f"- {note}" for note in [*table.notes(), f"Settings: `{table.settings()}`"])
-    text = f"# Study {table.name}\n\n{table.text('pipe')}\n\n{notes}\n"
+    lines = "\n".join(f"- {note}" for note in [*notes(table), f"Settings: `{settings(table)}`"])
+    parts = [f"# Study {table.name}\n\n{table.text('pipe')}\n\n{lines}\n"]
     against_paper = dominance_table(table, "pipe")
-    return text + (f"\n## {DOMINANCE}\n\n{against_paper}\n" if against_paper else "")
+    if against_paper:
+        parts.append(f"## {DOMINANCE}\n\n{against_paper}\n")
+    front = [f"- {told}\n  `{command}`" for told, command in _front_commands(table)]
+    if front:
+        parts.append(f"## {FRONT}\n\n" + "\n".join(front) + "\n")
+    return "\n".join(parts)
 
 
-def _page(table: "StudyTable") -> str:
+def _front_commands(table: "StudyTable") -> Iterator[tuple[str, str]]:
+    """Yield for each member of the front what it is, and the command that makes it again."""
+    from search.front import front_rows
+    from search.remake import remake_command
+
+    for row in front_rows(table):
+        name = f"{table.name}-trial-{row.trial.number}"
+        command = remake_command(table.config, row.plan, name)
+        if command is not None:
+            yield _told(row), command
+
+
+def _told(row: "Row") -> str:
+    return (
+        f"trial {row.trial.number}, {row.label}: {row.attribute('artifact_bytes'):,} bytes, "
+        f"{row.attribute('test_accuracy_pct'):.2f} %"
+    )
+
+
+def _page(study: "Study", table: "StudyTable", others: "Sequence[StudyTable]") -> str:
     from search.front import dominance_table
+    from search.notes import notes, settings
     from search.plots import figures
+    from search.search_plots import search_figures
 
     drawn = [
         figure.to_html(full_html=False, include_plotlyjs=position == 0)
-        for position, figure in enumerate(figures(table))
+        for position, figure in enumerate([*figures(table), *search_figures(study, table, others)])
     ]
     return _PAGE.format(
         title=f"Study {html.escape(table.name)}",
         table=table.text("html"),
-        notes="\n".join(f"<p>{html.escape(note)}</p>" for note in table.notes()),
+        notes="\n".join(f"<p>{html.escape(note)}</p>" for note in notes(table)),
         figures="\n".join(drawn),
         dominance_title=DOMINANCE,
         dominance=dominance_table(table, "html")
         or "<p>The paper has no table of this network.</p>",
-        settings=html.escape(table.settings()),
+        front_title=FRONT,
+        front="\n".join(
+            f"<li>{html.escape(told)}<br><code>{html.escape(command)}</code></li>"
+            for told, command in _front_commands(table)
+        ),
+        settings=html.escape(settings(table)),
     )
 
 
@@ -108,6 +157,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Write the report of the study that the options name; return the exit code."""
     parser = OneLineParser(prog="python -m search.report", description=__doc__, allow_abbrev=False)
     parser.add_argument("--study", required=True, metavar="NAME")
+    parser.add_argument(
+        "--against",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="draw the progress of these studies, of the same folder or storage, beside its own",
+    )
     add_study_location(parser)
     options = parser.parse_args(argv)
 
@@ -116,10 +172,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     from search.study import load_study
 
     try:
-        paths = StudyPaths(options.studies_dir, options.study)
-        study = load_study(paths.study, options.storage or paths.url)
-        paths.make()
-        show_report(study, paths)
+        names = [options.study, *options.against]
+        paths = [StudyPaths(options.studies_dir, name) for name in names]
+        study, *others = (load_study(each.study, options.storage or each.url) for each in paths)
+        paths[0].make()
+        show_report(study, paths[0], others)
     except BadInputError as err:
         print(err, file=sys.stderr)
         return 2

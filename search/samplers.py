@@ -7,11 +7,25 @@ from typing import Literal, get_args
 import optuna
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
-SamplerName = Literal["grid", "tpe", "random", "gp", "nsgaii"]
+from search.config import StudyConfig
+
+SamplerName = Literal["auto", "grid", "tpe", "random", "gp", "nsgaii"]
 SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)
+
+MANY_TRIALS = 500
+"""From here on an evolutionary sampler learns as well as TPE, whose cost grows with the trials."""
 
 NSGAII_POPULATION = 20
 """Optuna's 50 is more than most compression studies have trials."""
+
+
+def resolve_sampler(name: SamplerName, config: StudyConfig, trials: int) -> SamplerName:
+    """Return the sampler that `auto` stands for; any other stands for itself."""
+    if name != "auto":
+        return name
+    if config.space in {"paper", "plan"}:
+        return "grid"
+    return "nsgaii" if len(config.values) > 1 and trials > MANY_TRIALS else "tpe"
 
 
 def sampler_maker(name: SamplerName, seed: int) -> Callable[[int], BaseSampler]:

@@ -1,36 +1,41 @@
 """One call of `search.run`: open the study, work on it, show it."""
 
 import argparse
+import json
 import os
 import shlex
 import sys
-from dataclasses import fields
+from dataclasses import asdict
 from pathlib import Path
 
 import optuna
 import torch
-from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState
+from filelock import FileLock
+from optuna.trial import TrialState
 from torch import nn
 
-from models.errors import BadInputError
 from objectives.cache import StageCache
-from objectives.context import Context
 from objectives.errors import DiskFullError
+from objectives.locks import hold
 from objectives.pipeline import Pipeline
-from objectives.preflight import check_network, measure_pace
+from objectives.plan import Plan
+from objectives.preflight import check_network
 from objectives.progress import StopRequested
-from search.config import StudyConfig
+from objectives.sensitivity import measure_sensitivity
+from search.announce import describe_params, estimate, heading, trial_line
+from search.confirm import confirm
+from search.layerwise import LayerwiseSpace
+from search.method import SearchMethod
 from search.objective import CompressionObjective
 from search.paths import StudyPaths
 from search.progress import StudyProgress
-from search.provenance import commit
-from search.queue import FAILURE, SampledQueue, TrialQueue
+from search.queue import SampledQueue
 from search.report import show_report
-from search.samplers import SamplerName, sampler_maker
 from search.setup import StudySetup, setup_from_options
-from search.space import PaperSpace, search_space
+from search.space import search_space
+from search.stopping import stopping_rule
 from search.study import open_study
+from search.warm_start import warm_started
 from search.worker import work
 
 INTERRUPTED = 130
@@ -38,11 +43,8 @@ INTERRUPTED = 130
 
 SMALL_NETWORK = 1_000_000
 """Weights."""
-FILE_SECONDS = 1.5
-"""What exporting and timing a small file takes."""
-LONG_SECONDS = 600
-DEFAULT_TRIALS = 100
-"""Of a sampler."""
+SENSITIVITY = "sensitivity"
+"""Study attribute: what each layer bears, as `objectives.sensitivity` measures it."""
 
 
 def run_study(options: argparse.Namespace, argv: list[str]) -> int:
@@ -59,19 +61,20 @@ def run_study(options: argparse.Namespace, argv: list[str]) -> int:
         BadInputError: Something that was named or set cannot be used; nothing was trained.
     """
     setup = setup_from_options(options)
-    paths = StudyPaths(options.studies_dir, options.study or setup.default_name)
-    session = Session(
-        setup,
-        paths,
-        options.storage,
+    method = SearchMethod(
         sampler=options.sampler,
         trials=options.trials,
-        heartbeat_seconds=options.heartbeat,
+        stopping_rule=options.stopping_rule,
+        warm_start=options.warm_start,
     )
+    paths = StudyPaths(options.studies_dir, options.study or setup.default_name)
+    session = Session(setup, paths, options.storage, method, heartbeat_seconds=options.heartbeat)
     session.prepare(threads=options.threads, cache_bytes=int(options.cache_gb * 10**9))
     command = shlex.join([Path(sys.executable).name, "-m", "search.run", *argv])
     try:
         session.work(timeout_seconds=options.timeout)
+        if options.confirm is not None:
+            session.confirm(seeds=options.confirm)
     except StopRequested:
         session.show()
         print(f"\nStopped; nothing that was finished is lost. To go on: {command}")
@@ -90,37 +93,26 @@ class Session:
         setup: StudySetup,
         paths: StudyPaths,
         storage_url: str | None = None,
+        method: SearchMethod | None = None,
         *,
-        sampler: SamplerName | None = None,
-        trials: int | None = None,
         heartbeat_seconds: int = 5,
     ) -> None:
+        self.method = method or SearchMethod()
+        self.method.check(setup.config)
         paths.make()
         self.setup = setup
         self.paths = paths
-        self.space = search_space(setup.config)
+        self.progress = StudyProgress()
+        self.context = setup.context(self.progress)
+        self.space = search_space(setup.config, self.context.layer_sizes())
         self.study, storage = open_study(
             paths, storage_url or paths.url, setup.config, heartbeat_seconds=heartbeat_seconds
         )
-        self.queue = self._queue(storage, sampler, trials)
-        self._trials = trials
-        self.progress = StudyProgress()
-
-    def _queue(
-        self, storage: RDBStorage, sampler: SamplerName | None, trials: int | None
-    ) -> TrialQueue:
-        config = self.setup.config
-        if isinstance(self.space, PaperSpace) and sampler in {None, "grid"}:
-            return TrialQueue(self.study, storage, self.space.grid(), self.paths)
-        if sampler == "grid":
-            raise BadInputError(f"`--sampler grid` knows no grid of the space {config.space}.")
-        return SampledQueue(
-            self.study,
-            storage,
-            self.paths,
-            total=trials or DEFAULT_TRIALS,
-            make_sampler=sampler_maker(sampler or "tpe", config.seed),
+        config = setup.config
+        self.study.pruner = stopping_rule(
+            self.method.stopping_rule, config.epochs + config.qat_epochs
         )
+        self.queue = self.method.queue(self.study, storage, self.space, paths, config)
 
     def prepare(self, *, threads: int | None, cache_bytes: int) -> None:
         """Queue what is missing; say what will be done and how long it will take.
@@ -129,22 +121,21 @@ class Session:
             BadInputError: The network cannot go all the way; nothing was trained.
         """
         config, data = self.setup.config, self.setup.data
-        print(_heading(config, self.paths))
-        context = self.setup.context(self.progress)
-        network = context.build_network()
+        print(heading(config, self.paths))
+        network = self.context.build_network()
         torch.set_num_threads(threads or default_threads(network))
         if config.accelerator == "cuda":
             data.place(torch.device("cuda"))
-        cache = StageCache(self.paths.cache, cache_bytes)
-        self.pipeline = Pipeline(context, cache, self.paths.baseline)
+        self.cache = StageCache(self.paths.cache, cache_bytes)
+        self.pipeline = Pipeline(self.context, self.cache, self.paths.baseline)
         self.queue.mend()
         epochs, trials = self._left()
         self.progress.expect(epochs=epochs, trials=trials)
         if trials > 0:
-            check_network(context)
-            print(f"  compressed layers: {', '.join(context.layers_of(network))}")
+            check_network(self.context)
+            print(f"  compressed layers: {', '.join(self.context.layers_of(network))}")
         if trials > 0 and config.accelerator == "cpu":
-            print(_estimate(context, config, epochs=epochs, trials=trials))
+            print(estimate(self.context, config, epochs=epochs, trials=trials))
 
     def _left(self) -> tuple[int, int]:
         """Return the epochs to train, at most, and the trials to run."""
@@ -153,10 +144,8 @@ class Session:
             trials = self.queue.left()
             baseline = self.pipeline.pending_epochs([config.plan()]) if trials else 0
             return baseline + trials * (config.epochs + config.qat_epochs), trials
-        plans = [
-            config.plan(params["sparsity"], int(params["precision"]))
-            for params in self.queue.pending()
-        ]
+        fixed = [optuna.trial.FixedTrial(params) for params in self.queue.pending()]
+        plans = [self.space.suggest(trial) for trial in fixed]
         return self.pipeline.pending_epochs(plans), len(plans)
 
     def work(self, *, timeout_seconds: float | None = None) -> None:
@@ -165,18 +154,45 @@ class Session:
 
         def run_trial(trial: optuna.Trial) -> list[float]:
             plan = self.space.suggest(trial)
-            self.progress.start_trial(f"trial {trial.number}: {_describe(trial.params)}")
+            if self.method.warm_start:
+                plan = warm_started(plan, self._finished_plans(), self.pipeline.is_cached)
+            self.progress.start_trial(f"trial {trial.number}: {describe_params(trial.params)}")
             return objective(trial, plan)
 
         with self.progress.listening():
+            self._queue_first_trials()
             work(
                 self.queue,
                 run_trial,
                 progress=self.progress,
-                on_finished=lambda trial: self.progress.finish_trial(_line(trial)),
-                max_trials=None if isinstance(self.queue, SampledQueue) else self._trials,
+                on_finished=lambda trial: self.progress.finish_trial(trial_line(trial)),
+                max_trials=None if isinstance(self.queue, SampledQueue) else self.method.trials,
                 timeout_seconds=timeout_seconds,
             )
+
+    def _finished_plans(self) -> list[Plan]:
+        trials = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        return [Plan.from_json(trial.user_attrs["plan"]) for trial in trials]
+
+    def _queue_first_trials(self) -> None:
+        """Let a layerwise search begin at what each layer bears, measured once per study."""
+        if not isinstance(self.space, LayerwiseSpace):
+            return
+        with hold(FileLock(self.paths.folder / ".sensitivity.lock"), self.progress):
+            if SENSITIVITY in self.study.user_attrs:
+                return
+            self.progress.start_trial("before the first trial:")
+            baseline = self.pipeline.baseline_state(self.setup.config.plan())
+            self.progress.stage("sensitivity")
+            sensitivity = measure_sensitivity(baseline, self.context)
+            for params in self.space.first_trials(sensitivity):
+                self.study.enqueue_trial(params, skip_if_exists=True)
+            self.study.set_user_attr(SENSITIVITY, json.dumps(asdict(sensitivity)))
+
+    def confirm(self, *, seeds: int) -> None:
+        """Train the chosen plan with other seeds; see `search.confirm`."""
+        with self.progress.listening():
+            confirm(self.study, self.context, self.cache, self.paths, seeds=seeds)
 
     def show(self) -> bool:
         """Print the table and write the report if a trial was scored; return whether one was."""
@@ -194,46 +210,3 @@ def default_threads(network: nn.Module) -> int:
     """
     weights = sum(parameter.numel() for parameter in network.parameters())
     return 1 if weights < SMALL_NETWORK else os.cpu_count() or 1
-
-
-def _estimate(context: Context, config: StudyConfig, *, epochs: int, trials: int) -> str:
-    """Return how long the study will take here, and how to make it shorter if that is long."""
-    pace = measure_pace(context, config.batch_size)
-    seconds = epochs * pace.epoch_seconds + trials * (pace.evaluation_seconds + FILE_SECONDS)
-    text = (
-        f"  about {_duration(seconds)} on this CPU: {epochs} epochs of "
-        f"{_duration(pace.epoch_seconds)}, {trials} files to measure"
-    )
-    if seconds > LONG_SECONDS:
-        preset = "" if config.preset else "--preset quick, or "
-        text += f"\n  shorter: {preset}smaller --input-size, --train-fraction, --epochs"
-    return text
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
-def _heading(config: StudyConfig, paths: StudyPaths) -> str:
-    """Return the study's name, folder and every setting."""
-    settings = ", ".join(f"{field.name} {getattr(config, field.name)}" for field in fields(config))
-    return f"Study {paths.study} in {paths.folder} (commit {commit()})\n  {settings}"
-
-
-def _describe(params: dict[str, object]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in params.items())
-
-
-def _line(trial: FrozenTrial) -> str:
-    name = f"trial {trial.number}: {_describe(trial.params)}:"
-    facts = trial.user_attrs
-    if trial.state == TrialState.FAIL:
-        return f"{name} failed: {facts[FAILURE]}"
-    seconds = sum(facts["stage_seconds"].values())
-    return (
-        f"{name} {facts['artifact_bytes']:,} bytes ({facts['reduction_factor']:.2f}x), "
-        f"validation {facts['val_accuracy_pct']:.2f} % ({facts['val_delta_pct']:+.2f} pp), "
-        f"Q {facts['quality']:.4f}, U {facts['saving']:.4f}, {seconds:.1f} s"
-    )

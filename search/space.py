@@ -1,20 +1,31 @@
 """Search spaces: which plans a study may try."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from itertools import product
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from optuna import Trial
+from optuna.trial import BaseTrial
 
 from objectives.plan import Plan
 from objectives.stages.quantize import PAPER_PRECISIONS, PRECISIONS
 from search.config import StudyConfig
+from search.layerwise import LayerwiseSpace
 
 
 class SearchSpace(Protocol):
     """Turns a trial's suggestions into a plan."""
 
-    def suggest(self, trial: Trial) -> Plan:
+    def suggest(self, trial: BaseTrial) -> Plan:
         """Return the plan that `trial` is to carry out."""
+
+
+@runtime_checkable
+class FiniteSpace(SearchSpace, Protocol):
+    """A space whose plans can be counted."""
+
+    def grid(self) -> list[dict[str, float]]:
+        """Return the parameters of every combination."""
 
 
 class PaperSpace:
@@ -23,11 +34,11 @@ class PaperSpace:
     def __init__(self, config: StudyConfig) -> None:
         self._config = config
 
-    def suggest(self, trial: Trial) -> Plan:
+    def suggest(self, trial: BaseTrial) -> Plan:
         """Return the plan that `trial` is to carry out."""
         template = self._config.plan()
-        return Plan(
-            train=template.train,
+        return replace(
+            template,
             prune=template.prune.suggest(trial),
             quantize=template.quantize.suggest(trial, self._precisions()),
         )
@@ -51,16 +62,45 @@ class WideSpace:
     def __init__(self, config: StudyConfig) -> None:
         self._config = config
 
-    def suggest(self, trial: Trial) -> Plan:
+    def suggest(self, trial: BaseTrial) -> Plan:
         """Return the plan that `trial` is to carry out."""
         template = self._config.plan()
-        return Plan(
-            train=template.train,
+        return replace(
+            template,
             prune=template.prune.suggest_wide(trial),
             quantize=template.quantize.suggest_wide(trial),
         )
 
 
-def search_space(config: StudyConfig) -> SearchSpace:
-    """Return the space that `config` names."""
-    return WideSpace(config) if config.space == "wide" else PaperSpace(config)
+class OnePlan:
+    """No search: the plan that the config holds."""
+
+    def __init__(self, config: StudyConfig) -> None:
+        assert config.only_plan is not None
+        self._plan = Plan.from_json(config.only_plan)
+
+    def suggest(self, trial: BaseTrial) -> Plan:
+        """Return the plan."""
+        return self._plan
+
+    def grid(self) -> list[dict[str, float]]:
+        """Return the one combination, of no parameters."""
+        return [{}]
+
+
+def search_space(config: StudyConfig, layer_sizes: Mapping[str, int]) -> SearchSpace:
+    """Return the space that `config` names.
+
+    Args:
+        config: Of the study.
+        layer_sizes: Weights of each layer that is compressed, by name, in the network's order.
+    """
+    match config.space:
+        case "paper":
+            return PaperSpace(config)
+        case "wide":
+            return WideSpace(config)
+        case "layerwise":
+            return LayerwiseSpace(config, layer_sizes)
+        case "plan":
+            return OnePlan(config)

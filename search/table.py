@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from optuna import Study
@@ -14,8 +14,8 @@ from models.registry import MODELS
 from objectives.plan import Plan
 from search.config import StudyConfig
 from search.paper import UNREPRODUCIBLE, PublishedRow, paper_rows, rerun_rows
-from search.presets import label as preset_label
 from search.queue import FAILURE
+from search.stopping import STOPPED
 
 CSV_ATTRIBUTES = (
     "artifact_bytes",
@@ -34,6 +34,7 @@ CSV_ATTRIBUTES = (
     "measured_sparsity",
     "latency_ms",
     "latency_iqr_ms",
+    "mean_bits",
     "epochs_trained",
     "peak_memory_mb",
     "artifact",
@@ -55,18 +56,19 @@ class Row:
 
     @property
     def sparsity(self) -> float:
-        """The plan's sparsity."""
+        """The plan's sparsity, over all layers."""
         return self.plan.prune.sparsity
 
     @property
     def bits(self) -> int:
-        """The plan's precision."""
+        """The plan's precision; where layers differ, the highest."""
         return self.plan.quantize.bits
 
     @property
     def label(self) -> str:
         """The combination in a few characters."""
-        return f"{100 * self.sparsity:.4g} %, {self.bits} bits"
+        bits = self.bits if self.plan.quantize.layers == {} else self.attribute("mean_bits")
+        return f"{100 * self.sparsity:.4g} %, {bits:.3g} bits"
 
     def published(self, source: str) -> PublishedRow | None:
         """Return the row of "paper" or "re-run", if there is one."""
@@ -123,7 +125,7 @@ def _rerun_accuracy(row: Row) -> str:
 
 OURS: dict[str, Cell] = {
     "sparsity": lambda row: f"{100 * row.sparsity:.4g} %",
-    "bits": lambda row: row.bits,
+    "bits": lambda row: f"{row.attribute('mean_bits') or row.bits:.3g}",
     "bytes": _attribute("artifact_bytes", ",d"),
     "x": _attribute("reduction_factor", ".2f"),
     "x ckpt": _checkpoint_reduction,
@@ -161,7 +163,7 @@ class StudyTable:
         known = self.config.model in MODELS.names()
         spec = MODELS.get(self.config.model) if known else None
         name = spec.paper_table if spec else None
-        self._papers_data = spec.data if spec else None
+        self.papers_data = spec.data if spec else None
         paper = paper_rows(name) if name else {}
         rerun = rerun_rows(name) if name else {}
         doubtful = UNREPRODUCIBLE.get(name or "", frozenset())
@@ -176,11 +178,16 @@ class StudyTable:
                     Row(trial, paper.get(point), rerun.get(point), point not in doubtful, plan)
                 )
         self.rows.sort(key=lambda row: (row.sparsity, -row.bits))
-        self.failures = [
-            f"Trial {trial.number} {trial.params} failed: {trial.user_attrs[FAILURE]}"
+        self.failed = [
+            trial
             for trial in trials
             if trial.state == TrialState.FAIL and FAILURE in trial.user_attrs
         ]
+        """Trials that could not be scored."""
+        self.stopped = [trial for trial in trials if trial.state == STOPPED]
+        """Trials that a stopping rule ended."""
+        self.attributes = study.user_attrs
+        """What the study itself holds, by name."""
 
     def text(self, form: str, *, with_rerun: bool = True) -> str:
         """Return the table in one of tabulate's formats: "simple", "pipe" (Markdown), "html"."""
@@ -199,39 +206,6 @@ class StudyTable:
             disable_numparse=True,
             colalign=["right"] * len(columns),
         )
-
-    def notes(self) -> list[str]:
-        """Return what a reader must know beside the table, a sentence each."""
-        epochs = sum(row.attribute("epochs_trained") for row in self.rows)
-        peak = max(row.attribute("peak_memory_mb") or 0 for row in self.rows)
-        seconds = sum(sum(row.attribute("stage_seconds").values()) for row in self.rows)
-        mark = preset_label(self.config)
-        notes = [mark] if mark else []
-        notes += [
-            "Accuracy, delta, Q (Eq. 5) and U (retained saving) are those of the test part.",
-            f"Bytes are after gzip level 6. Data: {self.config.data}.",
-            f"Trained for it: {epochs} epochs, in {seconds:.0f} s with export and measurement.",
-            f"Peak memory of a process: {peak:,.0f} MB.",
-            "x is against the baseline's file, x ckpt against its checkpoint with Adam's moments.",
-        ]
-        if any(row.paper for row in self.rows) and self.config.data != self._papers_data:
-            notes.append(f"The paper's figures are for the whole of {self._papers_data}.")
-        if any(not row.reproducible for row in self.rows):
-            notes.append(
-                "† The paper's own software does not give this row's size: see the re-run."
-            )
-        if any(row.rerun for row in self.rows):
-            notes.append(
-                "Re-run: the paper's protocol in TensorFlow 2.15, TF Model Optimization 0.8 and "
-                "TFLite on exact MNIST, mean of 3 seeds (lowest-highest)."
-            )
-        return notes + self.failures
-
-    def settings(self) -> str:
-        """Return the study's config and the versions that made it, in one line."""
-        made_with: dict[str, str] = self.rows[0].attribute("versions") if self.rows else {}
-        settings = asdict(self.config) | made_with
-        return ", ".join(f"{name} {value}" for name, value in settings.items())
 
     def csv(self) -> str:
         """Return everything that was measured, unrounded, beside what was published."""

@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from objectives.errors import TrialError
 from objectives.progress import Progress
 from search.queue import FAILURE, WORKER, TrialQueue
+from search.stopping import STOPPED, TrialStopped
 from search.storage import heartbeat
 
 log = logging.getLogger(__name__)
@@ -32,9 +33,10 @@ def work(
 ) -> None:
     """Run trials until each one of the queue is finished, here or in another process.
 
-    A trial ends in one of four ways. It returns a number: complete. It cannot be scored
-    (`TrialError`): failed with its reason, and the study goes on. Somebody asks to stop, or we
-    have a bug: the trial goes back into the queue and the exception out of here.
+    A trial ends in one of five ways. It returns a number: complete. It cannot be scored
+    (`TrialError`): failed with its reason, and the study goes on. It cannot win (`TrialStopped`):
+    stopped early. Somebody asks to stop, or we have a bug: the trial goes back into the queue and
+    the exception out of here.
 
     Args:
         queue: The study.
@@ -77,6 +79,8 @@ def _run(
                 log.warning("Trial %d failed: %s", trial.number, err)
                 trial.set_user_attr(FAILURE, str(err))
                 return queue.study.tell(trial.number, state=TrialState.FAIL)
+            except TrialStopped:
+                return queue.study.tell(trial.number, state=STOPPED)
             return queue.study.tell(trial.number, value)
     except optuna.exceptions.UpdateFinishedTrialError:
         log.warning("Trial %d was given up for dead by another process.", trial.number)

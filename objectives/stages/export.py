@@ -36,11 +36,14 @@ def export_onnx(state: NetworkState, context: Context) -> bytes:
         MeasurementError: The network cannot be exported, or a layer not stored in its format.
     """
     state = context.fold(state)
-    model = _float_model(context.network_of(state), context.data.training_inputs(2))
+    network = context.network_of(state)
+    stand_ins = _put_stand_ins_(context.layers_of(network))
+    model = _float_model(network, context.data.training_inputs(2))
     strip_(model)
     graph = GraphEditor(model.graph)
+    for layer, stand_in in stand_ins.items():
+        graph.replace_weight(layer, stand_in, state.weights[f"{layer}.weight"])
     for layer, stored in state.formats.items():
-        graph.restore_weight(layer, state.weights[f"{layer}.weight"])
         if stored.weight_scale is None:
             graph.store_as_float16(layer)
         else:
@@ -52,6 +55,20 @@ def export_onnx(state: NetworkState, context: Context) -> bytes:
     onnx.checker.check_model(model)
     content: bytes = model.SerializeToString(deterministic=True)
     return content
+
+
+def _put_stand_ins_(layers: dict[str, nn.Module]) -> dict[str, Tensor]:
+    """Give each layer, in place, a weight like no other, and return them by layer.
+
+    The exporter makes one of equal tensors, and two layers may well both be pruned to zeros.
+    """
+    generator = torch.Generator().manual_seed(0)
+    stand_ins = {}
+    for name, layer in layers.items():
+        weight = layer.get_parameter("weight")
+        weight.data = torch.rand(weight.shape, generator=generator)
+        stand_ins[name] = weight.data
+    return stand_ins
 
 
 def _float_model(network: nn.Module, example: Tensor) -> ModelProto:

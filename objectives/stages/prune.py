@@ -11,29 +11,29 @@ masked weights are set to zero again.
 Source: Zhu & Gupta 2017, arXiv:1710.01878, Eq. 1 with t_0 = 0 and n * delta_t = T.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, Protocol, get_args
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Protocol
 
-import numpy as np
-import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
 
 from models.checks import require
 from objectives.context import Context
+from objectives.masks import (
+    ALLOCATIONS,
+    Allocation,
+    MaskKeeper,
+    magnitude_mask,
+    magnitude_masks,
+)
 from objectives.state import NetworkState, copy_weights
 from objectives.training import train_
-
-Allocation = Literal["uniform", "global", "lamp"]
-ALLOCATIONS: tuple[Allocation, ...] = get_args(Allocation)
 
 MASK_UPDATES = 100
 FEWEST_STEPS_BETWEEN_UPDATES = 4
 """Renewing the masks of AlexNet takes as long as two of its steps."""
 HIGHEST_SEARCHED_SPARSITY = 0.999
-
-
 LOWEST_SEARCHED_DENSITY = 0.002
 LR_FACTOR = 3.0
 """A search tries learning rates up to this factor above and below the one that is set."""
@@ -50,96 +50,6 @@ class Suggests(Protocol):
 
     def suggest_categorical(self, name: str, choices: Sequence[str]) -> Any:  # noqa: ANN401 - Optuna's type
         """Return one of `choices`."""
-
-
-def magnitude_mask(weight: Tensor, sparsity: float) -> Tensor:
-    """Return a keep-mask over `weight` with exactly round(sparsity * n) zeros.
-
-    The smallest magnitudes go; among equal ones the lower index goes first. Half-way cases round
-    to even.
-    """
-    pruned_count = round(sparsity * weight.numel())
-    magnitude = weight.detach().abs().flatten()
-    if pruned_count == 0:
-        return torch.ones_like(weight, dtype=torch.bool)
-    threshold = _kth_smallest(magnitude, pruned_count)
-    mask = magnitude > threshold
-    tied = (magnitude == threshold).nonzero().flatten()
-    pruned_ties = pruned_count - int((magnitude < threshold).sum())
-    mask[tied[pruned_ties:]] = True
-    return mask.view_as(weight)
-
-
-def _kth_smallest(values: Tensor, k: int) -> Tensor:
-    """Return the k-th smallest (from 1) of `values` (N,)."""
-    if values.device.type == "cpu":  # 0.06 s for 38 million numbers, torch.kthvalue 1.3 s
-        return torch.tensor(np.partition(values.numpy(), k - 1)[k - 1])
-    return values.kthvalue(k).values
-
-
-def magnitude_masks(
-    weights: dict[str, Tensor], sparsity: float, allocation: Allocation
-) -> dict[str, Tensor]:
-    """Return keep-masks over all `weights`, by layer.
-
-    `uniform` gives every layer the same sparsity, as the paper does; `global` puts one threshold
-    on the magnitudes of all layers together; `lamp` on their LAMP scores.
-    """
-    if allocation == "uniform":
-        return {layer: magnitude_mask(weight, sparsity) for layer, weight in weights.items()}
-    score = lamp_score if allocation == "lamp" else torch.abs
-    together = torch.cat([score(weight.detach()).flatten() for weight in weights.values()])
-    parts = magnitude_mask(together, sparsity).split([w.numel() for w in weights.values()])
-    return {
-        layer: part.view_as(weight)
-        for (layer, weight), part in zip(weights.items(), parts, strict=True)
-    }
-
-
-def lamp_score(weight: Tensor) -> Tensor:
-    """Return how much each weight is worth within its layer, shaped like `weight`, in [0, 1].
-
-    score(u) = w_u^2 / sum of w_v^2 over all v with |w_v| >= |w_u|: what it costs to remove u once
-    all smaller weights are gone. The largest weight of a layer scores 1, so no layer dies.
-
-    Source: Lee et al. 2021, arXiv:2010.07611, Eq. 4.
-    """
-    squares = weight.flatten().double().square()
-    ordered, order = squares.sort(stable=True)
-    rest = ordered.flip(0).cumsum(0).flip(0)  # of this one and all larger ones
-    scores = torch.where(rest > 0, ordered / rest, torch.zeros_like(rest))
-    return torch.empty_like(scores).scatter_(0, order, scores).view_as(weight)
-
-
-def apply_masks_(weights: dict[str, Tensor], masks: dict[str, Tensor]) -> None:
-    """Zero, in place, the weights whose mask is False."""
-    with torch.no_grad():
-        for layer, mask in masks.items():
-            weights[layer].mul_(mask)
-
-
-class MaskKeeper(Callback):
-    """Sets masked weights to zero after each training step."""
-
-    def __init__(self, weights: dict[str, Tensor], masks: dict[str, Tensor]) -> None:
-        self._weights = weights
-        self.masks = masks
-
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Bring the masks to the weights' device and apply them."""
-        self.masks = {
-            layer: mask.to(self._weights[layer].device) for layer, mask in self.masks.items()
-        }
-        apply_masks_(self._weights, self.masks)
-
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        *_: Any,
-    ) -> None:
-        """Apply the masks."""
-        apply_masks_(self._weights, self.masks)
 
 
 class GradualPruning(MaskKeeper):
@@ -169,10 +79,19 @@ class GradualPruning(MaskKeeper):
         super().on_train_batch_end(trainer, pl_module, *args)
 
     def _renew(self, step: int) -> None:
-        sparsity = scheduled_sparsity(
-            step / self._total_steps, self._settings.initial_sparsity, self._settings.sparsity
-        )
-        self.masks = magnitude_masks(self._weights, sparsity, self._settings.allocation)
+        def scheduled(final: float) -> float:
+            progress = step / self._total_steps
+            return scheduled_sparsity(progress, self._settings.initial_sparsity, final)
+
+        settings = self._settings
+        if not settings.layers:
+            sparsity = scheduled(settings.sparsity)
+            self.masks = magnitude_masks(self._weights, sparsity, settings.allocation)
+            return
+        self.masks = {
+            layer: magnitude_mask(weight, scheduled(settings.layers.get(layer, settings.sparsity)))
+            for layer, weight in self._weights.items()
+        }
 
 
 def scheduled_sparsity(progress: float, initial: float, final: float) -> float:
@@ -193,6 +112,8 @@ class WeightPruning:
     """Share that is zero at the beginning."""
     allocation: Allocation = "uniform"
     """Whether each layer gets this sparsity, or all layers together."""
+    layers: Mapping[str, float] = field(default_factory=dict)
+    """Sparsity of layers by name, in [0, 1); if any has its own, the others get `sparsity`."""
     epochs: int
     """Passes over the training part."""
     batch_size: int
@@ -212,6 +133,8 @@ class WeightPruning:
             f"allocation in {ALLOCATIONS}",
             allocation=self.allocation,
         )
+        for layer, sparsity in self.layers.items():
+            require(0 <= sparsity < 1, f"0 <= sparsity of {layer} < 1", sparsity=sparsity)
         require(self.epochs >= 1, "epochs >= 1", epochs=self.epochs)
         require(self.batch_size >= 1, "batch_size >= 1", batch_size=self.batch_size)
         require(self.lr > 0, "lr > 0", lr=self.lr)
@@ -219,7 +142,24 @@ class WeightPruning:
     @property
     def is_neutral(self) -> bool:
         """Nothing is pruned at a sparsity of 0, and nothing fine-tuned."""
-        return self.sparsity == 0
+        return self.sparsity == 0 and not any(self.layers.values())
+
+    def overall_sparsity(self, sizes: Mapping[str, int]) -> float:
+        """Return the share of all prunable weights that is zero at the end.
+
+        Args:
+            sizes: Weights of each prunable layer, by name.
+        """
+        if not self.layers:
+            return self.sparsity
+        return 1 - sum(self.kept_weights(sizes).values()) / sum(sizes.values())
+
+    def kept_weights(self, sizes: Mapping[str, int]) -> dict[str, float]:
+        """Return how many of each layer's weights are not zero at the end, before rounding."""
+        return {
+            layer: size * (1 - self.layers.get(layer, self.sparsity))
+            for layer, size in sizes.items()
+        }
 
     def suggest(self, trial: Suggests) -> "WeightPruning":
         """Return these settings with the sparsity that `trial` suggests."""

@@ -10,8 +10,8 @@ Source: Jacob et al. 2018, arXiv:1712.05877, sections 2 and 3; formulas in
 `objectives/fake_quantize.py`.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -26,10 +26,10 @@ from objectives.fake_quantize import (
     WeightGrid,
     asymmetric_range,
     attach_inputs_,
-    attach_weights_,
+    attach_weight_,
     fit_grid,
 )
-from objectives.stages.prune import MaskKeeper
+from objectives.masks import MaskKeeper
 from objectives.state import LayerFormat, NetworkState, copy_weights
 from objectives.training import train_
 
@@ -43,7 +43,6 @@ FEWEST_BITS_WITH_INPUTS = 3
 
 LARGEST_BIAS = 2**30
 """A stored bias stays below this, half of what int32 holds, so that learned scales have room."""
-
 
 PAPER_PRECISIONS = (32, 16, 8)
 
@@ -60,10 +59,12 @@ class Quantization:
     """Store weights with fewer bits."""
 
     stage: ClassVar[str] = "quantize"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     bits: int
     """Storage width of a weight: 32, 16, 8, 6, 5, 4, 3 or 2."""
+    layers: Mapping[str, int] = field(default_factory=dict)
+    """Bits of layers by name; the others get `bits`."""
     symmetric: bool = True
     """Whether a weight of 0 is the integer 0, so that the grid reaches as far down as up."""
     per_channel: bool = True
@@ -75,10 +76,12 @@ class Quantization:
     lr: float
     """Adam's learning rate."""
     calibration_images: int = 1024
-    """Training images, the first ones, that the ranges of layer inputs are read off."""
+    """Training images, evenly spread, that the ranges of layer inputs are read off."""
 
     def __post_init__(self) -> None:
         require(self.bits in PRECISIONS, f"bits in {PRECISIONS}", bits=self.bits)
+        for layer, bits in self.layers.items():
+            require(bits in PRECISIONS, f"bits of {layer} in {PRECISIONS}", bits=bits)
         require(self.qat_epochs >= 0, "qat_epochs >= 0", qat_epochs=self.qat_epochs)
         require(self.batch_size >= 1, "batch_size >= 1", batch_size=self.batch_size)
         require(self.lr > 0, "lr > 0", lr=self.lr)
@@ -91,12 +94,28 @@ class Quantization:
     @property
     def is_neutral(self) -> bool:
         """Weights are float32 before, so 32 bits change nothing."""
-        return self.bits == 32
+        return min(self.bits, *self.layers.values(), 32) == 32
 
     @property
     def epochs(self) -> int:
         """Only integers are trained: float16 rounds away less than training noise."""
-        return self.qat_epochs if self.bits < 16 else 0
+        return self.qat_epochs if min(self.bits, *self.layers.values(), 32) < 16 else 0
+
+    def bits_of(self, layer: str) -> int:
+        """Return the storage width of a weight of `layer`."""
+        return self.layers.get(layer, self.bits)
+
+    def mean_bits(self, kept: Mapping[str, float]) -> float:
+        """Return the storage width of a mean remaining weight.
+
+        Args:
+            kept: Weights of each layer that are not zero, by name.
+        """
+        if not self.layers:
+            return self.bits
+        return sum(count * self.bits_of(layer) for layer, count in kept.items()) / sum(
+            kept.values()
+        )
 
     def suggest(
         self, trial: SuggestsCategorical, choices: Sequence[int] = PAPER_PRECISIONS
@@ -113,44 +132,42 @@ class Quantization:
             per_channel=trial.suggest_categorical("quantize.per_channel", (True, False)),
         )
 
-    @property
-    def grid(self) -> WeightGrid:
-        """The numbers that a weight may be, for integers."""
-        return WeightGrid(self.bits, self.symmetric, self.per_channel)
+    def grid(self, layer: str) -> WeightGrid:
+        """Return the numbers that a weight of `layer` may be, for integers."""
+        return WeightGrid(self.bits_of(layer), self.symmetric, self.per_channel)
 
     def apply(self, state: NetworkState, context: Context) -> NetworkState:
         """Return the weights rounded to what the file will hold, and each layer's format."""
         state = context.fold(state)
         network = context.network_of(state)
         layers = context.layers_of(network)
-        if self.bits == 16:
-            return _to_float16(state, layers)
-        formats = _calibrate(network, layers, context.data, self)
-        attach_inputs_(layers, formats)
-        attach_weights_(layers, formats, self.grid)
-        if self.qat_epochs > 0:
+        integers = {name: layer for name, layer in layers.items() if self.bits_of(name) < 16}
+        formats = _calibrate(network, integers, context.data, self)
+        attach_inputs_(integers, formats)
+        for name, stored in formats.items():
+            attach_weight_(integers[name], stored, self.grid(name))
+        if self.epochs > 0:
             train_(
                 network,
                 context,
                 stage=self.stage,
-                epochs=self.qat_epochs,
+                epochs=self.epochs,
                 batch_size=self.batch_size,
                 lr=self.lr,
                 callbacks=[MaskKeeper(_latent_weights(layers), state.masks)],
             )
-        formats = _to_grid_(layers, formats)
+        formats = _to_grid_(integers, formats)
+        for name, layer in layers.items():
+            if self.bits_of(name) == 16:
+                _to_float16_(layer)
+                formats[name] = LayerFormat(bits=16)
         return replace(state, weights=copy_weights(network), formats=formats)
 
 
-def _to_float16(state: NetworkState, layers: dict[str, nn.Module]) -> NetworkState:
-    weights = dict(state.weights)
-    for layer in layers:
-        for name in (f"{layer}.weight", f"{layer}.bias"):
-            if name in weights:
-                weights[name] = weights[name].half().float()
-    return replace(
-        state, weights=weights, formats={layer: LayerFormat(bits=16) for layer in layers}
-    )
+def _to_float16_(layer: nn.Module) -> None:
+    for values in (layer.get_parameter("weight"), _bias(layer)):
+        if values is not None:
+            values.data = values.data.half().float()
 
 
 def _calibrate(
@@ -164,15 +181,21 @@ def _calibrate(
     A layer that is given integers (an embedding), or that the forward pass does not call, gets no
     input range: only its weight is quantized.
     """
+    with_inputs = {
+        name: layer
+        for name, layer in layers.items()
+        if settings.bits_of(name) >= FEWEST_BITS_WITH_INPUTS
+    }
     ranges: dict[str, tuple[Tensor, Tensor]] = {}
-    if settings.bits >= FEWEST_BITS_WITH_INPUTS:
+    if with_inputs:
         images = data.training_inputs(settings.calibration_images)
-        ranges = _input_ranges(network, layers, images)
+        ranges = _input_ranges(network, with_inputs, images)
     formats = {}
     for name, layer in layers.items():
-        weight_scale, weight_zero_point = fit_grid(layer.get_parameter("weight"), settings.grid)
+        grid = settings.grid(name)
+        weight_scale, weight_zero_point = fit_grid(layer.get_parameter("weight"), grid)
         stored = LayerFormat(
-            bits=settings.bits, weight_scale=weight_scale, weight_zero_point=weight_zero_point
+            bits=grid.bits, weight_scale=weight_scale, weight_zero_point=weight_zero_point
         )
         if name in ranges:
             input_scale, zero_point = asymmetric_range(*ranges[name])
@@ -222,9 +245,11 @@ def _bias(layer: nn.Module) -> Tensor | None:
 
 
 def _latent_weights(layers: dict[str, nn.Module]) -> dict[str, Tensor]:
-    """Return the float weights (not copies) behind the fake-quantized ones, by layer."""
+    """Return the float weights (not copies), where fake-quantized those behind, by layer."""
     return {
-        name: layer.get_parameter("parametrizations.weight.original")
+        name: layer.get_parameter(
+            "parametrizations.weight.original" if parametrize.is_parametrized(layer) else "weight"
+        )
         for name, layer in layers.items()
     }
 

@@ -17,6 +17,7 @@ from models.loaders import LoaderData
 from models.registry import ModelSpec
 from objectives.cache import StageCache
 from objectives.context import Context
+from objectives.errors import MeasurementError
 from objectives.fake_quantize import attach_inputs_
 from objectives.fold import fold_batch_norms_
 from objectives.pipeline import Pipeline
@@ -187,6 +188,38 @@ class TestAnyNetwork:
         (logits,) = session.run(None, {"input": inputs.numpy()})
         agreeing = np.abs(logits - expected).max(axis=1) < 1e-3
         assert agreeing.mean() >= (0.9 if bits == 8 else 1)
+
+
+def test_layers_with_equal_weights_stay_two(digits: FewDigits) -> None:
+    """Very sparse ones are: the exporter makes one of equal tensors."""
+
+    def build(*_: object) -> nn.Module:
+        layers = [nn.Linear(784, 8), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8)]
+        return nn.Sequential(nn.Flatten(), *layers, nn.Linear(8, 10))
+
+    context = toy_context(digits, model=ModelSpec(build=build, data="own"))
+    weights = copy_weights(context.build_network())
+    for layer in ("2.weight", "4.weight", "2.bias", "4.bias"):
+        weights[layer] = torch.zeros_like(weights[layer])
+    state = toy_plan(0, 8, qat_epochs=0).quantize.apply(NetworkState(weights=weights), context)
+    for formats in ({}, state.formats):
+        content = export_onnx(NetworkState(weights=state.weights, formats=formats), context)
+        names = {tensor.name for tensor in onnx.load_from_string(content).graph.initializer}
+        assert {f"{layer}.weight" for layer in (1, 2, 4, 5)} <= names
+
+
+def test_a_layer_that_is_not_called_is_named(digits: FewDigits) -> None:
+    class Idle(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.used, self.idle = nn.Linear(784, 10), nn.Linear(10, 10)
+
+        def forward(self, pixels: Tensor) -> Tensor:
+            return self.used(pixels.flatten(1))
+
+    context = toy_context(digits, model=ModelSpec(build=lambda *_: Idle(), data="own"))
+    with pytest.raises(MeasurementError, match=r"no weight of layer 'idle': .*`--layers`"):
+        export_onnx(NetworkState(weights=copy_weights(context.build_network())), context)
 
 
 def test_folding_changes_no_answer_and_leaves_no_batch_norm(digits: FewDigits) -> None:

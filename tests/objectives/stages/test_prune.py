@@ -6,7 +6,8 @@ from toys import toy_plan
 
 from models.layers import compressible_layers
 from objectives.context import Context
-from objectives.stages.prune import lamp_score, magnitude_mask, magnitude_masks, scheduled_sparsity
+from objectives.masks import lamp_score, magnitude_mask, magnitude_masks
+from objectives.stages.prune import scheduled_sparsity
 from objectives.state import NetworkState
 
 TEN = torch.tensor([[0.3, -0.1, 0.9, 0.0, -0.5], [0.2, -0.2, 0.7, 0.4, -0.6]])

@@ -1,0 +1,1 @@
+"""Measurements of the search itself, one command each."""

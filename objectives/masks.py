@@ -1,0 +1,104 @@
+"""Masks: which weights stay, by magnitude, and the callback that keeps the others at zero.
+
+A mask is a bool tensor shaped like its weight, True = keep.
+"""
+
+from typing import Any, Literal, get_args
+
+import numpy as np
+import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+Allocation = Literal["uniform", "global", "lamp"]
+ALLOCATIONS: tuple[Allocation, ...] = get_args(Allocation)
+
+
+def magnitude_mask(weight: Tensor, sparsity: float) -> Tensor:
+    """Return a keep-mask over `weight` with exactly round(sparsity * n) zeros.
+
+    The smallest magnitudes go; among equal ones the lower index goes first. Half-way cases round
+    to even.
+    """
+    pruned_count = round(sparsity * weight.numel())
+    magnitude = weight.detach().abs().flatten()
+    if pruned_count == 0:
+        return torch.ones_like(weight, dtype=torch.bool)
+    threshold = _kth_smallest(magnitude, pruned_count)
+    mask = magnitude > threshold
+    tied = (magnitude == threshold).nonzero().flatten()
+    pruned_ties = pruned_count - int((magnitude < threshold).sum())
+    mask[tied[pruned_ties:]] = True
+    return mask.view_as(weight)
+
+
+def _kth_smallest(values: Tensor, k: int) -> Tensor:
+    """Return the k-th smallest (from 1) of `values` (N,)."""
+    if values.device.type == "cpu":  # 0.06 s for 38 million numbers, torch.kthvalue 1.3 s
+        return torch.tensor(np.partition(values.numpy(), k - 1)[k - 1])
+    return values.kthvalue(k).values
+
+
+def magnitude_masks(
+    weights: dict[str, Tensor], sparsity: float, allocation: Allocation
+) -> dict[str, Tensor]:
+    """Return keep-masks over all `weights`, by layer.
+
+    `uniform` gives every layer the same sparsity, as the paper does; `global` puts one threshold
+    on the magnitudes of all layers together; `lamp` on their LAMP scores.
+    """
+    if allocation == "uniform":
+        return {layer: magnitude_mask(weight, sparsity) for layer, weight in weights.items()}
+    score = lamp_score if allocation == "lamp" else torch.abs
+    together = torch.cat([score(weight.detach()).flatten() for weight in weights.values()])
+    parts = magnitude_mask(together, sparsity).split([w.numel() for w in weights.values()])
+    return {
+        layer: part.view_as(weight)
+        for (layer, weight), part in zip(weights.items(), parts, strict=True)
+    }
+
+
+def lamp_score(weight: Tensor) -> Tensor:
+    """Return how much each weight is worth within its layer, shaped like `weight`, in [0, 1].
+
+    score(u) = w_u^2 / sum of w_v^2 over all v with |w_v| >= |w_u|: what it costs to remove u once
+    all smaller weights are gone. The largest weight of a layer scores 1, so no layer dies.
+
+    Source: Lee et al. 2021, arXiv:2010.07611, Eq. 4.
+    """
+    squares = weight.flatten().double().square()
+    ordered, order = squares.sort(stable=True)
+    rest = ordered.flip(0).cumsum(0).flip(0)  # of this one and all larger ones
+    scores = torch.where(rest > 0, ordered / rest, torch.zeros_like(rest))
+    return torch.empty_like(scores).scatter_(0, order, scores).view_as(weight)
+
+
+def apply_masks_(weights: dict[str, Tensor], masks: dict[str, Tensor]) -> None:
+    """Zero, in place, the weights whose mask is False."""
+    with torch.no_grad():
+        for layer, mask in masks.items():
+            weights[layer].mul_(mask)
+
+
+class MaskKeeper(Callback):
+    """Sets masked weights to zero after each training step."""
+
+    def __init__(self, weights: dict[str, Tensor], masks: dict[str, Tensor]) -> None:
+        self._weights = weights
+        self.masks = masks
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Bring the masks to the weights' device and apply them."""
+        self.masks = {
+            layer: mask.to(self._weights[layer].device) for layer, mask in self.masks.items()
+        }
+        apply_masks_(self._weights, self.masks)
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        *_: Any,
+    ) -> None:
+        """Apply the masks."""
+        apply_masks_(self._weights, self.masks)

@@ -1,0 +1,65 @@
+"""What a command says while it works: settings, how long it will take, how each trial ended."""
+
+from dataclasses import fields
+
+from optuna.trial import FrozenTrial, TrialState
+
+from objectives.context import Context
+from objectives.preflight import measure_pace
+from search.config import StudyConfig
+from search.paths import StudyPaths
+from search.provenance import commit
+from search.queue import FAILURE
+from search.stopping import STOPPED
+
+FILE_SECONDS = 1.5
+"""What exporting and timing a small file takes."""
+LONG_SECONDS = 600
+
+
+def estimate(context: Context, config: StudyConfig, *, epochs: int, trials: int) -> str:
+    """Return how long the study will take here, and how to make it shorter if that is long."""
+    pace = measure_pace(context, config.batch_size)
+    seconds = epochs * pace.epoch_seconds + trials * (pace.evaluation_seconds + FILE_SECONDS)
+    text = (
+        f"  about {_duration(seconds)} on this CPU: {epochs} epochs of "
+        f"{_duration(pace.epoch_seconds)}, {trials} files to measure"
+    )
+    if seconds > LONG_SECONDS:
+        preset = "" if config.preset else "--preset quick, or "
+        text += f"\n  shorter: {preset}smaller --input-size, --train-fraction, --epochs"
+    return text
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def heading(config: StudyConfig, paths: StudyPaths) -> str:
+    """Return the study's name, folder and every setting."""
+    settings = ", ".join(f"{field.name} {getattr(config, field.name)}" for field in fields(config))
+    return f"Study {paths.study} in {paths.folder} (commit {commit()})\n  {settings}"
+
+
+def describe_params(params: dict[str, object]) -> str:
+    """Return a trial's parameters in one line."""
+    return ", ".join(f"{name} {value}" for name, value in params.items())
+
+
+def trial_line(trial: FrozenTrial) -> str:
+    """Return how a trial ended, in one line."""
+    name = f"trial {trial.number}: {describe_params(trial.params)}:"
+    facts = trial.user_attrs
+    if trial.state == TrialState.FAIL:
+        return f"{name} failed: {facts[FAILURE]}"
+    if trial.state == STOPPED:
+        epochs, accuracy_pct = max(trial.intermediate_values.items())
+        return f"{name} stopped early after {epochs} epochs at {accuracy_pct:.2f} %"
+    seconds = sum(facts["stage_seconds"].values())
+    return (
+        f"{name} {facts['artifact_bytes']:,} bytes ({facts['reduction_factor']:.2f}x), "
+        f"validation {facts['val_accuracy_pct']:.2f} % ({facts['val_delta_pct']:+.2f} pp), "
+        f"Q {facts['quality']:.4f}, U {facts['saving']:.4f}, {seconds:.1f} s"
+    )

@@ -1,0 +1,52 @@
+"""Confirm the chosen plan: train it anew with other seeds, and say how much the result varies."""
+
+from dataclasses import replace
+
+from optuna import Study
+
+from objectives.cache import StageCache
+from objectives.context import Context
+from objectives.pipeline import Pipeline, Result
+from objectives.plan import Plan
+from search.front import chosen_trial
+from search.paths import StudyPaths
+
+CONFIRMATION = "confirmation"
+"""Study attribute: trial, seeds, and what was measured with each."""
+
+
+def confirm(
+    study: Study, context: Context, cache: StageCache, paths: StudyPaths, *, seeds: int
+) -> None:
+    """Carry out the chosen trial's plan, baseline and all, with `seeds` seeds after the study's.
+
+    What was measured becomes the study's attribute `confirmation`; the files stay in the folder
+    `confirm` of the study. Does nothing where no trial was scored.
+
+    Raises:
+        TrialError: With one of the seeds the plan cannot be scored.
+        StopRequested: Somebody wants an end; what is trained stays in the cache.
+    """
+    chosen = chosen_trial(study)
+    if chosen is None:
+        return
+    plan = Plan.from_json(chosen.user_attrs["plan"])
+    numbers = list(range(context.seed + 1, context.seed + 1 + seeds))
+    results = [_result(plan, replace(context, seed=seed), cache, paths) for seed in numbers]
+    study.set_user_attr(
+        CONFIRMATION,
+        {
+            "trial": chosen.number,
+            "seeds": numbers,
+            "test_accuracy_pct": [result.measurement.test_accuracy_pct for result in results],
+            "test_delta_pct": [result.test_delta_pct for result in results],
+            "artifact_bytes": [result.measurement.artifact_bytes for result in results],
+        },
+    )
+
+
+def _result(plan: Plan, context: Context, cache: StageCache, paths: StudyPaths) -> Result:
+    context.progress.start_trial(f"confirm with seed {context.seed}:")
+    folder = paths.folder / "confirm"
+    pipeline = Pipeline(context, cache, folder / f"baseline-seed-{context.seed}.onnx")
+    return pipeline.run(plan, folder / f"seed-{context.seed}.onnx")

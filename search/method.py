@@ -1,0 +1,69 @@
+"""How a study is searched: what may change from one call to the next, unlike its config."""
+
+from dataclasses import dataclass
+
+from optuna import Study
+from optuna.storages import RDBStorage
+
+from models.checks import require
+from models.errors import BadInputError
+from search.config import StudyConfig
+from search.paths import StudyPaths
+from search.queue import SampledQueue, TrialQueue
+from search.samplers import SamplerName, resolve_sampler, sampler_maker
+from search.space import FiniteSpace, SearchSpace
+from search.stopping import StoppingRuleName
+
+DEFAULT_TRIALS = 100
+"""Of a sampler."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchMethod:
+    """Who chooses trials, how many, and which are cut short."""
+
+    sampler: SamplerName = "auto"
+    """See `search.samplers`."""
+    trials: int | None = None
+    """With a sampler, trials that the study shall have; for the grid, to run now at most."""
+    stopping_rule: StoppingRuleName = "none"
+    """See `search.stopping`."""
+    warm_start: bool = False
+    """Whether pruning begins at the nearest pruned network; see `search.warm_start`."""
+
+    def check(self, config: StudyConfig) -> None:
+        """Raise `BadInputError` if the method does not suit the study."""
+        require(
+            self.stopping_rule == "none" or len(config.values) == 1,
+            "--stopping-rule goes with one objective, not with pareto",
+            stopping_rule=self.stopping_rule,
+        )
+        sampler = resolve_sampler(self.sampler, config, self.trials or DEFAULT_TRIALS)
+        require(
+            not self.warm_start or (sampler != "grid" and config.space != "layerwise"),
+            "--warm-start goes with a sampler and with one sparsity for all layers",
+            sampler=sampler,
+            space=config.space,
+        )
+
+    def queue(
+        self,
+        study: Study,
+        storage: RDBStorage,
+        space: SearchSpace,
+        paths: StudyPaths,
+        config: StudyConfig,
+    ) -> TrialQueue:
+        """Return the queue of the grid, or of what a sampler suggests.
+
+        Raises:
+            BadInputError: A grid is asked for and the space has none.
+        """
+        total = self.trials or DEFAULT_TRIALS
+        sampler = resolve_sampler(self.sampler, config, total)
+        if sampler == "grid":
+            if not isinstance(space, FiniteSpace):
+                raise BadInputError(f"`--sampler grid` knows no grid of the space {config.space}.")
+            return TrialQueue(study, storage, space.grid(), paths)
+        make_sampler = sampler_maker(sampler, config.seed)
+        return SampledQueue(study, storage, paths, total=total, make_sampler=make_sampler)

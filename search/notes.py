@@ -1,0 +1,96 @@
+"""What a reader must know beside a study's table, a sentence each."""
+
+from dataclasses import asdict
+from statistics import mean, stdev
+
+from search.confirm import CONFIRMATION
+from search.presets import label as preset_label
+from search.table import Row, StudyTable
+
+
+def notes(table: StudyTable) -> list[str]:
+    """Return the sentences."""
+    rows = table.rows
+    epochs = sum(row.attribute("epochs_trained") for row in rows)
+    peak = max(row.attribute("peak_memory_mb") or 0 for row in rows)
+    seconds = sum(sum(row.attribute("stage_seconds").values()) for row in rows)
+    mark = preset_label(table.config)
+    sentences = [mark] if mark else []
+    sentences += [
+        "Accuracy, delta, Q (Eq. 5) and U (retained saving) are those of the test part.",
+        f"Bytes are after gzip level 6. Data: {table.config.data}.",
+        f"Trained for it: {epochs} epochs, in {seconds:.0f} s with export and measurement.",
+        f"Peak memory of a process: {peak:,.0f} MB.",
+        "x is against the baseline's file, x ckpt against its checkpoint with Adam's moments.",
+    ]
+    sentences += _about_eq5(table)
+    sentences += _about_confirmation(table)
+    if any(row.paper for row in rows) and table.config.data != table.papers_data:
+        sentences.append(f"The paper's figures are for the whole of {table.papers_data}.")
+    if any(not row.reproducible for row in rows):
+        sentences.append(
+            "† The paper's own software does not give this row's size: see the re-run."
+        )
+    if any(row.rerun for row in rows):
+        sentences.append(
+            "Re-run: the paper's protocol in TensorFlow 2.15, TF Model Optimization 0.8 and "
+            "TFLite on exact MNIST, mean of 3 seeds (lowest-highest)."
+        )
+    if table.stopped:
+        sentences.append(f"Stopped early, as they could not win: {len(table.stopped)} trials.")
+    return sentences + [
+        f"Trial {trial.number} {trial.params} failed: {trial.user_attrs['failure']}"
+        for trial in table.failed
+    ]
+
+
+def _about_eq5(table: StudyTable) -> list[str]:
+    """Return a warning where Eq. 5's best trial is no compression that a user wants."""
+    best = max(table.rows, key=lambda row: float(row.attribute("quality")))
+    if _is_uncompressed(best):
+        sentence = (
+            "Eq. 5 is best for the uncompressed network: wherever accuracy is lost, it makes more "
+            "compression worse. U does not."
+        )
+        return [sentence]
+    gain = float(best.attribute("val_delta_pct"))
+    if gain <= 0:
+        return []
+    plan = best.plan
+    more = sum(stage.epochs for stage in plan.stages()) - plan.train.epochs
+    sentence = (
+        f"Eq. 5's best, trial {best.trial.number} ({best.label}), owes its Q to a gain of "
+        f"{gain:.2f} points of validation accuracy over a baseline of {plan.train.epochs} epochs, "
+        f"after {more} epochs more: what it pays for may be an undertrained baseline, or chance."
+    )
+    return [sentence]
+
+
+def _is_uncompressed(row: Row) -> bool:
+    return row.plan.prune.is_neutral and row.plan.quantize.is_neutral
+
+
+def _about_confirmation(table: StudyTable) -> list[str]:
+    made = table.attributes.get(CONFIRMATION)
+    if made is None:
+        return []
+
+    def spread(values: list[float], form: str) -> str:
+        deviation = stdev(values) if len(values) > 1 else 0.0
+        return f"{mean(values):{form}} ± {deviation:{form}}"
+
+    sentence = (
+        f"Trial {made['trial']} confirmed with {len(made['seeds'])} other seeds, mean ± standard "
+        f"deviation: test accuracy {spread(made['test_accuracy_pct'], '.2f')} %, against each "
+        f"seed's own baseline {spread(made['test_delta_pct'], '.2f')} points, "
+        f"{spread(made['artifact_bytes'], ',.0f')} bytes."
+    )
+    return [sentence]
+
+
+def settings(table: StudyTable) -> str:
+    """Return the study's config and the versions that made it, in one line."""
+    made_with: dict[str, str] = table.rows[0].attribute("versions") if table.rows else {}
+    return ", ".join(
+        f"{name} {value}" for name, value in (asdict(table.config) | made_with).items()
+    )

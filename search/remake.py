@@ -1,0 +1,45 @@
+"""The command that makes a trial's file again, anywhere."""
+
+import shlex
+from dataclasses import fields
+
+from objectives.plan import Plan
+from search.config import StudyConfig
+
+_FROM_CONFIG = (
+    "model",
+    "data",
+    "input_size",
+    "train_fraction",
+    "test_fraction",
+    "augment",
+    "seed",
+    "accelerator",
+)
+"""Settings beside the plan that decide its result."""
+
+
+def remake_command(config: StudyConfig, plan: Plan, study: str) -> str | None:
+    """Return the shell command that carries `plan` out again, under the name `study`.
+
+    None for a study that was made from Python, whose network no command can name.
+    """
+    if ":" not in config.model and not _is_built_in(config.model):
+        return None
+    command = ["python", "-m", "search.run"]
+    defaults = {field.name: field.default for field in fields(config)}
+    for name in _FROM_CONFIG:
+        value = getattr(config, name)
+        if value is not None and value != defaults[name]:
+            command += [f"--{name.replace('_', '-')}", str(value)]
+    if config.layers != defaults["layers"]:
+        command += ["--layers", ",".join(config.layers)]
+    if config.weights is not None:
+        command += ["--weights", "FILE"]
+    return shlex.join([*command, "--study", study, "--plan", plan.to_json()])
+
+
+def _is_built_in(model: str) -> bool:
+    from models.registry import MODELS
+
+    return model in MODELS.names()

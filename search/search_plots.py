@@ -1,0 +1,118 @@
+"""Figures of a search: how it went on, what mattered, and how it compares with other searches."""
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import optuna.visualization
+import plotly.graph_objects as go
+from optuna import Study
+from optuna.trial import FrozenTrial
+
+from search.front import REFERENCE, front_point, hypervolume
+from search.plots import BLUE, GREEN, GREY, ORANGE
+from search.table import Row, StudyTable
+
+COLORS = (BLUE, ORANGE, GREEN, "#cc79a7", "#e69f00", GREY)
+
+
+def best_so_far(tables: Sequence[StudyTable]) -> go.Figure:
+    """The largest U on validation after each trial, of this study and of others."""
+
+    def curve(rows: list[Row]) -> list[float]:
+        best = float("-inf")
+        return [best := max(best, float(row.attribute("saving"))) for row in rows]
+
+    return _over_trials(tables, curve, "Best retained saving U so far (validation)", "U")
+
+
+def hypervolume_so_far(tables: Sequence[StudyTable]) -> go.Figure:
+    """The hypervolume of accuracy and reduction after each trial, of this study and of others."""
+
+    def curve(rows: list[Row]) -> list[float]:
+        points = [front_point(row) for row in rows]
+        return [hypervolume(points[: count + 1], REFERENCE) for count in range(len(points))]
+
+    return _over_trials(
+        tables,
+        curve,
+        "Hypervolume so far (validation), from 10 points lost and no reduction",
+        "points x doublings of the reduction factor",
+    )
+
+
+def _over_trials(
+    tables: Sequence[StudyTable],
+    curve: Callable[[list[Row]], list[float]],
+    title: str,
+    unit: str,
+) -> go.Figure:
+    figure = go.Figure()
+    for table, color in zip(tables, COLORS, strict=False):
+        rows = sorted(table.rows, key=lambda row: row.trial.number)
+        figure.add_scatter(
+            x=list(range(1, len(rows) + 1)),
+            y=curve(rows),
+            mode="lines",
+            line={"color": color, "shape": "hv"},
+            name=table.name,
+        )
+    figure.update_layout(
+        title=title,
+        xaxis={"title": "finished trials"},
+        yaxis={"title": unit},
+        showlegend=True,
+        template="plotly_white",
+    )
+    return figure
+
+
+def _saving(trial: FrozenTrial) -> float:
+    return float(trial.user_attrs["saving"])
+
+
+def importances(study: Study) -> go.Figure | None:
+    """How much of U each parameter decides (PED-ANOVA); None where too few trials tell."""
+    try:
+        with warnings.catch_warnings():  # it reminds of the sign below
+            warnings.filterwarnings("ignore", ".*to achieve low `target` values", UserWarning)
+            values = optuna.importance.get_param_importances(
+                study, target=lambda trial: -_saving(trial)
+            )
+    except (ValueError, RuntimeError):  # a parameter that never varied, or one trial alone
+        return None
+    figure = go.Figure(
+        go.Bar(
+            x=list(reversed(values.values())),
+            y=list(reversed(values)),
+            orientation="h",
+            marker={"color": BLUE},
+            hovertemplate="%{y}: %{x:.3f}",
+        )
+    )
+    figure.update_layout(
+        title="Importance of each parameter for U (PED-ANOVA)",
+        xaxis={"title": "share"},
+        yaxis={"automargin": True},
+        template="plotly_white",
+    )
+    return figure
+
+
+def parallel_coordinates(study: Study) -> go.Figure:
+    """Every trial as a line through its parameters, coloured by U."""
+    figure = optuna.visualization.plot_parallel_coordinate(study, target=_saving, target_name="U")
+    figure.update_layout(title="Parameters of each trial, and its U", template="plotly_white")
+    return figure
+
+
+def search_figures(
+    study: Study, table: StudyTable, others: Sequence[StudyTable]
+) -> list[go.Figure]:
+    """Return the figures that suit the study; those of parameters only where it has some."""
+    tables = [table, *others]
+    figures = [best_so_far(tables), hypervolume_so_far(tables)]
+    if len(table.rows) > 1 and any(row.trial.params for row in table.rows):
+        important = importances(study)
+        figures += [important] if important else []
+        figures.append(parallel_coordinates(study))
+    return figures
