@@ -65,7 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         arm: [_curve(arm, seed, options.out) for seed in range(options.seeds)] for arm in ARMS
     }
     (options.out / "search_efficiency.md").write_text(_table(curves) + "\n")
-    _picture(curves).write_html(options.out / "search_efficiency.html", include_plotlyjs=True)
+    _picture(curves).write_html(
+        options.out / "search_efficiency.html", config={"displayModeBar": False}
+    )
     return 0
 
 
@@ -141,7 +143,6 @@ def _picture(curves: dict[str, list[Curve]]) -> go.Figure:
     figure = make_subplots(
         rows=2,
         cols=2,
-        x_title=f"mean of {len(curves['random'])} seeds; shaded from the lowest to the highest",
         subplot_titles=("best U", "hypervolume", "best U", "hypervolume"),
     )
     for arm, of_arm in curves.items():
@@ -157,8 +158,9 @@ def _picture(curves: dict[str, list[Curve]]) -> go.Figure:
     for column in (1, 2):
         figure.update_xaxes(title="trials", row=1, col=column)
         figure.update_xaxes(title="training epochs spent", row=2, col=column)
-    figure.update_yaxes(range=[0.5, 1], col=1)
-    figure.update_layout(template="plotly_white", width=1200, height=900)
+    figure.update_yaxes(range=[0.75, 1], col=1)
+    title = f"Mean of {len(curves['random'])} seeds; shaded from the lowest to the highest"
+    figure.update_layout(title=title, template="plotly_white", width=1200, height=800)
     return figure
 
 

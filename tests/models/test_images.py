@@ -126,12 +126,21 @@ def test_augmentation_touches_training_batches_only() -> None:
     data.setup()
     torch.manual_seed(0)
     plain = data.prepare(data.train.images[:32], augment=False)
-    assert torch.equal(plain, data.training_inputs(32))
+    assert torch.equal(plain, to_pixels(data.train.images[:32]))
     assert not torch.equal(plain, data.prepare(data.train.images[:32], augment=True))
     module = data.for_training(32, seed=0)
     images, labels = next(iter(module.train_dataloader()))
     pixels, _ = module.on_after_batch_transfer((images, labels), 0)
     assert not torch.equal(pixels, to_pixels(images))
+
+
+def test_training_inputs_are_spread_over_the_whole_part() -> None:
+    data = FewDigits()
+    data.setup()
+    images = data.train.images
+    assert len(images) == 420
+    assert torch.equal(data.training_inputs(4), to_pixels(images[[0, 105, 210, 315]]))
+    assert torch.equal(data.training_inputs(1000), to_pixels(images))
 
 
 def test_channel_statistics_equal_torchs() -> None:
