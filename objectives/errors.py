@@ -1,4 +1,4 @@
-"""Why a trial ends without a number, and what stops a whole study."""
+"""Why a trial ends without a number, what stops a whole study, and what cannot be read."""
 
 
 class DiskFullError(Exception):
@@ -15,3 +15,7 @@ class TrainingDivergedError(TrialError):
 
 class MeasurementError(TrialError):
     """The artifact was written but cannot be run or gives no finite answers."""
+
+
+class ContainerError(Exception):
+    """Bytes are no container that can be decoded; the text is one line that says why."""

@@ -1,0 +1,172 @@
+"""`encode` and `decode`: an ONNX file as a container, and back, bit for bit."""
+
+import hashlib
+from collections.abc import Sequence
+
+from objectives.container import arithmetic, huffman, plain, text
+from objectives.container.bits import BitReader, BitWriter
+from objectives.container.codebook import from_indexes, to_indexes
+from objectives.container.elements import from_keys, to_keys
+from objectives.container.graphs import TYPICAL
+from objectives.container.payloads import Payload, find_payloads
+from objectives.errors import ContainerError
+
+MAGIC = b"OnC1"
+"""The last byte is the version: it changes with anything that a decoder has to know."""
+DIGEST_BYTES = 8
+"""Of the SHA-256; damage stays unnoticed once in 2**64."""
+METHODS = ("raw", "huffman", "arithmetic")
+HUFFMAN, ARITHMETIC = 3, 4
+"""Codings of a stream beside those of `plain`."""
+CODING_BITS = 3
+MOST_DECISIONS = 1 << 22
+"""Bits in all that are coded arithmetically: they take 2 microseconds each, 8 seconds in all."""
+MAX_BYTES = 1 << 30
+
+
+def encode(onnx_file: bytes, methods: Sequence[str] = METHODS) -> bytes:
+    """Return the container of a file, the same for the same file; weights by the shortest method.
+
+    Args:
+        onnx_file: What the container gives back; any bytes, but only ONNX's weights are found.
+        methods: What may be used: "raw" (stored, deflate or LZMA), "huffman" (Deep Compression)
+            and "arithmetic" (which codes the graph too). Where none can code a weight, raw does.
+
+    Raises:
+        ValueError: A method is unknown.
+    """
+    if unknown := set(methods) - set(METHODS):
+        raise ValueError(f"Unknown method {min(unknown)!r}. Known: {', '.join(METHODS)}.")
+    skeleton = bytearray()
+    position = 0
+
+    def read(count: int) -> bytes:
+        nonlocal position
+        part = onnx_file[position : position + count]
+        position += count
+        skeleton.extend(part)
+        return part
+
+    streams = []
+    decisions = MOST_DECISIONS
+    for payload in find_payloads(read, len(onnx_file)):
+        content = onnx_file[position : position + payload.size_bytes]
+        position += payload.size_bytes
+        coding, coded, used = _encode_weight(content, payload, methods, decisions)
+        decisions -= used
+        streams.append((coding, coded))
+    head = BitWriter()
+    head.number(len(onnx_file))
+    head.number(len(skeleton))
+    graph = _encode_graph(bytes(skeleton), methods)
+    body = head.to_bytes() + b"".join(_stream(*stream) for stream in [graph, *streams])
+    return MAGIC + _digest(onnx_file, body) + body
+
+
+def decode(container: bytes, max_bytes: int = MAX_BYTES) -> bytes:
+    """Return the file of a container.
+
+    Args:
+        container: From `encode`, or anything.
+        max_bytes: A container of a larger file is refused. The memory taken is at most a small
+            multiple of it and of the container.
+
+    Raises:
+        ContainerError: These bytes are no container, are damaged or stand for too large a file.
+    """
+    source = BitReader(container)
+    if container[: len(MAGIC)] != MAGIC:
+        known = container[: len(MAGIC) - 1] == MAGIC[:-1]
+        what = "a container of another version" if known else "no container"
+        raise ContainerError(f"This is {what}: it must begin with {MAGIC!r}.")
+    source.take(len(MAGIC))
+    digest = source.take(DIGEST_BYTES)
+    size, skeleton_size = source.number(), source.number()
+    source.align()
+    if size > max_bytes:
+        raise ContainerError(f"The container's file has {size} bytes, more than {max_bytes}.")
+    if skeleton_size > size:
+        raise ContainerError("The container is damaged: its graph is larger than its file.")
+    skeleton = BitReader(_decode_graph(*_read_stream(source), skeleton_size))
+    content = bytearray()
+
+    def read(count: int) -> bytes:
+        part = skeleton.take(count)
+        content.extend(part)
+        return part
+
+    decisions = MOST_DECISIONS
+    for payload in find_payloads(read, size):
+        weight, used = _decode_weight(*_read_stream(source), payload, decisions)
+        decisions -= used
+        content.extend(weight)
+    if skeleton.rest() or source.rest():
+        raise ContainerError("The container is damaged: bytes are left over.")
+    if _digest(content, container[len(MAGIC) + DIGEST_BYTES :]) != digest:
+        raise ContainerError("The container is damaged: its SHA-256 is another one.")
+    return bytes(content)
+
+
+def _digest(content: bytes | bytearray, body: bytes) -> bytes:
+    """Return what shows damage: to the file, and to bits of the container that mean nothing."""
+    digest = hashlib.sha256(content)
+    digest.update(body)
+    return digest.digest()[:DIGEST_BYTES]
+
+
+def _encode_weight(
+    content: bytes, payload: Payload, methods: Sequence[str], decisions: int
+) -> tuple[int, bytes, int]:
+    """Return coding, stream and number of decisions of the shortest method."""
+    found: list[tuple[int, bytes, int]] = []
+    keys = to_keys(content, payload)
+    if keys is not None and set(methods) != {"raw"}:
+        weight = to_indexes(keys, payload)
+        if "huffman" in methods and (coded := huffman.encode(weight, payload)) is not None:
+            found.append((HUFFMAN, coded, 0))
+        if "arithmetic" in methods and (best := arithmetic.encode(weight, payload, decisions)):
+            found.append((ARITHMETIC, *best))
+    if "raw" in methods or not found:
+        found.append((*plain.encode(content), 0))
+    return min(found, key=lambda stream: len(stream[1]))
+
+
+def _decode_weight(
+    coding: int, coded: bytes, payload: Payload, decisions: int
+) -> tuple[bytes, int]:
+    if coding == HUFFMAN:
+        return from_keys(from_indexes(huffman.decode(coded, payload), payload), payload), 0
+    if coding == ARITHMETIC:
+        weight, used = arithmetic.decode(coded, payload, decisions)
+        return from_keys(from_indexes(weight, payload), payload), used
+    return plain.decode(coding, coded, payload.size_bytes), 0
+
+
+def _encode_graph(skeleton: bytes, methods: Sequence[str]) -> tuple[int, bytes]:
+    found = [plain.encode(skeleton, TYPICAL)]
+    if "arithmetic" in methods and len(skeleton) <= text.MOST_BYTES:
+        found.append((ARITHMETIC, text.encode(skeleton)))
+    return min(found, key=lambda stream: len(stream[1]))
+
+
+def _decode_graph(coding: int, coded: bytes, size: int) -> bytes:
+    if coding != ARITHMETIC:
+        return plain.decode(coding, coded, size, TYPICAL)
+    if size > text.MOST_BYTES:
+        raise ContainerError("The container is damaged: its graph is too large for its coding.")
+    return text.decode(coded, size)
+
+
+def _stream(coding: int, coded: bytes) -> bytes:
+    head = BitWriter()
+    head.write(coding, CODING_BITS)
+    head.number(len(coded))
+    return head.to_bytes() + coded
+
+
+def _read_stream(source: BitReader) -> tuple[int, bytes]:
+    coding = source.read(CODING_BITS)
+    if coding > ARITHMETIC:
+        raise ContainerError(f"The container is damaged: it has no coding {coding}.")
+    coded = source.take(source.number())
+    return coding, coded
