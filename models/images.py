@@ -59,8 +59,8 @@ def resize(pixels: Tensor, size: int | None) -> Tensor:
     return functional.interpolate(pixels, (size, size), mode="bilinear", antialias=True)
 
 
-def crop_and_flip(images: Tensor) -> Tensor:
-    """Return `images` (N, C, H, W), each moved by up to 1/8 and mirrored by chance.
+def crop_and_flip(images: Tensor, *, flip: bool = True) -> Tensor:
+    """Return `images` (N, C, H, W), each moved by up to 1/8 and, with `flip`, mirrored by chance.
 
     What comes in at the edges is mirrored. Draws from torch's global generator of the device.
     """
@@ -72,8 +72,9 @@ def crop_and_flip(images: Tensor) -> Tensor:
     top, left = (torch.randint(0, 2 * side + 1, (count, 1), device=device) for side in pad)
     rows = torch.arange(height, device=device) + top  # (N, H)
     columns = torch.arange(width, device=device) + left  # (N, W)
-    mirrored = torch.rand(count, 1, device=device) < 0.5
-    columns = torch.where(mirrored, columns.flip(1), columns)
+    if flip:
+        mirrored = torch.rand(count, 1, device=device) < 0.5
+        columns = torch.where(mirrored, columns.flip(1), columns)
     image = torch.arange(count, device=device).view(-1, 1, 1)
     return padded[image, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
@@ -174,8 +175,9 @@ class ImageData(DataSource):
 
     def prepare(self, images: Tensor, *, augment: bool) -> Tensor:
         """Return uint8 `images` as the network takes them, on the device where they are."""
-        if augment and (self.options.augment or self.augmentation) == "crop-flip":
-            images = crop_and_flip(images)
+        augmentation = self.options.augment or self.augmentation
+        if augment and augmentation != "none":
+            images = crop_and_flip(images, flip=augmentation == "crop-flip")
         pixels = resize(to_pixels(images), self.options.input_size)
         return pixels.contiguous(memory_format=torch.channels_last)
 

@@ -15,6 +15,7 @@ from models.normalize import Normalized
 from models.registry import ModelSpec
 from objectives.fold import fold_batch_norms_
 from objectives.progress import Progress, SilentProgress
+from objectives.recipe import Recipe
 from objectives.state import NetworkState, copy_weights
 
 
@@ -33,6 +34,10 @@ class Context:
     weights: dict[str, Tensor] | None = None
     """Trained weights that the baseline starts from, instead of being trained."""
     progress: Progress = field(default_factory=SilentProgress)
+    recipe: Recipe = field(default_factory=Recipe)
+    """How stages train."""
+    teacher: NetworkState | None = None
+    """The baseline, where the recipe distills it."""
     after_epoch: Callable[[float], None] | None = None
     """Told the validation accuracy, percent, after each epoch of fine-tuning; it may raise."""
 

@@ -19,7 +19,20 @@ INTEGER_TYPES = {
 }
 """What a weight is stored as, by bits: the narrowest type that ONNX has."""
 
-LEAST_OPSET: dict[int, int] = {TensorProto.INT4: 21, TensorProto.INT2: 25}
+CODE_TYPES = (
+    (4, TensorProto.UINT2),
+    (16, TensorProto.UINT4),
+    (256, TensorProto.UINT8),
+    (65536, TensorProto.UINT16),
+)
+"""What a code is stored as, by the most entries that a codebook can have for it."""
+
+LEAST_OPSET: dict[int, int] = {
+    TensorProto.INT4: 21,
+    TensorProto.UINT4: 21,
+    TensorProto.INT2: 25,
+    TensorProto.UINT2: 25,
+}
 
 
 class GraphEditor:
@@ -91,6 +104,37 @@ class GraphEditor:
         if bias in self._initializers and all(bias in node.input[2:] for node in layer_nodes):
             zeros = np.zeros_like(zero_point)
             self._dequantize(bias, weight_scale * input_scale, zeros, TensorProto.INT32)
+
+    def store_as_codes(self, layer: str, stored: LayerFormat) -> None:
+        """Store the weight as codes behind a Gather from its codebook, its bias as int8.
+
+        Codes take 2, 4, 8 or 16 bits, the fewest that there are for so many entries.
+        """
+        assert stored.codebook is not None
+        assert stored.codes is not None
+        weight, bias = f"{layer}.weight", f"{layer}.bias"
+        codebook, shape = stored.codebook.numpy(), self._initializers[weight].dims
+        is_shared = codebook.shape[1] == 1  # single numbers, not blocks
+        codes = stored.codes.numpy().reshape(shape if is_shared else stored.codes.shape)
+        code_type = next(kind for most, kind in CODE_TYPES if len(codebook) <= most)
+        self._add(f"{weight}_codebook", codebook[:, 0] if is_shared else codebook)
+        operators = [
+            helper.make_node("Cast", [weight], [f"{weight}_i"], to=TensorProto.INT32),
+            helper.make_node("Gather", [f"{weight}_codebook", f"{weight}_i"], [f"{weight}_f"]),
+        ]
+        if not is_shared:
+            self._add(f"{weight}_shape", np.array(shape, dtype=np.int64))
+            operators[1].output[0] = f"{weight}_b"
+            inputs = [f"{weight}_b", f"{weight}_shape"]
+            operators.append(helper.make_node("Reshape", inputs, [f"{weight}_f"]))
+        self._store_behind(weight, _integers(weight, codes, code_type), operators)
+        self.opset = max(self.opset, LEAST_OPSET.get(code_type, 0))
+        if bias in self._initializers and stored.bias_scale is not None:
+            scale = stored.bias_scale.numpy()
+            integers = np.rint(numpy_helper.to_array(self._initializers[bias]) / scale)
+            self._add(f"{bias}_scale", scale)
+            as_int8 = _integers(bias, integers, TensorProto.INT8)
+            self._store(bias, as_int8, "DequantizeLinear", f"{bias}_scale")
 
     def swap_pool_and_relu(self) -> None:
         """Turn MaxPool -> Relu into Relu -> MaxPool, which is equal.
@@ -167,18 +211,21 @@ class GraphEditor:
         self, name: str, stored: TensorProto, operator: str, *parameters: str, **attributes: Any
     ) -> None:
         """Put `stored` in the place of the initializer `name`, read through `operator`."""
-        widened = f"{name}_f"
+        node = helper.make_node(operator, [name, *parameters], [f"{name}_f"], **attributes)
+        self._store_behind(name, stored, [node])
+
+    def _store_behind(self, name: str, stored: TensorProto, operators: list[NodeProto]) -> None:
+        """Put `stored` in the place of the initializer `name`, read through a row of operators."""
         for node in self._readers(name):
             position = list(node.input).index(name)
-            node.input[position] = widened
-        self._put_before_readers(
-            helper.make_node(operator, [name, *parameters], [widened], **attributes)
-        )
+            node.input[position] = operators[-1].output[0]
+        self._put_before_readers(*operators)
         self._initializers[name].CopyFrom(stored)
 
-    def _put_before_readers(self, new: NodeProto) -> None:
-        first = self._readers(new.output[0])[0]
-        self._nodes.insert(self._nodes.index(first), new)
+    def _put_before_readers(self, *new: NodeProto) -> None:
+        """Insert a row of nodes before the first reader of what the last of them gives."""
+        place = self._nodes.index(self._readers(new[-1].output[0])[0])
+        self._nodes[place:place] = new
 
     def _add(self, name: str, values: np.ndarray) -> None:
         self._graph.initializer.append(numpy_helper.from_array(np.asarray(values), name))

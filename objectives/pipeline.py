@@ -2,7 +2,7 @@
 
 import gc
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -14,7 +14,9 @@ from objectives.context import Context
 from objectives.files import write_atomically
 from objectives.plan import Plan
 from objectives.quality import paper_quality, retained_saving
+from objectives.recipe import Recipe
 from objectives.stages.base import StageSettings
+from objectives.stages.code import write_container
 from objectives.stages.export import export_onnx
 from objectives.stages.measure import Measurement, measure_file
 from objectives.stages.train import BaselineTraining
@@ -64,8 +66,8 @@ class Result:
 
     @property
     def reduction_factor(self) -> float:
-        """Bytes of the baseline's artifact / bytes of this one, both after gzip."""
-        return self.baseline.measurement.artifact_bytes / self.measurement.artifact_bytes
+        """Bytes of the baseline's artifact after gzip / bytes of this one, gzip or container."""
+        return self.baseline.measurement.artifact_bytes / self.measurement.shipped_bytes
 
     @property
     def val_delta_pct(self) -> float:
@@ -87,13 +89,28 @@ class Result:
 
 
 class Pipeline:
-    """Turns plans into measured artifacts; knows nothing of studies."""
+    """Turns plans into measured artifacts; knows nothing of studies.
 
-    def __init__(self, context: Context, cache: StageCache, baseline_file: Path) -> None:
+    Args:
+        context: What stages share.
+        cache: Where their results are kept.
+        baseline_file: Where the uncompressed artifact goes.
+        coders: How an artifact is coded into a container beside it, as `objectives.container`
+            names it; where there is any, the container's size is what counts.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        cache: StageCache,
+        baseline_file: Path,
+        coders: Sequence[str] = (),
+    ) -> None:
         self.context = context
+        self._coders = coders
         self._cache = cache
         self._baseline_file = baseline_file
-        self._baselines: dict[BaselineTraining, Baseline] = {}
+        self._baselines: dict[tuple[Recipe, BaselineTraining], Baseline] = {}
         self._data_fingerprint = context.data.fingerprint()
         self._model_fingerprint = context.model_fingerprint()
         self._layer_sizes = context.layer_sizes()
@@ -118,16 +135,25 @@ class Pipeline:
         """
         cost = Cost()
         baseline = self._baseline(plan, cost)
-        context = replace(self.context, after_epoch=after_epoch)
-        measurement = self._ship(self._compress(plan, context, cost), artifact, cost)
+        context = replace(
+            self.context, recipe=plan.recipe, teacher=self._teacher(plan), after_epoch=after_epoch
+        )
+        state = self._compress(plan, context, cost)
+        measurement = self._ship(state, artifact, cost)
+        sparsity, bits = self._nominal(plan, state)
         return Result(
             measurement=measurement,
             baseline=baseline,
-            sparsity=plan.prune.overall_sparsity(self._layer_sizes),
-            bits=plan.quantize.mean_bits(plan.prune.kept_weights(self._layer_sizes)),
+            sparsity=sparsity,
+            bits=bits,
             stage_keys={settings.stage: key.digest for key, settings in self._keys(plan)},
             cost=cost,
         )
+
+    def with_seed(self, seed: int, baseline_file: Path) -> "Pipeline":
+        """Return a pipeline that differs in its seed only."""
+        context = replace(self.context, seed=seed)
+        return Pipeline(context, self._cache, baseline_file, self._coders)
 
     def pending_epochs(self, plans: Iterable[Plan]) -> int:
         """Return the epochs that `plans` will train: each stage once, none that is cached."""
@@ -140,19 +166,44 @@ class Pipeline:
             settings.epochs == 0 or key in self._cache for key, settings in self._keys(plan)
         )
 
-    def baseline_state(self, plan: Plan) -> NetworkState:
+    def baseline_state(self, plan: Plan, cost: Cost | None = None) -> NetworkState:
         """Return the baseline of `plan`, trained now if it is not in the cache."""
-        return self._compress(plan.uncompressed(), self.context, Cost())
+        uncompressed = plan.uncompressed()
+        context = replace(self.context, recipe=uncompressed.recipe)
+        return self._compress(uncompressed, context, cost or Cost())
+
+    def _teacher(self, plan: Plan) -> NetworkState | None:
+        return self.baseline_state(plan) if plan.recipe.distill_weight > 0 else None
+
+    def _nominal(self, plan: Plan, state: NetworkState) -> tuple[float, float]:
+        """Return Eq. 5's s and p: of the plan, or counted where it has more than these two.
+
+        Counted are, over the layers that are compressed, the share of the baseline's weights that
+        are zero or gone, and the bits of a mean remaining weight.
+        """
+        if plan.is_of_the_paper():
+            kept = plan.prune.kept_weights(self._layer_sizes)
+            return plan.prune.overall_sparsity(self._layer_sizes), plan.quantize.mean_bits(kept)
+        remaining, bits = 0, 0.0
+        for layer in self.context.layers_of(self.context.network_of(state)):
+            mask = state.masks.get(layer)
+            count = state.weights[f"{layer}.weight"].numel() if mask is None else int(mask.sum())
+            stored = state.formats.get(layer)
+            remaining += count
+            bits += count * (32 if stored is None else stored.bits_per_weight)
+        return 1 - remaining / sum(self._layer_sizes.values()), bits / max(1, remaining)
 
     def _baseline(self, plan: Plan, cost: Cost) -> Baseline:
         """Return the plan's baseline, made and measured once per process."""
-        if plan.train not in self._baselines:
-            state = self._compress(plan.uncompressed(), self.context, cost)
-            self._baselines[plan.train] = Baseline(
+        uncompressed = plan.uncompressed()
+        made_by = uncompressed.recipe, uncompressed.train
+        if made_by not in self._baselines:
+            state = self.baseline_state(plan, cost)
+            self._baselines[made_by] = Baseline(
                 measurement=self._ship(state, self._baseline_file, cost),
                 checkpoint_bytes=state.checkpoint_bytes,
             )
-        return self._baselines[plan.train]
+        return self._baselines[made_by]
 
     def _compress(self, plan: Plan, context: Context, cost: Cost) -> NetworkState:
         state = NetworkState(weights={})
@@ -172,7 +223,12 @@ class Pipeline:
             gc.collect()  # an exported program is a cycle that holds the network
         self.context.progress.stage("measure")
         with cost.timed("measure"):
-            return measure_file(artifact, self.context.data)
+            measurement = measure_file(artifact, self.context.data)
+        if not self._coders:
+            return measurement
+        self.context.progress.stage("code")
+        with cost.timed("code"):
+            return replace(measurement, container_bytes=write_container(artifact, self._coders))
 
     def _trained(
         self,
@@ -194,10 +250,12 @@ class Pipeline:
     def _keys(self, plan: Plan) -> Iterator[tuple[StageKey, StageSettings]]:
         before = ""
         for settings in plan.stages():
+            recipe = plan.recipe if before else plan.recipe.of_baseline()
             key = StageKey.of(
                 stage=settings.stage,
                 version=settings.version,
                 settings=asdict(settings),
+                recipe=asdict(recipe),
                 before=before,
                 model=self._model_fingerprint,
                 data=self._data_fingerprint,

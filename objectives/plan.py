@@ -2,43 +2,80 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
 
 from models.errors import BadInputError
+from objectives.recipe import Recipe
 from objectives.stages.base import StageSettings
+from objectives.stages.cluster import Clustering
 from objectives.stages.prune import WeightPruning
 from objectives.stages.quantize import Quantization
 from objectives.stages.train import BaselineTraining
+
+SETTINGS: dict[str, Any] = {
+    "recipe": Recipe,
+    "train": BaselineTraining,
+    "warm_start": WeightPruning,
+    "prune": WeightPruning,
+    "quantize": Quantization,
+    "cluster": Clustering,
+}
+"""The type of each part of a plan, in the order of execution."""
+
+REPRESENTATIONS = ("quantize", "cluster")
+"""Stages that decide what a weight is stored as: one at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Plain data that, with model, data and seed, decides a trial's result."""
 
+    recipe: Recipe = field(default_factory=Recipe)
+    """How all stages train."""
     train: BaselineTraining
     warm_start: WeightPruning | None = None
     """Pruning whose result is pruned further, or less; None starts from the baseline."""
     prune: WeightPruning
     quantize: Quantization
+    cluster: Clustering | None = None
+
+    def __post_init__(self) -> None:
+        chosen = [name for name in REPRESENTATIONS if not _is_neutral(getattr(self, name))]
+        if len(chosen) > 1:
+            raise BadInputError(
+                f"{' and '.join(chosen)} do not go together: each decides what a weight is stored "
+                "as, and the later would undo the earlier."
+            )
 
     def stages(self) -> Iterator[StageSettings]:
         """Yield the settings of the stages that do something, in the order of their execution."""
-        for settings in (self.train, self.warm_start, self.prune, self.quantize):
-            if settings is not None and not settings.is_neutral:
+        for name in SETTINGS:
+            settings = getattr(self, name)
+            if name != "recipe" and not _is_neutral(settings):
                 yield settings
 
     def uncompressed(self) -> "Plan":
         """Return the plan of the baseline."""
-        return replace(
-            self,
-            warm_start=None,
+        return Plan(
+            recipe=self.recipe.of_baseline(),
+            train=self.train,
             prune=replace(self.prune, sparsity=0.0, layers={}),
             quantize=replace(self.quantize, bits=32, layers={}),
         )
 
+    def is_of_the_paper(self) -> bool:
+        """Return whether sparsity and bits are all that there is to say."""
+        return not any(
+            _is_neutral(getattr(self, part.name)) is False
+            for part in fields(self)
+            if part.name not in {"recipe", "train", "warm_start", "prune", "quantize"}
+        )
+
     def to_json(self) -> str:
         """Return the plan as JSON; `from_json` undoes it."""
-        return json.dumps(asdict(self))
+        parts = asdict(self)
+        return json.dumps({name: part for name, part in parts.items() if part is not None})
 
     @classmethod
     def from_json(cls, text: str) -> "Plan":
@@ -48,17 +85,19 @@ class Plan:
             BadInputError: It is no plan, or a setting breaks its law.
         """
         try:
-            fields = json.loads(text)
-            warm_start = fields.get("warm_start")
+            parts = json.loads(text)
             return cls(
-                train=BaselineTraining(**fields["train"]),
-                warm_start=WeightPruning(**warm_start) if warm_start else None,
-                prune=WeightPruning(**fields["prune"]),
-                quantize=Quantization(**fields["quantize"]),
+                **{
+                    name: settings(**parts[name])
+                    for name, settings in SETTINGS.items()
+                    if parts.get(name) is not None
+                }
             )
         except json.JSONDecodeError as err:
             raise BadInputError(f"The plan is not JSON: {err}.") from err
-        except KeyError as err:
-            raise BadInputError(f"The plan is not one: it lacks {err}.") from err
         except (AttributeError, TypeError) as err:
             raise BadInputError(f"The plan is not one: {err}.") from err
+
+
+def _is_neutral(settings: StageSettings | None) -> bool:
+    return settings is None or settings.is_neutral

@@ -1,11 +1,21 @@
 """A network between two stages, as plain tensors."""
 
+import math
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-SCALES = ("weight_scale", "weight_zero_point", "input_scale", "input_zero_point")
+TENSORS = (
+    "weight_scale",
+    "weight_zero_point",
+    "input_scale",
+    "input_zero_point",
+    "codebook",
+    "codes",
+    "bias_scale",
+)
+"""The fields of a layer's format that are tensors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +23,8 @@ class LayerFormat:
     """How the artifact stores one layer; a layer without one is stored as float32.
 
     16 bits are float16 and have no scales. Fewer bits are integers: the weight has a scale and an
-    integer for 0 per output channel, the layer's input one of each.
+    integer for 0 per output channel, the layer's input one of each. Or the weight is shared: its
+    blocks of d numbers are k different ones, named by codes.
     """
 
     bits: int
@@ -25,6 +36,20 @@ class LayerFormat:
     """Step size of the layer's input, (), positive, float32."""
     input_zero_point: Tensor | None = None
     """The integer that stands for an input of 0, (), uint8."""
+    codebook: Tensor | None = None
+    """The k different blocks of a weight, (k, d), float32; d = 1 shares single numbers."""
+    codes: Tensor | None = None
+    """Which one each block is, (C_out, blocks of a row), int32 in [0, k)."""
+    bias_scale: Tensor | None = None
+    """Step size of a bias that is stored as int8, (), positive, float32."""
+
+    @property
+    def bits_per_weight(self) -> float:
+        """What a weight takes, codebook not counted: log2 k / d where weights are shared."""
+        if self.codebook is None:
+            return self.bits
+        entries, block = self.codebook.shape
+        return math.log2(entries) / block
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +76,7 @@ class NetworkState:
         tensors |= {f"masks/{layer}": mask for layer, mask in self.masks.items()}
         for layer, stored in self.formats.items():
             tensors[f"formats/{layer}/bits"] = torch.tensor(stored.bits)
-            for name in SCALES:
+            for name in TENSORS:
                 value = getattr(stored, name)
                 if value is not None:
                     tensors[f"formats/{layer}/{name}"] = value
@@ -75,7 +100,7 @@ class NetworkState:
         formats = {
             layer: LayerFormat(
                 bits=int(values["bits"]),
-                **{name: values.get(name) for name in SCALES},
+                **{name: values.get(name) for name in TENSORS},
             )
             for layer, values in fields.items()
         }
@@ -90,8 +115,13 @@ class NetworkState:
 
 
 def copy_weights(network: nn.Module) -> dict[str, Tensor]:
-    """Return the state dict of `network` as contiguous copies on the CPU."""
-    return {
-        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, tensor in network.state_dict().items()
-    }
+    """Return the state dict of `network` as contiguous copies on the CPU, without -0.0.
+
+    A negative weight that a mask multiplies is -0.0, whose sign would cost the file a bit.
+    """
+    copies = {}
+    for name, tensor in network.state_dict().items():
+        values = tensor.detach().cpu()
+        values = values + 0 if values.is_floating_point() else values
+        copies[name] = values.clone(memory_format=torch.contiguous_format)
+    return copies

@@ -11,10 +11,12 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-from models.classifier import Classifier
+from models.classifier import Classifier, Loss, cross_entropy
 from objectives.context import Context
-from objectives.errors import TrainingDivergedError
+from objectives.errors import TrainingDivergedError, TrialError
 from objectives.evaluate import network_accuracy_pct
+from objectives.recipe import Recipe, distillation_loss
+from objectives.state import NetworkState
 
 
 def stage_seed(seed: int, stage: str) -> int:
@@ -90,10 +92,7 @@ def train_(
     network.train()
     _lay_out_(network, torch.channels_last)
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    if isinstance(network, LightningModule):
-        module = network
-    else:
-        module = Classifier(network, num_classes=context.data.num_classes, lr=lr)
+    module = _module(network, context, lr)
     with warnings.catch_warnings():
         # Workers would copy what is in memory already.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
@@ -117,6 +116,43 @@ def train_(
     network.zero_grad(set_to_none=True)
     _lay_out_(network, torch.contiguous_format)
     return trainer.optimizers[0]
+
+
+def _module(network: nn.Module, context: Context, lr: float) -> LightningModule:
+    """Return what trains `network`: itself if it can, else a classifier around it."""
+    recipe = context.recipe
+    if isinstance(network, LightningModule):
+        if recipe != Recipe():
+            raise TrialError("The network has its own training: no decay, no distillation.")
+        return network
+    loss: Loss = cross_entropy
+    if context.teacher is not None:
+        loss = _distillation(context, context.teacher)
+    return Classifier(
+        network,
+        num_classes=context.data.num_classes,
+        lr=lr,
+        loss=loss,
+        cosine_decay=recipe.lr_decay == "cosine",
+    )
+
+
+def _distillation(context: Context, teacher: NetworkState) -> Loss:
+    network = context.network_of(teacher)
+    recipe = context.recipe
+
+    def loss(inputs: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+        with torch.no_grad():
+            answers = network.to(inputs.device)(inputs)
+        return distillation_loss(
+            logits,
+            answers,
+            labels,
+            weight=recipe.distill_weight,
+            temperature=recipe.distill_temperature,
+        )
+
+    return loss
 
 
 def _lay_out_(network: nn.Module, memory_format: torch.memory_format) -> None:

@@ -10,6 +10,8 @@ from models.errors import BadInputError
 from models.layers import ALL_LAYERS
 from objectives.masks import Allocation
 from objectives.plan import Plan
+from objectives.recipe import LrDecay, Recipe
+from objectives.stages.cluster import Clustering
 from objectives.stages.prune import WeightPruning
 from objectives.stages.quantize import PAPER_PRECISIONS, PRECISIONS, Quantization
 from objectives.stages.train import BaselineTraining
@@ -20,12 +22,18 @@ OBJECTIVES: tuple[ObjectiveName, ...] = get_args(ObjectiveName)
 SpaceName = Literal["paper", "wide", "layerwise", "plan"]
 SPACES: tuple[SpaceName, ...] = get_args(SpaceName)
 
+MethodName = Literal["prune", "quantize", "cluster", "distill", "huffman", "arithmetic"]
+METHODS: tuple[MethodName, ...] = get_args(MethodName)
+CODERS = ("huffman", "arithmetic")
+"""Methods that code the file: its container is what counts then."""
+
 Direction = Literal["minimize", "maximize"]
 DIRECTIONS: dict[str, Direction] = {
     "quality": "maximize",
     "saving": "maximize",
     "val_accuracy_pct": "maximize",
     "artifact_bytes": "minimize",
+    "container_bytes": "minimize",
     "latency_ms": "minimize",
 }
 """Which way each user attribute that can be an objective is better."""
@@ -63,6 +71,8 @@ class StudyConfig:
     """Name of the search space; `plan` holds nothing but `only_plan`."""
     only_plan: str | None = None
     """The one plan, as JSON, of the space `plan`."""
+    methods: tuple[MethodName, ...] = ("prune", "quantize")
+    """What the search may do to the network and its file."""
     sparsity: tuple[float, ...] = PAPER_SPARSITIES
     """Sparsities of the grid, each in [0, 1)."""
     precision: tuple[int, ...] = PAPER_PRECISIONS
@@ -76,7 +86,7 @@ class StudyConfig:
     max_drop: float | None = None
     """Constraint: percentage points of validation accuracy that may be lost."""
     max_bytes: int | None = None
-    """Constraint: bytes of the artifact after gzip."""
+    """Constraint: bytes of the artifact after gzip, or of its container."""
     max_latency_ms: float | None = None
     """Constraint: milliseconds of one input on one thread."""
     epochs: int
@@ -87,6 +97,12 @@ class StudyConfig:
     """Images in a training step."""
     lr: float
     """Adam's learning rate."""
+    lr_decay: LrDecay = "none"
+    """Whether the learning rate falls within each stage."""
+    distill_weight: float = 0.0
+    """Share of fine-tuning's loss that asks for the baseline's answers."""
+    distill_temperature: float = 4.0
+    """What logits are divided by for that."""
     seed: int = 0
     """Decides initial weights and the order of batches."""
     accelerator: str = "cpu"
@@ -116,10 +132,37 @@ class StudyConfig:
         for name in ("max_drop", "max_bytes", "max_latency_ms"):
             limit = getattr(self, name)
             require(limit is None or limit >= 0, f"{name} >= 0", **{name: limit})
+        self._check_methods()
         require(0 <= self.seed < 2**32, "0 <= seed < 2**32", seed=self.seed)
         for sparsity in self.sparsity:  # each stage checks its own settings
             for bits in self.precision:
                 self.plan(sparsity, bits)
+
+    def _check_methods(self) -> None:
+        unknown = sorted(set(self.methods) - set(METHODS))
+        if unknown:
+            known = ", ".join(METHODS)
+            raise BadInputError(f"Unknown method {unknown[0]!r}. Known: {known}.")
+        require(
+            self.methods == ("prune", "quantize") or self.space in {"wide", "plan"},
+            "--methods goes with --space wide",
+            methods=self.methods,
+        )
+        require(
+            len(set(self.methods)) == len(self.methods),
+            "methods names none twice",
+            methods=self.methods,
+        )
+
+    @property
+    def coders(self) -> tuple[str, ...]:
+        """How files are coded into containers; none where gzip's size counts."""
+        return tuple(name for name in CODERS if name in self.methods)
+
+    @property
+    def size(self) -> str:
+        """The user attribute that is a trial's size."""
+        return "container_bytes" if self.coders else "artifact_bytes"
 
     @property
     def values(self) -> tuple[str, ...]:
@@ -127,11 +170,16 @@ class StudyConfig:
         if self.objective != "pareto":
             return (self.objective,)
         latency = ("latency_ms",) if self.with_latency else ()
-        return ("val_accuracy_pct", "artifact_bytes", *latency)
+        return ("val_accuracy_pct", self.size, *latency)
 
     def plan(self, sparsity: float = 0.0, bits: int = PRECISIONS[0]) -> Plan:
         """Return the plan of one combination."""
         return Plan(
+            recipe=Recipe(
+                lr_decay=self.lr_decay,
+                distill_weight=self.distill_weight,
+                distill_temperature=self.distill_temperature,
+            ),
             train=BaselineTraining(
                 epochs=0 if self.weights else self.epochs,
                 batch_size=self.batch_size,
@@ -153,6 +201,12 @@ class StudyConfig:
             ),
         )
 
+    def clustering(self) -> Clustering:
+        """Return the settings that a search of shared weights begins with."""
+        return Clustering(
+            bits=4, tuning_epochs=self.qat_epochs, batch_size=self.batch_size, lr=self.lr
+        )
+
     def to_json(self) -> str:
         """Return the config as JSON; `from_json` undoes it."""
         return json.dumps(asdict(self))
@@ -161,8 +215,9 @@ class StudyConfig:
     def from_json(cls, text: str) -> "StudyConfig":
         """Return the config that `to_json` wrote."""
         fields: dict[str, Any] = json.loads(text)
-        for name in ("sparsity", "precision", "layers"):
-            fields[name] = tuple(fields[name])
+        for name in ("sparsity", "precision", "layers", "methods"):
+            if name in fields:
+                fields[name] = tuple(fields[name])
         return cls(**fields)
 
     def require_same(self, stored: "StudyConfig", study_name: str) -> None:

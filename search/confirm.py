@@ -1,11 +1,7 @@
 """Confirm the chosen plan: train it anew with other seeds, and say how much the result varies."""
 
-from dataclasses import replace
-
 from optuna import Study
 
-from objectives.cache import StageCache
-from objectives.context import Context
 from objectives.pipeline import Pipeline, Result
 from objectives.plan import Plan
 from search.front import chosen_trial
@@ -15,9 +11,7 @@ CONFIRMATION = "confirmation"
 """Study attribute: trial, seeds, and what was measured with each."""
 
 
-def confirm(
-    study: Study, context: Context, cache: StageCache, paths: StudyPaths, *, seeds: int
-) -> None:
+def confirm(study: Study, pipeline: Pipeline, paths: StudyPaths, *, seeds: int) -> None:
     """Carry out the chosen trial's plan, baseline and all, with `seeds` seeds after the study's.
 
     What was measured becomes the study's attribute `confirmation`; the files stay in the folder
@@ -31,8 +25,9 @@ def confirm(
     if chosen is None:
         return
     plan = Plan.from_json(chosen.user_attrs["plan"])
-    numbers = list(range(context.seed + 1, context.seed + 1 + seeds))
-    results = [_result(plan, replace(context, seed=seed), cache, paths) for seed in numbers]
+    own = pipeline.context.seed
+    numbers = list(range(own + 1, own + 1 + seeds))
+    results = [_result(plan, pipeline, seed, paths) for seed in numbers]
     study.set_user_attr(
         CONFIRMATION,
         {
@@ -40,13 +35,13 @@ def confirm(
             "seeds": numbers,
             "test_accuracy_pct": [result.measurement.test_accuracy_pct for result in results],
             "test_delta_pct": [result.test_delta_pct for result in results],
-            "artifact_bytes": [result.measurement.artifact_bytes for result in results],
+            "bytes": [result.measurement.shipped_bytes for result in results],
         },
     )
 
 
-def _result(plan: Plan, context: Context, cache: StageCache, paths: StudyPaths) -> Result:
-    context.progress.start_trial(f"confirm with seed {context.seed}:")
+def _result(plan: Plan, pipeline: Pipeline, seed: int, paths: StudyPaths) -> Result:
+    pipeline.context.progress.start_trial(f"confirm with seed {seed}:")
     folder = paths.folder / "confirm"
-    pipeline = Pipeline(context, cache, folder / f"baseline-seed-{context.seed}.onnx")
-    return pipeline.run(plan, folder / f"seed-{context.seed}.onnx")
+    other = pipeline.with_seed(seed, folder / f"baseline-seed-{seed}.onnx")
+    return other.run(plan, folder / f"seed-{seed}.onnx")

@@ -15,7 +15,7 @@ from search.table import Row, StudyTable
 def front_rows(table: StudyTable) -> list[Row]:
     """Return the rows that no other beats in bytes and test accuracy both, by rising bytes."""
     front: list[Row] = []
-    for row in sorted(table.rows, key=lambda row: (_bytes(row), -_accuracy(row))):
+    for row in sorted(table.rows, key=lambda row: (shipped_bytes(row), -_accuracy(row))):
         if not front or _accuracy(row) > _accuracy(front[-1]):
             front.append(row)
     return front
@@ -68,15 +68,16 @@ def dominating(table: StudyTable) -> dict[Point, Row | None]:
         better = [
             row
             for row in table.rows
-            if _bytes(row) <= theirs.size_bytes and _accuracy(row) >= theirs.accuracy_pct
+            if shipped_bytes(row) <= theirs.size_bytes and _accuracy(row) >= theirs.accuracy_pct
         ]
-        best = max(better, key=lambda row: (_accuracy(row), -_bytes(row)), default=None)
+        best = max(better, key=lambda row: (_accuracy(row), -shipped_bytes(row)), default=None)
         found[point] = best
     return found
 
 
-def _bytes(row: Row) -> int:
-    return int(row.attribute("artifact_bytes"))
+def shipped_bytes(row: Row) -> int:
+    """Return the size that counts: of the container if there is one, else after gzip."""
+    return int(row.attribute("container_bytes") or row.attribute("artifact_bytes"))
 
 
 def _accuracy(row: Row) -> float:
@@ -95,7 +96,12 @@ def dominance_table(table: StudyTable, form: str) -> str:
         paper = [f"{100 * sparsity:.4g} %", bits, f"{theirs.size_bytes:,}", theirs.accuracy_pct]
         found: list[object] = ["missed", "-", "-", "-"]
         if ours is not None:
-            found = [ours.trial.number, ours.label, f"{_bytes(ours):,}", f"{_accuracy(ours):.2f}"]
+            found = [
+                ours.trial.number,
+                ours.label,
+                f"{shipped_bytes(ours):,}",
+                f"{_accuracy(ours):.2f}",
+            ]
         rows.append([*paper, *found])
     headers = [
         "sparsity",

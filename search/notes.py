@@ -19,6 +19,7 @@ def notes(table: StudyTable) -> list[str]:
     sentences += [
         "Accuracy, delta, Q (Eq. 5) and U (retained saving) are those of the test part.",
         f"Bytes are after gzip level 6. Data: {table.config.data}.",
+        *_about_containers(table),
         f"Trained for it: {epochs} epochs, in {seconds:.0f} s with export and measurement.",
         f"Peak memory of a process: {peak:,.0f} MB.",
         "x is against the baseline's file, x ckpt against its checkpoint with Adam's moments.",
@@ -70,6 +71,15 @@ def _is_uncompressed(row: Row) -> bool:
     return row.plan.prune.is_neutral and row.plan.quantize.is_neutral
 
 
+def _about_containers(table: StudyTable) -> list[str]:
+    coders = " or ".join(table.config.coders)
+    sentence = (
+        f"Container: the file coded by {coders}, decoded again in the same trial, bit for bit; "
+        "its size is what x, Q and U count."
+    )
+    return [sentence] if coders else []
+
+
 def _about_confirmation(table: StudyTable) -> list[str]:
     made = table.attributes.get(CONFIRMATION)
     if made is None:
@@ -83,7 +93,7 @@ def _about_confirmation(table: StudyTable) -> list[str]:
         f"Trial {made['trial']} confirmed with {len(made['seeds'])} other seeds, mean ± standard "
         f"deviation: test accuracy {spread(made['test_accuracy_pct'], '.2f')} %, against each "
         f"seed's own baseline {spread(made['test_delta_pct'], '.2f')} points, "
-        f"{spread(made['artifact_bytes'], ',.0f')} bytes."
+        f"{spread(made['bytes'], ',.0f')} bytes."
     )
     return [sentence]
 

@@ -48,7 +48,7 @@ class CompressionObjective:
         config = self._config
         measured = {
             "max_drop": -attributes["val_delta_pct"],
-            "max_bytes": attributes["artifact_bytes"],
+            "max_bytes": attributes[config.size],
             "max_latency_ms": attributes["latency_ms"],
         }
         limits = {name: getattr(config, name) for name in measured}
@@ -73,6 +73,7 @@ def describe(result: Result) -> dict[str, Any]:
         "test_delta_pct": result.test_delta_pct,
         "artifact_bytes": measured.artifact_bytes,
         "artifact_raw_bytes": measured.artifact_raw_bytes,
+        "container_bytes": measured.container_bytes,
         "baseline_bytes": baseline.measurement.artifact_bytes,
         "baseline_checkpoint_bytes": baseline.checkpoint_bytes,
         "reduction_factor": result.reduction_factor,

@@ -105,8 +105,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     data.add_argument(
         "--augment",
-        choices=("none", "crop-flip"),
-        help="random changes of training images (default: the data's)",
+        choices=("none", "crop", "crop-flip"),
+        help="random changes of training images: moved by up to 1/8, and mirrored (default: the "
+        "data's)",
     )
 
     study = parser.add_argument_group("study")
@@ -203,6 +204,13 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
     grid = parser.add_argument_group("compression")
     grid.add_argument(
+        "--methods",
+        type=lambda text: tuple(text.split(",")),
+        metavar="M,M,...",
+        help="what a search of the space wide may use: prune; one or more of quantize, cluster; "
+        "distill; and how the file is coded: huffman, arithmetic (default: prune,quantize)",
+    )
+    grid.add_argument(
         "--sparsity",
         type=_list_of(float),
         metavar="S,S,...",
@@ -232,6 +240,23 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     training.add_argument("--batch-size", type=int, metavar="N", help="images in a step")
     training.add_argument("--lr", type=float, metavar="RATE", help="Adam's learning rate")
+    training.add_argument(
+        "--lr-decay",
+        choices=("none", "cosine"),
+        help="learning rate within each stage: constant, or falling to 0 (default: none)",
+    )
+    training.add_argument(
+        "--distill-weight",
+        type=float,
+        metavar="W",
+        help="share of the loss of fine-tuning that asks for the baseline's answers (default: 0)",
+    )
+    training.add_argument(
+        "--distill-temperature",
+        type=float,
+        metavar="T",
+        help="what logits are divided by for that (default: 4)",
+    )
     training.add_argument(
         "--seed", type=int, metavar="N", help="of weights and batches (default: 0)"
     )

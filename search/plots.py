@@ -13,7 +13,8 @@ def accuracy_against_bytes(table: StudyTable) -> go.Figure:
     """Every artifact by size and test accuracy, the Pareto front, and what was published."""
     figure = go.Figure()
     ours = [
-        (row.attribute("artifact_bytes"), row.attribute("test_accuracy_pct")) for row in table.rows
+        (row.attribute(table.config.size), row.attribute("test_accuracy_pct"))
+        for row in table.rows
     ]
     labels = [row.label for row in table.rows]
     front = [ours[table.rows.index(row)] for row in front_rows(table)]
@@ -44,7 +45,12 @@ def accuracy_against_bytes(table: StudyTable) -> go.Figure:
             )
     figure.update_layout(
         title="Test accuracy against size",
-        xaxis={"title": "bytes after gzip", "type": "log", "dtick": "D2", "tickformat": ",d"},
+        xaxis={
+            "title": "bytes of the container" if table.config.coders else "bytes after gzip",
+            "type": "log",
+            "dtick": "D2",
+            "tickformat": ",d",
+        },
         yaxis={"title": "test accuracy, %"},
         template="plotly_white",
     )

@@ -120,8 +120,10 @@ def _front_commands(table: "StudyTable") -> Iterator[tuple[str, str]]:
 
 
 def _told(row: "Row") -> str:
+    from search.front import shipped_bytes
+
     return (
-        f"trial {row.trial.number}, {row.label}: {row.attribute('artifact_bytes'):,} bytes, "
+        f"trial {row.trial.number}, {row.label}: {shipped_bytes(row):,} bytes, "
         f"{row.attribute('test_accuracy_pct'):.2f} %"
     )
 

@@ -126,8 +126,8 @@ class Session:
         torch.set_num_threads(threads or default_threads(network))
         if config.accelerator == "cuda":
             data.place(torch.device("cuda"))
-        self.cache = StageCache(self.paths.cache, cache_bytes)
-        self.pipeline = Pipeline(self.context, self.cache, self.paths.baseline)
+        cache = StageCache(self.paths.cache, cache_bytes)
+        self.pipeline = Pipeline(self.context, cache, self.paths.baseline, coders=config.coders)
         self.queue.mend()
         epochs, trials = self._left()
         self.progress.expect(epochs=epochs, trials=trials)
@@ -192,7 +192,7 @@ class Session:
     def confirm(self, *, seeds: int) -> None:
         """Train the chosen plan with other seeds; see `search.confirm`."""
         with self.progress.listening():
-            confirm(self.study, self.context, self.cache, self.paths, seeds=seeds)
+            confirm(self.study, self.pipeline, self.paths, seeds=seeds)
 
     def show(self) -> bool:
         """Print the table and write the report if a trial was scored; return whether one was."""

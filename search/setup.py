@@ -88,6 +88,8 @@ def setup_from_options(options: argparse.Namespace) -> StudySetup:
     given["with_latency"] = options.with_latency is not None
     if options.only_plan is not None:
         given["space"] = "plan"
+    elif options.methods is not None:
+        given.setdefault("space", "wide")
     spec = resolve_model(options.model)
     settings: dict[str, Any] = {name: getattr(spec, name) for name in SPEC_SETTINGS}
     settings |= {"data": spec.data} | preset_settings(options.preset, spec) | given

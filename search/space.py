@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from optuna.trial import BaseTrial
 
-from objectives.plan import Plan
+from objectives.plan import REPRESENTATIONS, Plan
 from objectives.stages.quantize import PAPER_PRECISIONS, PRECISIONS
 from search.config import StudyConfig
 from search.layerwise import LayerwiseSpace
@@ -57,19 +57,31 @@ class PaperSpace:
 
 
 class WideSpace:
-    """Density, allocation, fine-tuning, bits down to 2, and how the grid of numbers lies."""
+    """The settings of each method that the study may use."""
 
     def __init__(self, config: StudyConfig) -> None:
         self._config = config
+        self._representations = [name for name in REPRESENTATIONS if name in config.methods]
 
     def suggest(self, trial: BaseTrial) -> Plan:
         """Return the plan that `trial` is to carry out."""
-        template = self._config.plan()
-        return replace(
-            template,
-            prune=template.prune.suggest_wide(trial),
-            quantize=template.quantize.suggest_wide(trial),
-        )
+        plan = self._config.plan()
+        if "prune" in self._config.methods:
+            plan = replace(plan, prune=plan.prune.suggest_wide(trial))
+        if "distill" in self._config.methods:
+            plan = replace(plan, recipe=plan.recipe.suggest(trial))
+        match self._representation(trial):
+            case "quantize":
+                return replace(plan, quantize=plan.quantize.suggest_wide(trial))
+            case "cluster":
+                return replace(plan, cluster=self._config.clustering().suggest_wide(trial))
+        return plan
+
+    def _representation(self, trial: BaseTrial) -> str | None:
+        """Return the method that decides what weights are stored as, None for none."""
+        if len(self._representations) < 2:
+            return next(iter(self._representations), None)
+        return str(trial.suggest_categorical("representation", self._representations))
 
 
 class OnePlan:

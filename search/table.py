@@ -20,6 +20,7 @@ from search.stopping import STOPPED
 CSV_ATTRIBUTES = (
     "artifact_bytes",
     "artifact_raw_bytes",
+    "container_bytes",
     "baseline_bytes",
     "baseline_checkpoint_bytes",
     "reduction_factor",
@@ -67,7 +68,7 @@ class Row:
     @property
     def label(self) -> str:
         """The combination in a few characters."""
-        bits = self.bits if self.plan.quantize.layers == {} else self.attribute("mean_bits")
+        bits = self.attribute("mean_bits") or self.bits
         return f"{100 * self.sparsity:.4g} %, {bits:.3g} bits"
 
     def published(self, source: str) -> PublishedRow | None:
@@ -90,9 +91,11 @@ def _attribute(name: str, form: str) -> Cell:
     return lambda row: _format(row.attribute(name), form)
 
 
-def _integers(plan: Plan) -> str:
-    """Return in words which numbers a weight may be, where it is stored as an integer."""
-    if plan.quantize.bits >= 16:
+def _weights(plan: Plan) -> str:
+    """Return in words which numbers a weight may be, where it is not a float."""
+    if plan.cluster is not None:
+        return f"shared, k-means ({plan.cluster.initialization})"
+    if plan.quantize.is_neutral or plan.quantize.bits == 16:
         return "-"
     symmetry = "symmetric" if plan.quantize.symmetric else "asymmetric"
     return f"{symmetry}, per {'channel' if plan.quantize.per_channel else 'tensor'}"
@@ -135,12 +138,13 @@ OURS: dict[str, Cell] = {
     "U": _attribute("test_saving", ".4f"),
     "latency ms": _attribute("latency_ms", ".3f"),
 }
+CONTAINER: dict[str, Cell] = {"container": _attribute("container_bytes", ",d")}
 SETTINGS: dict[str, Cell] = {
     "trial": lambda row: row.trial.number,
     "allocation": lambda row: row.plan.prune.allocation,
     "epochs": lambda row: row.plan.prune.epochs,
     "lr": lambda row: f"{row.plan.prune.lr:.2g}",
-    "integers": lambda row: _integers(row.plan),
+    "weights": lambda row: _weights(row.plan),
 }
 PAPER: dict[str, Cell] = {
     "paper: bytes": _published("paper", "size_bytes", ",d"),
@@ -192,6 +196,8 @@ class StudyTable:
     def text(self, form: str, *, with_rerun: bool = True) -> str:
         """Return the table in one of tabulate's formats: "simple", "pipe" (Markdown), "html"."""
         columns = dict(OURS)
+        if self.config.coders:
+            columns |= CONTAINER
         if self.config.space != "paper":
             columns |= SETTINGS
         if any(row.paper for row in self.rows):

@@ -5,6 +5,7 @@ The file has one input `input`, float32 (N, C, H, W) with pixels / 255, N free, 
 metadata alone is 2 KB after gzip, as much as a whole CNN at 99 % sparsity.
 
 - float16 layers: weight and bias are stored as float16, a Cast widens them when they are loaded.
+- layers of shared weights: codes, and a Gather that looks them up in the layer's codebook.
 - integer layers: QuantizeLinear/DequantizeLinear pairs (QDQ) around the layer's input and a
   DequantizeLinear behind its int8 weight and int32 bias. Runtimes fuse such groups to integer
   kernels; ONNX Runtime does so only where the weight's zero point is given and the bias is int32.
@@ -44,7 +45,9 @@ def export_onnx(state: NetworkState, context: Context) -> bytes:
     for layer, stand_in in stand_ins.items():
         graph.replace_weight(layer, stand_in, state.weights[f"{layer}.weight"])
     for layer, stored in state.formats.items():
-        if stored.weight_scale is None:
+        if stored.codebook is not None:
+            graph.store_as_codes(layer, stored)
+        elif stored.weight_scale is None:
             graph.store_as_float16(layer)
         else:
             graph.store_as_integers(layer, stored)

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from onnx import ModelProto, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 from models.data_source import DataSource, Part
 from objectives.errors import MeasurementError
@@ -28,7 +28,7 @@ LATENCY_SECONDS = 3.0
 
 WEIGHT_POSITION = {"Conv": 1, "Gemm": 1, "MatMul": 1, "Gather": 0}
 """Which input of a node is a layer's weight."""
-WIDENING = {"Cast", "DequantizeLinear", "Transpose"}
+WIDENING = {"Cast", "DequantizeLinear", "Gather", "Reshape", "Transpose"}
 """What a stored weight may stand behind."""
 
 
@@ -44,12 +44,19 @@ class Measurement:
     """Size after gzip level 6 without time or file name in the header."""
     artifact_raw_bytes: int
     """Size of the file."""
+    container_bytes: int | None = None
+    """Size of its container; None where none was made."""
     latency_ms: float
     """Median milliseconds of one input on one thread."""
     latency_iqr_ms: float
     """Spread of that: 75th minus 25th percentile."""
     nonzero_weights: dict[str, tuple[int, int]]
     """Non-zero and all weights of each layer, as stored."""
+
+    @property
+    def shipped_bytes(self) -> int:
+        """Size of what is shipped: the container if there is one, else the file after gzip."""
+        return self.artifact_bytes if self.container_bytes is None else self.container_bytes
 
     @property
     def measured_sparsity(self) -> float:
@@ -132,25 +139,39 @@ def _latency(path: Path, data: DataSource) -> tuple[float, float]:
 def count_weights(model: ModelProto) -> dict[str, tuple[int, int]]:
     """Return (non-zero, all) stored weights of each layer, by the weight's name.
 
-    An integer that stands for 0 counts as 0.
+    An integer or a code that stands for 0 counts as 0.
     """
     producers = {output: node for node in model.graph.node for output in node.output}
     initializers = {tensor.name: tensor for tensor in model.graph.initializer}
     counts = {}
     for node in model.graph.node:
-        if node.op_type not in WEIGHT_POSITION:
+        if node.op_type not in WEIGHT_POSITION or _is_lookup(node, producers, initializers):
             continue
-        name, zero_point = node.input[WEIGHT_POSITION[node.op_type]], None
+        name, zero_point, codebook = node.input[WEIGHT_POSITION[node.op_type]], None, None
         while name in producers and producers[name].op_type in WIDENING:
             before = producers[name]
+            name = before.input[0]
             if before.op_type == "DequantizeLinear":
                 zero_point = numpy_helper.to_array(initializers[before.input[2]])
-            name = before.input[0]
+            if before.op_type == "Gather":
+                codebook, name = numpy_helper.to_array(initializers[name]), before.input[1]
         if name in initializers:
             values = numpy_helper.to_array(initializers[name])
+            if codebook is not None:
+                values = codebook[values.astype(np.int64)]
             zero = 0 if zero_point is None else _broadcast(zero_point, values.ndim)
             counts[name] = int((values != zero).sum()), int(values.size)
     return counts
+
+
+def _is_lookup(
+    node: NodeProto, producers: dict[str, NodeProto], initializers: dict[str, TensorProto]
+) -> bool:
+    """Return whether `node` reads weights from a codebook, by codes that are in the file."""
+    if node.op_type != "Gather":
+        return False
+    indices = producers.get(node.input[1])
+    return indices is not None and indices.input[0] in initializers
 
 
 def _broadcast(per_channel: np.ndarray, dimensions: int) -> np.ndarray:

@@ -119,7 +119,7 @@ def test_confirming_trains_the_chosen_plan_with_other_seeds(tmp_path: Path) -> N
     assert made["trial"] == study.best_trial.number
     assert made["seeds"] == [1, 2]
     assert len(set(made["test_accuracy_pct"])) == 2
-    for seed, size in zip(made["seeds"], made["artifact_bytes"], strict=True):
+    for seed, size in zip(made["seeds"], made["bytes"], strict=True):
         file = tmp_path / "s" / "confirm" / f"seed-{seed}.onnx"
         assert file.stat().st_size > size > 0
     assert any("confirmed with 2 other seeds" in note for note in notes(StudyTable(study)))
@@ -155,7 +155,7 @@ def test_the_command_of_a_trial_makes_its_file_again(tmp_path: Path) -> None:
         (("--warm-start",), "`--warm-start goes with a sampler and with one sparsity for all"),
         (("--warm-start", "--space", "layerwise"), "`--warm-start goes with a sampler"),
         (("--confirm", "0"), "Argument --confirm: must be greater than 0, but got 0"),
-        (("--plan", "{}"), "The plan is not one: it lacks 'train'."),
+        (("--plan", "{}"), "The plan is not one: Plan.__init__() missing 3 required"),
         (("--plan", "{"), "The plan is not JSON:"),
         (("--plan", "[1]"), "The plan is not one:"),
     ],

@@ -99,3 +99,9 @@ def test_lamp_never_empties_a_layer_that_global_would() -> None:
     assert all(int(mask.sum()) > 0 for mask in by_score.values())
     for layer, mask in by_score.items():
         assert weights[layer][mask].min() > weights[layer][~mask].max()
+
+
+def test_pruned_weights_are_0_and_not_minus_0(baseline: NetworkState, context: Context) -> None:
+    state = toy_plan(0.9).prune.apply(baseline, context)
+    for layer, mask in state.masks.items():
+        assert not torch.signbit(state.weights[f"{layer}.weight"][~mask]).any()

@@ -1,0 +1,95 @@
+"""Weights that share values: a codebook, codes that say which entry each block of a weight is.
+
+Notation: k entries, d numbers in a block, n blocks; weight = codebook[codes], row by row.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from objectives.state import LayerFormat
+
+
+class _Lookup(torch.autograd.Function):
+    """codebook[codes], whose gradient is, for each entry, the sum of its blocks' gradients.
+
+    Source: Han et al. 2016, arXiv:1510.00149, section 3.3. Autograd's own backward pass of an
+    index takes 20 times as long on a CPU.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, codebook: Tensor, codes: Tensor) -> Tensor:  # noqa: ANN401 - torch's
+        ctx.save_for_backward(codes)
+        ctx.entries = len(codebook)
+        return codebook[codes]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401 - torch's
+        (codes,) = ctx.saved_tensors
+        columns = [
+            torch.bincount(codes, weights=column, minlength=ctx.entries)
+            for column in gradient.unbind(1)
+        ]
+        return torch.stack(columns, dim=1).to(gradient.dtype), None
+
+
+class SharedWeight(nn.Module):
+    """A parametrization of `weight`: its codebook is learned, its codes stay.
+
+    Args:
+        codebook: (k, d) float32.
+        codes: (C_out, blocks of a row) integers in [0, k).
+        frozen_zero: Whether entry 0 is 0 and stays so, for what was pruned.
+    """
+
+    def __init__(self, codebook: Tensor, codes: Tensor, *, frozen_zero: bool) -> None:
+        super().__init__()
+        self._frozen = int(frozen_zero)
+        self._learned = nn.Parameter(codebook[self._frozen :].clone())
+        self.register_buffer("_zero", torch.zeros(self._frozen, codebook.shape[1]))
+        self.register_buffer("_codes", codes.flatten().long())
+        self._zero: Tensor
+        self._codes: Tensor
+
+    def codebook(self) -> Tensor:
+        """Return the entries as they are now, (k, d)."""
+        return torch.cat([self._zero, self._learned])
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the shared weight, shaped like `weight` (C_out, ...)."""
+        looked_up: Tensor = _Lookup.apply(  # type: ignore[no-untyped-call] # torch's
+            self.codebook(), self._codes
+        )
+        return looked_up.view_as(weight)
+
+
+def attach_codebook_(layer: nn.Module, stored: LayerFormat, *, frozen_zero: bool) -> None:
+    """Make `layer` compute, in place, with the shared weight of `stored`, and train that alone."""
+    assert stored.codebook is not None
+    assert stored.codes is not None
+    shared = SharedWeight(stored.codebook, stored.codes, frozen_zero=frozen_zero)
+    parametrize.register_parametrization(layer, "weight", shared)
+    layer.get_parameter("parametrizations.weight.original").requires_grad_(False)
+
+
+def detach_codebook_(layer: nn.Module) -> Tensor:
+    """Write the shared weight into `layer`, in place, and return the learned codebook."""
+    shared = layer.get_submodule("parametrizations.weight.0")
+    assert isinstance(shared, SharedWeight)
+    codebook = shared.codebook().detach().cpu()
+    parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+    layer.get_parameter("weight").requires_grad_(True)
+    return codebook
+
+
+def round_bias_(layer: nn.Module) -> Tensor | None:
+    """Round the bias of `layer` to int8 steps, in place, and return the step, () or None."""
+    bias = getattr(layer, "bias", None)
+    if not isinstance(bias, Tensor):
+        return None
+    largest = bias.detach().abs().max()
+    step = torch.where(largest > 0, largest / 127, torch.ones_like(largest))
+    bias.data = (bias.detach() / step).round() * step
+    return step.cpu()

@@ -1,0 +1,87 @@
+"""How every stage of a plan trains, beside its own epochs, batch size and learning rate.
+
+With distillation a stage that fine-tunes learns from the baseline, its teacher, too. With z the
+logits, z_T the teacher's, w the weight and T the temperature,
+
+    loss = (1 - w) * cross_entropy(z, labels) + w * T^2 * KL(softmax(z_T / T) || softmax(z / T))
+
+Source: Hinton et al. 2015, arXiv:1503.02531, section 2; with quantization as in Polino et al.
+2018, arXiv:1802.05668, section 3.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol, get_args
+
+from torch import Tensor
+from torch.nn import functional
+
+from models.checks import require
+
+LrDecay = Literal["none", "cosine"]
+LR_DECAYS: tuple[LrDecay, ...] = get_args(LrDecay)
+
+
+class Suggests(Protocol):
+    """The part of Optuna's `Trial` that a recipe uses."""
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        """Return a value in [low, high]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What all stages of a plan have in common."""
+
+    lr_decay: LrDecay = "none"
+    """Whether the learning rate falls to 0 within a stage, as a half cosine, step by step."""
+    distill_weight: float = 0.0
+    """Share of the loss that is the teacher's, in [0, 1]; the baseline itself has no teacher."""
+    distill_temperature: float = 4.0
+    """What logits are divided by; a higher one shows more of what the teacher thinks."""
+
+    def __post_init__(self) -> None:
+        require(self.lr_decay in LR_DECAYS, f"lr_decay in {LR_DECAYS}", lr_decay=self.lr_decay)
+        require(
+            0 <= self.distill_weight <= 1,
+            "0 <= distill_weight <= 1",
+            distill_weight=self.distill_weight,
+        )
+        require(
+            self.distill_temperature > 0,
+            "distill_temperature > 0",
+            distill_temperature=self.distill_temperature,
+        )
+
+    def suggest(self, trial: Suggests) -> "Recipe":
+        """Return the recipe with the distillation that `trial` suggests."""
+        return replace(
+            self,
+            distill_weight=trial.suggest_float("distill.weight", 0.0, 1.0),
+            distill_temperature=trial.suggest_float("distill.temperature", 1.0, 10.0, log=True),
+        )
+
+    def of_baseline(self) -> "Recipe":
+        """Return the recipe without distillation."""
+        return Recipe(lr_decay=self.lr_decay)
+
+
+def distillation_loss(
+    logits: Tensor, teacher_logits: Tensor, labels: Tensor, *, weight: float, temperature: float
+) -> Tensor:
+    """Return the module's loss, ().
+
+    Args:
+        logits: (N, classes), those that learn.
+        teacher_logits: (N, classes), those learnt from.
+        labels: (N,) int64.
+        weight: Of the teacher's part, in [0, 1].
+        temperature: Positive.
+    """
+    hard = functional.cross_entropy(logits, labels)
+    soft = functional.kl_div(
+        functional.log_softmax(logits / temperature, dim=1),
+        functional.log_softmax(teacher_logits / temperature, dim=1),
+        reduction="batchmean",
+        log_target=True,
+    )
+    return (1 - weight) * hard + weight * temperature**2 * soft

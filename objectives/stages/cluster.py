@@ -1,0 +1,180 @@
+"""Cluster: let the weights of a layer share a few values, and fine-tune those values.
+
+The weights of each layer that are not pruned are put into k groups by k-means, so that the sum of
+their squared distances to the group's centroid is least (Eq. 2 of the paper); each weight is then
+its group's centroid. Fine-tuning moves the centroids: the gradient of a centroid is the sum of
+its weights' gradients (Eq. 3). What was pruned stays zero, which is one more value.
+
+With b bits a layer has 2^b values: 2^b - 1 centroids and zero where it was pruned.
+
+Source: Han, Mao & Dally 2016, arXiv:1510.00149 ("Deep Compression"), section 3.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Literal, Protocol, get_args
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.checks import require
+from objectives.codebook import attach_codebook_, detach_codebook_, round_bias_
+from objectives.context import Context
+from objectives.state import LayerFormat, NetworkState, copy_weights
+from objectives.training import stage_seed, train_
+
+Initialization = Literal["linear", "density", "random"]
+INITIALIZATIONS: tuple[Initialization, ...] = get_args(Initialization)
+
+MOST_BITS = 8
+MOST_ITERATIONS = 300
+SEARCHED_BITS = (2, 6)
+
+
+class Suggests(Protocol):
+    """The part of Optuna's `Trial` that this stage uses."""
+
+    def suggest_int(self, name: str, low: int, high: int) -> int:
+        """Return a value in [low, high]."""
+
+
+def initial_centroids(
+    values: Tensor, count: int, initialization: Initialization, generator: torch.Generator
+) -> Tensor:
+    """Return `count` centroids to begin with, (count,), ascending.
+
+    linear: evenly between the smallest and the largest value, which gives large weights, the few
+    that matter most, centroids of their own. density: evenly over the distribution function.
+    random: values drawn without replacement.
+
+    Source: section 3.2 and Fig. 6.
+    """
+    if initialization == "linear":
+        return torch.linspace(float(values.min()), float(values.max()), count)
+    if initialization == "density":
+        levels = (torch.arange(count) + 0.5) / count
+        return torch.from_numpy(np.quantile(values.numpy(), levels.numpy())).float()
+    drawn = torch.randperm(len(values), generator=generator)[:count]
+    padded = values[drawn].repeat(-(-count // len(drawn)))[:count]
+    return padded.sort().values
+
+
+def k_means(values: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor]:
+    """Return centroids (k,), ascending, and the group of each of `values` (n,), by Lloyd's method.
+
+    A group that loses all its values keeps its centroid. In one dimension groups are intervals,
+    so sorted values and their running sums do an iteration in k log n steps (Eq. 2).
+    """
+    ordered = values.double().sort().values.numpy()
+    sums = np.concatenate([[0.0], ordered.cumsum()])
+    centers = centroids.double().sort().values.numpy().copy()
+    for _ in range(MOST_ITERATIONS):
+        between = (centers[1:] + centers[:-1]) / 2
+        edges = np.concatenate([[0], np.searchsorted(ordered, between), [len(ordered)]])
+        counts = np.diff(edges)
+        moved = np.where(counts > 0, np.diff(sums[edges]) / counts.clip(min=1), centers)
+        if np.array_equal(moved, centers):
+            break
+        centers = moved
+    found = torch.from_numpy(centers).float()
+    return found, torch.bucketize(values, (found[1:] + found[:-1]) / 2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clustering:
+    """Let weights share a few values."""
+
+    stage: ClassVar[str] = "cluster"
+    version: ClassVar[int] = 1
+
+    bits: int
+    """Bits of a code: a layer has 2^bits values, zero among them where it was pruned."""
+    layers: Mapping[str, int] = field(default_factory=dict)
+    """Bits of layers by name; the others get `bits`."""
+    initialization: Initialization = "linear"
+    """Where k-means begins."""
+    tuning_epochs: int
+    """Passes over the training part that move the centroids; 0 only groups."""
+    batch_size: int
+    """Images in a step."""
+    lr: float
+    """Adam's learning rate."""
+
+    def __post_init__(self) -> None:
+        for bits in (self.bits, *self.layers.values()):
+            require(1 <= bits <= MOST_BITS, f"1 <= bits <= {MOST_BITS}", bits=bits)
+        require(
+            self.initialization in INITIALIZATIONS,
+            f"initialization in {INITIALIZATIONS}",
+            initialization=self.initialization,
+        )
+        require(self.tuning_epochs >= 0, "tuning_epochs >= 0", tuning_epochs=self.tuning_epochs)
+        require(self.batch_size >= 1, "batch_size >= 1", batch_size=self.batch_size)
+        require(self.lr > 0, "lr > 0", lr=self.lr)
+
+    @property
+    def is_neutral(self) -> bool:
+        """Sharing values always changes them."""
+        return False
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that the stage trains."""
+        return self.tuning_epochs
+
+    def suggest_wide(self, trial: Suggests) -> "Clustering":
+        """Return these settings with the bits that `trial` suggests."""
+        return replace(self, bits=trial.suggest_int("cluster.bits", *SEARCHED_BITS))
+
+    def apply(self, state: NetworkState, context: Context) -> NetworkState:
+        """Return shared weights, on their codebooks, and each layer's format."""
+        state = context.fold(state)
+        network = context.network_of(state)
+        layers = context.layers_of(network)
+        generator = torch.Generator().manual_seed(stage_seed(context.seed, self.stage))
+        formats = {
+            name: self._group(name, layer, state.masks.get(name), generator)
+            for name, layer in layers.items()
+        }
+        for name, stored in formats.items():
+            attach_codebook_(layers[name], stored, frozen_zero=name in state.masks)
+        if self.tuning_epochs > 0:
+            train_(
+                network,
+                context,
+                stage=self.stage,
+                epochs=self.tuning_epochs,
+                batch_size=self.batch_size,
+                lr=self.lr,
+            )
+        formats = {
+            name: replace(
+                stored,
+                codebook=detach_codebook_(layers[name]),
+                bias_scale=round_bias_(layers[name]),
+            )
+            for name, stored in formats.items()
+        }
+        return replace(state, weights=copy_weights(network), formats=formats)
+
+    def _group(
+        self, name: str, layer: nn.Module, mask: Tensor | None, generator: torch.Generator
+    ) -> LayerFormat:
+        """Return codebook, zero first where it was pruned, and codes of `layer`."""
+        weight = layer.get_parameter("weight").detach()
+        bits = self.layers.get(name, self.bits)
+        keep = torch.ones_like(weight, dtype=torch.bool) if mask is None else mask
+        values = weight[keep]
+        zeros = 0 if mask is None else 1
+        if len(values) == 0:
+            values = torch.zeros(1)
+        begin = initial_centroids(values, 2**bits - zeros, self.initialization, generator)
+        centroids, groups = k_means(values, begin)
+        codes = torch.zeros(weight.shape, dtype=torch.int32)
+        codes[keep] = groups[: int(keep.sum())].int() + zeros
+        return LayerFormat(
+            bits=bits,
+            codebook=torch.cat([torch.zeros(zeros), centroids])[:, None],
+            codes=codes.flatten(1),
+        )
