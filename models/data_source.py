@@ -13,7 +13,7 @@ from torch import Tensor
 from models.checks import require
 
 Part = Literal["validation", "test"]
-Augmentation = Literal["none", "crop", "crop-flip"]
+Augmentation = Literal["none", "shift", "crop-flip"]
 AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)
 
 

@@ -24,6 +24,8 @@ SPLIT_SEED = 0
 EVALUATION_BATCH = 500
 CROP_SHARE = 8
 """A random crop moves an image by up to 1/8 of its side, as is usual for CIFAR's 32 pixels."""
+SHIFT_SHARE = 28
+"""A random shift moves an image by up to 1/28 of its side: one pixel of MNIST."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +61,14 @@ def resize(pixels: Tensor, size: int | None) -> Tensor:
     return functional.interpolate(pixels, (size, size), mode="bilinear", antialias=True)
 
 
-def crop_and_flip(images: Tensor, *, flip: bool = True) -> Tensor:
-    """Return `images` (N, C, H, W), each moved by up to 1/8 and, with `flip`, mirrored by chance.
+def crop_and_flip(images: Tensor, *, share: int = CROP_SHARE, flip: bool = True) -> Tensor:
+    """Return `images` (N, C, H, W), each moved by up to 1/share and, by chance, mirrored.
 
     What comes in at the edges is mirrored. Draws from torch's global generator of the device.
     """
     count, _, height, width = images.shape
     device = images.device
-    pad = max(1, height // CROP_SHARE), max(1, width // CROP_SHARE)
+    pad = max(1, height // share), max(1, width // share)
     padding = (pad[1], pad[1], pad[0], pad[0])
     padded = functional.pad(images.float(), padding, mode="reflect").to(images.dtype)
     top, left = (torch.randint(0, 2 * side + 1, (count, 1), device=device) for side in pad)
@@ -176,8 +178,10 @@ class ImageData(DataSource):
     def prepare(self, images: Tensor, *, augment: bool) -> Tensor:
         """Return uint8 `images` as the network takes them, on the device where they are."""
         augmentation = self.options.augment or self.augmentation
-        if augment and augmentation != "none":
-            images = crop_and_flip(images, flip=augmentation == "crop-flip")
+        if augment and augmentation == "crop-flip":
+            images = crop_and_flip(images)
+        if augment and augmentation == "shift":
+            images = crop_and_flip(images, share=SHIFT_SHARE, flip=False)
         pixels = resize(to_pixels(images), self.options.input_size)
         return pixels.contiguous(memory_format=torch.channels_last)
 

@@ -12,7 +12,7 @@ from objectives.masks import Allocation
 from objectives.plan import Plan
 from objectives.recipe import LrDecay, Recipe
 from objectives.stages.cluster import Clustering
-from objectives.stages.prune import WeightPruning
+from objectives.stages.prune import LOWEST_SEARCHED_DENSITY, WeightPruning
 from objectives.stages.quantize import PAPER_PRECISIONS, PRECISIONS, Quantization
 from objectives.stages.train import BaselineTraining
 
@@ -75,6 +75,8 @@ class StudyConfig:
     """What the search may do to the network and its file."""
     sparsity: tuple[float, ...] = PAPER_SPARSITIES
     """Sparsities of the grid, each in [0, 1)."""
+    density: tuple[float, ...] = (LOWEST_SEARCHED_DENSITY, 1.0)
+    """Least and most share of weights that a search of the space `wide` keeps."""
     precision: tuple[int, ...] = PAPER_PRECISIONS
     """Bits of the grid."""
     allocation: Allocation = "uniform"
@@ -90,9 +92,11 @@ class StudyConfig:
     max_latency_ms: float | None = None
     """Constraint: milliseconds of one input on one thread."""
     epochs: int
-    """Epochs of the baseline's training and of each fine-tuning."""
+    """Epochs of the baseline's training, and of each fine-tuning unless that has its own."""
+    fine_tune_epochs: int | None = None
+    """Epochs of each fine-tuning while pruning, if not `epochs`."""
     qat_epochs: int
-    """Epochs of fine-tuning while quantized."""
+    """Epochs of fine-tuning while quantized or while values are shared."""
     batch_size: int
     """Images in a training step."""
     lr: float
@@ -132,6 +136,16 @@ class StudyConfig:
         for name in ("max_drop", "max_bytes", "max_latency_ms"):
             limit = getattr(self, name)
             require(limit is None or limit >= 0, f"{name} >= 0", **{name: limit})
+        require(
+            len(self.density) == 2 and 0 < self.density[0] <= self.density[1] <= 1,
+            "--density names two shares of weights, 0 < low <= high <= 1",
+            density=self.density,
+        )
+        require(
+            self.fine_tune_epochs is None or self.fine_tune_epochs >= 1,
+            "fine_tune_epochs >= 1",
+            fine_tune_epochs=self.fine_tune_epochs,
+        )
         self._check_methods()
         require(0 <= self.seed < 2**32, "0 <= seed < 2**32", seed=self.seed)
         for sparsity in self.sparsity:  # each stage checks its own settings
@@ -153,6 +167,11 @@ class StudyConfig:
             "methods names none twice",
             methods=self.methods,
         )
+
+    @property
+    def fine_tuning_epochs(self) -> int:
+        """Epochs of a fine-tuning while pruning, at most."""
+        return self.fine_tune_epochs or self.epochs
 
     @property
     def coders(self) -> tuple[str, ...]:
@@ -189,7 +208,7 @@ class StudyConfig:
             prune=WeightPruning(
                 sparsity=sparsity,
                 allocation=self.allocation,
-                epochs=self.epochs,
+                epochs=self.fine_tuning_epochs,
                 batch_size=self.batch_size,
                 lr=self.lr,
             ),
@@ -215,7 +234,7 @@ class StudyConfig:
     def from_json(cls, text: str) -> "StudyConfig":
         """Return the config that `to_json` wrote."""
         fields: dict[str, Any] = json.loads(text)
-        for name in ("sparsity", "precision", "layers", "methods"):
+        for name in ("sparsity", "density", "precision", "layers", "methods"):
             if name in fields:
                 fields[name] = tuple(fields[name])
         return cls(**fields)

@@ -105,9 +105,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     data.add_argument(
         "--augment",
-        choices=("none", "crop", "crop-flip"),
-        help="random changes of training images: moved by up to 1/8, and mirrored (default: the "
-        "data's)",
+        choices=("none", "shift", "crop-flip"),
+        help="random changes of training images: moved by up to 1/28 of their side, or by up to "
+        "1/8 and mirrored (default: the data's)",
     )
 
     study = parser.add_argument_group("study")
@@ -217,6 +217,12 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="shares of weights to zero, each in [0, 1) (default: 0,0.5,0.75,0.9,0.95,0.99)",
     )
     grid.add_argument(
+        "--density",
+        type=_list_of(float),
+        metavar="LOW,HIGH",
+        help="shares of weights that a search of the space wide may keep (default: 0.002,1)",
+    )
+    grid.add_argument(
         "--precision",
         type=_list_of(int),
         metavar="B,B,...",
@@ -231,6 +237,12 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     training = parser.add_argument_group("training; defaults lie with the model")
     training.add_argument(
         "--epochs", type=int, metavar="N", help="of the baseline and of each fine-tuning"
+    )
+    training.add_argument(
+        "--fine-tune-epochs",
+        type=int,
+        metavar="N",
+        help="of each fine-tuning while pruning, at most (default: as --epochs)",
     )
     training.add_argument(
         "--qat-epochs",

@@ -110,7 +110,7 @@ class Session:
         )
         config = setup.config
         self.study.pruner = stopping_rule(
-            self.method.stopping_rule, config.epochs + config.qat_epochs
+            self.method.stopping_rule, config.fine_tuning_epochs + config.qat_epochs
         )
         self.queue = self.method.queue(self.study, storage, self.space, paths, config)
 
@@ -143,7 +143,7 @@ class Session:
         if isinstance(self.queue, SampledQueue):
             trials = self.queue.left()
             baseline = self.pipeline.pending_epochs([config.plan()]) if trials else 0
-            return baseline + trials * (config.epochs + config.qat_epochs), trials
+            return baseline + trials * (config.fine_tuning_epochs + config.qat_epochs), trials
         fixed = [optuna.trial.FixedTrial(params) for params in self.queue.pending()]
         plans = [self.space.suggest(trial) for trial in fixed]
         return self.pipeline.pending_epochs(plans), len(plans)

@@ -67,7 +67,7 @@ class WideSpace:
         """Return the plan that `trial` is to carry out."""
         plan = self._config.plan()
         if "prune" in self._config.methods:
-            plan = replace(plan, prune=plan.prune.suggest_wide(trial))
+            plan = replace(plan, prune=plan.prune.suggest_wide(trial, self._config.density))
         if "distill" in self._config.methods:
             plan = replace(plan, recipe=plan.recipe.suggest(trial))
         match self._representation(trial):

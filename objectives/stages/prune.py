@@ -8,7 +8,8 @@ so that many weights go while the network can still recover and few at the end. 
 renewed up to `MASK_UPDATES` times, evenly spread, the last time at t = T; after every step the
 masked weights are set to zero again.
 
-Source: Zhu & Gupta 2017, arXiv:1710.01878, Eq. 1 with t_0 = 0 and n * delta_t = T.
+Source: Zhu & Gupta 2017, arXiv:1710.01878, Eq. 1 with t_0 = 0 and n * delta_t = T,
+which is the end of the fine-tuning or, with a ramp below 1, that share of it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,7 @@ FEWEST_STEPS_BETWEEN_UPDATES = 4
 """Renewing the masks of AlexNet takes as long as two of its steps."""
 HIGHEST_SEARCHED_SPARSITY = 0.999
 LOWEST_SEARCHED_DENSITY = 0.002
+LEAST_SEARCHED_RAMP = 0.3
 LR_FACTOR = 3.0
 """A search tries learning rates up to this factor above and below the one that is set."""
 
@@ -61,8 +63,9 @@ class GradualPruning(MaskKeeper):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prune to the initial sparsity."""
-        self._total_steps = int(trainer.estimated_stepping_batches)
-        self._update_every = max(FEWEST_STEPS_BETWEEN_UPDATES, self._total_steps // MASK_UPDATES)
+        total_steps = int(trainer.estimated_stepping_batches)
+        self._ramp_steps = max(1, round(self._settings.ramp * total_steps))
+        self._update_every = max(FEWEST_STEPS_BETWEEN_UPDATES, self._ramp_steps // MASK_UPDATES)
         self._renew(step=0)
         super().on_train_start(trainer, pl_module)
 
@@ -74,13 +77,14 @@ class GradualPruning(MaskKeeper):
     ) -> None:
         """Renew the masks when it is time, and apply them."""
         step = trainer.global_step
-        if step % self._update_every == 0 or step == self._total_steps:
+        on_time = step % self._update_every == 0 and step < self._ramp_steps
+        if on_time or step == self._ramp_steps:
             self._renew(step)
         super().on_train_batch_end(trainer, pl_module, *args)
 
     def _renew(self, step: int) -> None:
         def scheduled(final: float) -> float:
-            progress = step / self._total_steps
+            progress = min(1.0, step / self._ramp_steps)
             return scheduled_sparsity(progress, self._settings.initial_sparsity, final)
 
         settings = self._settings
@@ -114,6 +118,8 @@ class WeightPruning:
     """Whether each layer gets this sparsity, or all layers together."""
     layers: Mapping[str, float] = field(default_factory=dict)
     """Sparsity of layers by name, in [0, 1); if any has its own, the others get `sparsity`."""
+    ramp: float = 1.0
+    """Share of the steps in which the masks are renewed, in (0, 1]; then they stay."""
     epochs: int
     """Passes over the training part."""
     batch_size: int
@@ -135,6 +141,7 @@ class WeightPruning:
         )
         for layer, sparsity in self.layers.items():
             require(0 <= sparsity < 1, f"0 <= sparsity of {layer} < 1", sparsity=sparsity)
+        require(0 < self.ramp <= 1, "0 < ramp <= 1", ramp=self.ramp)
         require(self.epochs >= 1, "epochs >= 1", epochs=self.epochs)
         require(self.batch_size >= 1, "batch_size >= 1", batch_size=self.batch_size)
         require(self.lr > 0, "lr > 0", lr=self.lr)
@@ -167,13 +174,17 @@ class WeightPruning:
             self, sparsity=trial.suggest_float("sparsity", 0.0, HIGHEST_SEARCHED_SPARSITY)
         )
 
-    def suggest_wide(self, trial: Suggests) -> "WeightPruning":
-        """Return settings of a wide space: density, allocation, epochs and learning rate."""
-        density = trial.suggest_float("prune.density", LOWEST_SEARCHED_DENSITY, 1.0, log=True)
+    def suggest_wide(
+        self, trial: Suggests, densities: Sequence[float] = (LOWEST_SEARCHED_DENSITY, 1.0)
+    ) -> "WeightPruning":
+        """Return settings of a wide space: density, allocation, ramp, epochs and learning rate."""
+        low, high = densities
+        density = trial.suggest_float("prune.density", low, high, log=True)
         return replace(
             self,
             sparsity=1 - density,
             allocation=trial.suggest_categorical("prune.allocation", ALLOCATIONS),
+            ramp=trial.suggest_float("prune.ramp", LEAST_SEARCHED_RAMP, 1.0),
             epochs=trial.suggest_int("prune.epochs", max(1, self.epochs // 3), self.epochs),
             lr=trial.suggest_float("prune.lr", self.lr / LR_FACTOR, self.lr * LR_FACTOR, log=True),
         )

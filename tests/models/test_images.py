@@ -121,6 +121,20 @@ def test_crop_and_flip_moves_and_mirrors_whole_images() -> None:
     assert {tuple(one.flatten().tolist()) for one in changed} == possible
 
 
+def test_a_shift_moves_by_one_pixel_of_28_and_never_mirrors() -> None:
+    data = FewDigits(DataOptions(augment="shift"))
+    data.setup()
+    torch.manual_seed(0)
+    image = data.train.images[:1]
+    padded = functional.pad(image.float(), (1, 1, 1, 1), mode="reflect")
+    windows = [
+        padded[:, :, top : top + 28, left : left + 28] for top in range(3) for left in range(3)
+    ]
+    possible = {tuple((window / 255).flatten().tolist()) for window in windows}
+    shifted = data.prepare(image.expand(300, 1, 28, 28), augment=True)
+    assert {tuple(one.flatten().tolist()) for one in shifted} == possible
+
+
 def test_augmentation_touches_training_batches_only() -> None:
     data = FewDigits(DataOptions(augment="crop-flip"))
     data.setup()

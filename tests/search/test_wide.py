@@ -23,8 +23,8 @@ def test_a_pareto_search_of_the_wide_space(tmp_path: Path) -> None:
     study = load_study("s", f"sqlite:///{tmp_path / 's.db'}")
     assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE"]
     assert len(study.trials) == 12
-    names = {"precision", "prune.density", "prune.allocation", "prune.epochs", "prune.lr"}
-    names |= {"quantize.symmetric", "quantize.per_channel"}
+    names = {f"prune.{name}" for name in ("density", "allocation", "ramp", "epochs", "lr")}
+    names |= {"precision", "quantize.symmetric", "quantize.per_channel"}
     for trial in study.trials:
         facts = trial.user_attrs
         assert trial.params.keys() == names

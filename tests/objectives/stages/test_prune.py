@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -7,7 +9,7 @@ from toys import toy_plan
 from models.layers import compressible_layers
 from objectives.context import Context
 from objectives.masks import lamp_score, magnitude_mask, magnitude_masks
-from objectives.stages.prune import scheduled_sparsity
+from objectives.stages.prune import GradualPruning, scheduled_sparsity
 from objectives.state import NetworkState
 
 TEN = torch.tensor([[0.3, -0.1, 0.9, 0.0, -0.5], [0.2, -0.2, 0.7, 0.4, -0.6]])
@@ -105,3 +107,23 @@ def test_pruned_weights_are_0_and_not_minus_0(baseline: NetworkState, context: C
     state = toy_plan(0.9).prune.apply(baseline, context)
     for layer, mask in state.masks.items():
         assert not torch.signbit(state.weights[f"{layer}.weight"][~mask]).any()
+
+
+@pytest.mark.parametrize("ramp", [0.25, 0.5, 1.0])
+def test_masks_stay_after_the_ramp(
+    ramp: float, baseline: NetworkState, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renewed: list[int] = []
+    renew = GradualPruning._renew
+
+    def watched(self: GradualPruning, step: int) -> None:
+        renewed.append(step)
+        renew(self, step)
+
+    monkeypatch.setattr(GradualPruning, "_renew", watched)
+    settings = replace(toy_plan(0.9, epochs=4).prune, ramp=ramp)
+    state = settings.apply(baseline, context)
+    steps = 4 * 4  # 420 images in batches of 128
+    assert renewed == list(range(0, round(ramp * steps) + 1, 4))
+    for mask in state.masks.values():
+        assert int((~mask).sum()) == round(0.9 * mask.numel())

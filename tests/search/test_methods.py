@@ -1,0 +1,87 @@
+"""Searches that use other methods than the paper's two."""
+
+from pathlib import Path
+
+import pytest
+
+from objectives.container import decode
+from objectives.stages.code import write_container
+from search import run
+from search.study import load_study
+
+FAST = ("--model", "cnn", "--data", "mnist5k", "--train-fraction", "0.3", "--epochs", "1")
+
+
+def start(folder: Path, *arguments: str) -> int:
+    command = [*FAST, "--qat-epochs", "1", "--study", "s", "--studies-dir", str(folder)]
+    return run.main([*command, *arguments])
+
+
+def test_deep_compression_is_prune_cluster_huffman(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    methods = ("--methods", "prune,cluster,huffman", "--lr-decay", "cosine")
+    limits = ("--max-bytes", "1000000", "--objective", "saving", "--trials", "3")
+    assert start(tmp_path, *methods, *limits) == 0
+    study = load_study("s", f"sqlite:///{tmp_path / 's.db'}")
+    for trial in study.trials:
+        facts = trial.user_attrs
+        assert "cluster.bits" in trial.params
+        assert "precision" not in trial.params
+        artifact = tmp_path / facts["artifact"]
+        container = artifact.with_suffix(".onc").read_bytes()
+        assert len(container) == facts["container_bytes"] < facts["artifact_bytes"]
+        assert decode(container) == artifact.read_bytes()
+        factor = facts["baseline_bytes"] / facts["container_bytes"]
+        assert facts["reduction_factor"] == pytest.approx(factor)
+        assert facts["mean_bits"] == pytest.approx(trial.params["cluster.bits"])
+        assert trial.constraints == {"max_bytes": facts["container_bytes"] - 1_000_000}
+    assert "Container: the file coded by huffman, decoded again" in capsys.readouterr().out
+
+
+def test_a_search_over_two_representations_and_distillation(tmp_path: Path) -> None:
+    methods = ("--methods", "prune,quantize,cluster,distill,arithmetic")
+    arguments = (*methods, "--objective", "pareto", "--sampler", "random", "--trials", "4")
+    assert start(tmp_path, *arguments) == 0
+    trials = load_study("s", f"sqlite:///{tmp_path / 's.db'}").trials
+    assert {trial.params["representation"] for trial in trials} == {"quantize", "cluster"}
+    for trial in trials:
+        assert {"distill.weight", "distill.temperature"} <= trial.params.keys()
+        assert trial.values[1] == trial.user_attrs["container_bytes"]
+
+
+def test_a_container_that_does_not_give_the_file_back_fails_the_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from objectives.errors import MeasurementError
+    from objectives.stages import code
+
+    artifact = tmp_path / "a.onnx"
+    artifact.write_bytes(b"not ONNX, but bytes" * 50)
+    assert write_container(artifact, ["huffman"]) < 100
+    monkeypatch.setattr(code, "decode", lambda _: b"other bytes")
+    with pytest.raises(MeasurementError, match=r"a\.onc does not give a\.onnx back"):
+        write_container(artifact, ["huffman"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("--methods", "prune,zip"), "Unknown method 'zip'. Known: prune, quantize, cluster"),
+        (("--methods", "prune,prune"), "`methods names none twice` must hold"),
+        (
+            ("--methods", "prune,cluster", "--space", "paper"),
+            "`--methods goes with --space wide` must hold",
+        ),
+        (("--density", "0.5,0.1"), "`--density names two shares of weights, 0 < low <= high"),
+        (("--fine-tune-epochs", "0"), "`fine_tune_epochs >= 1` must hold"),
+        (("--distill-weight", "2"), "`0 <= distill_weight <= 1` must hold"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    arguments: tuple[str, ...], line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert start(tmp_path, *arguments) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(line)
+    assert err.count("\n") == 1
