@@ -10,11 +10,13 @@ from pathlib import Path
 import torch
 
 from objectives.cache import StageCache, StageKey
+from objectives.container import encode
 from objectives.context import Context
 from objectives.files import write_atomically
 from objectives.plan import Plan
 from objectives.quality import paper_quality, retained_saving
 from objectives.recipe import Recipe
+from objectives.sizes import gzip_bytes
 from objectives.stages.base import StageSettings
 from objectives.stages.code import write_container
 from objectives.stages.export import export_onnx
@@ -150,6 +152,26 @@ class Pipeline:
             cost=cost,
         )
 
+    def stage_bytes(self, plan: Plan) -> dict[str, int]:
+        """Return the bytes after each stage of `plan`, in order, what is cached not trained again.
+
+        First the baseline's raw file, then gzip of what each stage left; where containers count,
+        last the container, coded by each of the coders alone.
+        """
+        context = replace(self.context, recipe=plan.recipe, teacher=self._teacher(plan))
+        state, cost = NetworkState(weights={}), Cost()
+        sizes: dict[str, int] = {}
+        content = b""
+        for key, settings in self._keys(plan):
+            state = self._after(key, settings, state, context, cost)
+            content = export_onnx(state, context)
+            if not sizes:
+                sizes["float32, not coded"] = len(content)
+            sizes[f"{settings.stage}, gzip"] = gzip_bytes(content)
+        for coder in self._coders:
+            sizes[f"{coder}"] = len(encode(content, methods=("raw", coder)))
+        return sizes
+
     def with_seed(self, seed: int, baseline_file: Path) -> "Pipeline":
         """Return a pipeline that differs in its seed only."""
         context = replace(self.context, seed=seed)
@@ -210,10 +232,7 @@ class Pipeline:
         for key, settings in self._keys(plan):
             context.progress.stage(settings.stage)
             with cost.timed(settings.stage):
-                if settings.epochs == 0:  # rounding costs less than reading an entry
-                    state = settings.apply(state, context)
-                else:
-                    state = self._trained(key, settings, state, context, cost)
+                state = self._after(key, settings, state, context, cost)
         return state
 
     def _ship(self, state: NetworkState, artifact: Path, cost: Cost) -> Measurement:
@@ -230,7 +249,7 @@ class Pipeline:
         with cost.timed("code"):
             return replace(measurement, container_bytes=write_container(artifact, self._coders))
 
-    def _trained(
+    def _after(
         self,
         key: StageKey,
         settings: StageSettings,
@@ -238,6 +257,9 @@ class Pipeline:
         context: Context,
         cost: Cost,
     ) -> NetworkState:
+        if settings.epochs == 0:  # rounding costs less than reading an entry
+            return settings.apply(state, context)
+
         def apply() -> NetworkState:
             result = settings.apply(state, context)
             gc.collect()  # a trainer is a cycle that holds the optimizer's two copies of it all

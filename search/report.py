@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from search.table import Row, StudyTable
 
 DOMINANCE = "The paper's rows, and ours that is no larger and no less accurate on test"
+RANKING = "Methods by the retained saving of their best trial on validation"
+STAGES = "What each stage of the chosen trial saves"
 FRONT = "The Pareto front on test, and the command that makes each file again"
 
 _PAGE = """<!doctype html>
@@ -39,8 +41,7 @@ code {{ overflow-wrap: anywhere; }}
 <div class="table">{table}</div>
 {notes}
 {figures}
-<h2>{dominance_title}</h2>
-<div class="table">{dominance}</div>
+{tables}
 <h2>{front_title}</h2>
 <ul>{front}</ul>
 <h2>Settings</h2>
@@ -71,7 +72,7 @@ def show_report(study: "Study", paths: "StudyPaths", against: "Sequence[Study]" 
 
     table, *others = (_table(each) for each in (study, *against))
     print(table.text("simple"), *notes(table), sep="\n")
-    markdown = _markdown(table)
+    markdown = _markdown(table, others)
     page = _page(study, table, others)
     for ending, text in (("md", markdown), ("csv", table.csv()), ("html", page)):
         write_atomically(paths.report(ending), text.encode())
@@ -92,15 +93,25 @@ def _table(study: "Study") -> "StudyTable":
     return table
 
 
-def _markdown(table: "StudyTable") -> str:
+def _tables(table: "StudyTable", others: "Sequence[StudyTable]", form: str) -> dict[str, str]:
+    """Return the tables that the study has beside its trials, by title."""
     from search.front import dominance_table
+    from search.ranking import ranking, shares
+
+    tables = {
+        DOMINANCE: dominance_table(table, form),
+        RANKING: ranking([table, *others], form),
+        STAGES: shares(table, form),
+    }
+    return {title: text for title, text in tables.items() if text}
+
+
+def _markdown(table: "StudyTable", others: "Sequence[StudyTable]") -> str:
     from search.notes import notes, settings
 
     lines = "\n".join(f"- {note}" for note in [*notes(table), f"Settings: `{settings(table)}`"])
     parts = [f"# Study {table.name}\n\n{table.text('pipe')}\n\n{lines}\n"]
-    against_paper = dominance_table(table, "pipe")
-    if against_paper:
-        parts.append(f"## {DOMINANCE}\n\n{against_paper}\n")
+    parts += [f"## {title}\n\n{text}\n" for title, text in _tables(table, others, "pipe").items()]
     front = [f"- {told}\n  `{command}`" for told, command in _front_commands(table)]
     if front:
         parts.append(f"## {FRONT}\n\n" + "\n".join(front) + "\n")
@@ -129,7 +140,6 @@ def _told(row: "Row") -> str:
 
 
 def _page(study: "Study", table: "StudyTable", others: "Sequence[StudyTable]") -> str:
-    from search.front import dominance_table
     from search.notes import notes, settings
     from search.plots import figures
     from search.search_plots import search_figures
@@ -143,9 +153,10 @@ def _page(study: "Study", table: "StudyTable", others: "Sequence[StudyTable]") -
         table=table.text("html"),
         notes="\n".join(f"<p>{html.escape(note)}</p>" for note in notes(table)),
         figures="\n".join(drawn),
-        dominance_title=DOMINANCE,
-        dominance=dominance_table(table, "html")
-        or "<p>The paper has no table of this network.</p>",
+        tables="\n".join(
+            f'<h2>{html.escape(title)}</h2>\n<div class="table">{text}</div>'
+            for title, text in _tables(table, others, "html").items()
+        ),
         front_title=FRONT,
         front="\n".join(
             f"<li>{html.escape(told)}<br><code>{html.escape(command)}</code></li>"

@@ -24,12 +24,14 @@ from objectives.progress import StopRequested
 from objectives.sensitivity import measure_sensitivity
 from search.announce import describe_params, estimate, heading, trial_line
 from search.confirm import confirm
+from search.front import chosen_trial
 from search.layerwise import LayerwiseSpace
 from search.method import SearchMethod
 from search.objective import CompressionObjective
 from search.paths import StudyPaths
 from search.progress import StudyProgress
 from search.queue import SampledQueue
+from search.ranking import SHARES
 from search.report import show_report
 from search.setup import StudySetup, setup_from_options
 from search.space import search_space
@@ -73,6 +75,7 @@ def run_study(options: argparse.Namespace, argv: list[str]) -> int:
     command = shlex.join([Path(sys.executable).name, "-m", "search.run", *argv])
     try:
         session.work(timeout_seconds=options.timeout)
+        session.measure_shares()
         if options.confirm is not None:
             session.confirm(seeds=options.confirm)
     except StopRequested:
@@ -193,6 +196,18 @@ class Session:
         """Train the chosen plan with other seeds; see `search.confirm`."""
         with self.progress.listening():
             confirm(self.study, self.pipeline, self.paths, seeds=seeds)
+
+    def measure_shares(self) -> None:
+        """Measure what each stage of the chosen trial saved, where a study has its own methods."""
+        chosen = chosen_trial(self.study)
+        if chosen is None or not self.setup.config.coders:
+            return
+        stored = self.study.user_attrs.get(SHARES, {})
+        if stored.get("trial") != chosen.number:
+            plan = Plan.from_json(chosen.user_attrs["plan"])
+            with self.progress.listening():
+                sizes = self.pipeline.stage_bytes(plan)
+            self.study.set_user_attr(SHARES, {"trial": chosen.number, "bytes": sizes})
 
     def show(self) -> bool:
         """Print the table and write the report if a trial was scored; return whether one was."""
