@@ -97,8 +97,8 @@ class Pipeline:
         context: What stages share.
         cache: Where their results are kept.
         baseline_file: Where the uncompressed artifact goes.
-        coders: How an artifact is coded into a container beside it, as `objectives.container`
-            names it; where there is any, the container's size is what counts.
+        coders: How an artifact is coded into the container beside it, as `objectives.container`
+            names it; where there is any, the container's size is what counts, else gzip's.
     """
 
     def __init__(
@@ -243,11 +243,14 @@ class Pipeline:
         self.context.progress.stage("measure")
         with cost.timed("measure"):
             measurement = measure_file(artifact, self.context.data)
-        if not self._coders:
-            return measurement
         self.context.progress.stage("code")
         with cost.timed("code"):
-            return replace(measurement, container_bytes=write_container(artifact, self._coders))
+            container_bytes = write_container(artifact, self._coders)
+        return replace(
+            measurement,
+            container_bytes=container_bytes,
+            ships_container=bool(self._coders),
+        )
 
     def _after(
         self,

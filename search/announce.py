@@ -58,9 +58,8 @@ def trial_line(trial: FrozenTrial) -> str:
         epochs, accuracy_pct = max(trial.intermediate_values.items())
         return f"{name} stopped early after {epochs} epochs at {accuracy_pct:.2f} %"
     seconds = sum(facts["stage_seconds"].values())
-    size = facts["container_bytes"] or facts["artifact_bytes"]
     return (
-        f"{name} {size:,} bytes ({facts['reduction_factor']:.2f}x), "
+        f"{name} {facts['shipped_bytes']:,} bytes ({facts['reduction_factor']:.2f}x), "
         f"validation {facts['val_accuracy_pct']:.2f} % ({facts['val_delta_pct']:+.2f} pp), "
         f"Q {facts['quality']:.4f}, U {facts['saving']:.4f}, {seconds:.1f} s"
     )

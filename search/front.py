@@ -76,8 +76,8 @@ def dominating(table: StudyTable) -> dict[Point, Row | None]:
 
 
 def shipped_bytes(row: Row) -> int:
-    """Return the size that counts: of the container if there is one, else after gzip."""
-    return int(row.attribute("container_bytes") or row.attribute("artifact_bytes"))
+    """Return the size that counts: of the container in a study of coders, else after gzip."""
+    return int(row.attribute("shipped_bytes") or row.attribute("artifact_bytes"))
 
 
 def _accuracy(row: Row) -> float:

@@ -3,15 +3,20 @@
 from dataclasses import asdict
 from statistics import mean, stdev
 
+from search.config import CODERS
 from search.confirm import CONFIRMATION
 from search.presets import label as preset_label
 from search.table import Row, StudyTable
+
+EPOCHS_BEFORE = "epochs_before_trials"
+"""Study attribute: epochs trained before the first trial, for the sensitivity of layers."""
 
 
 def notes(table: StudyTable) -> list[str]:
     """Return the sentences."""
     rows = table.rows
     epochs = sum(row.attribute("epochs_trained") for row in rows)
+    epochs += table.attributes.get(EPOCHS_BEFORE, 0)
     peak = max(row.attribute("peak_memory_mb") or 0 for row in rows)
     seconds = sum(sum(row.attribute("stage_seconds").values()) for row in rows)
     mark = preset_label(table.config)
@@ -68,16 +73,19 @@ def _about_eq5(table: StudyTable) -> list[str]:
 
 
 def _is_uncompressed(row: Row) -> bool:
-    return row.plan.prune.is_neutral and row.plan.quantize.is_neutral
+    return all(stage.stage == "train" for stage in row.plan.stages())
 
 
 def _about_containers(table: StudyTable) -> list[str]:
-    coders = " or ".join(table.config.coders)
+    if not any(row.attribute("container_bytes") for row in table.rows):
+        return []
+    coders = " or ".join(table.config.coders or CODERS)
+    counted = "its" if table.config.coders else "gzip's"
     sentence = (
         f"Container: the file coded by {coders}, decoded again in the same trial, bit for bit; "
-        "its size is what x, Q and U count."
+        f"{counted} size is what x, Q and U count."
     )
-    return [sentence] if coders else []
+    return [sentence]
 
 
 def _about_confirmation(table: StudyTable) -> list[str]:

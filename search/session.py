@@ -17,7 +17,7 @@ from torch import nn
 from objectives.cache import StageCache
 from objectives.errors import DiskFullError
 from objectives.locks import hold
-from objectives.pipeline import Pipeline
+from objectives.pipeline import Cost, Pipeline
 from objectives.plan import Plan
 from objectives.preflight import check_network
 from objectives.progress import StopRequested
@@ -27,6 +27,7 @@ from search.confirm import confirm
 from search.front import chosen_trial
 from search.layerwise import LayerwiseSpace
 from search.method import SearchMethod
+from search.notes import EPOCHS_BEFORE
 from search.objective import CompressionObjective
 from search.paths import StudyPaths
 from search.progress import StudyProgress
@@ -185,11 +186,13 @@ class Session:
             if SENSITIVITY in self.study.user_attrs:
                 return
             self.progress.start_trial("before the first trial:")
-            baseline = self.pipeline.baseline_state(self.setup.config.plan())
+            cost = Cost()
+            baseline = self.pipeline.baseline_state(self.setup.config.plan(), cost)
             self.progress.stage("sensitivity")
             sensitivity = measure_sensitivity(baseline, self.context)
             for params in self.space.first_trials(sensitivity):
                 self.study.enqueue_trial(params, skip_if_exists=True)
+            self.study.set_user_attr(EPOCHS_BEFORE, cost.epochs_trained)
             self.study.set_user_attr(SENSITIVITY, json.dumps(asdict(sensitivity)))
 
     def confirm(self, *, seeds: int) -> None:

@@ -21,6 +21,7 @@ CSV_ATTRIBUTES = (
     "artifact_bytes",
     "artifact_raw_bytes",
     "container_bytes",
+    "shipped_bytes",
     "baseline_bytes",
     "baseline_checkpoint_bytes",
     "reduction_factor",
@@ -196,7 +197,7 @@ class StudyTable:
     def text(self, form: str, *, with_rerun: bool = True) -> str:
         """Return the table in one of tabulate's formats: "simple", "pipe" (Markdown), "html"."""
         columns = dict(OURS)
-        if self.config.coders:
+        if any(row.attribute("container_bytes") for row in self.rows):
             columns |= CONTAINER
         if self.config.space != "paper":
             columns |= SETTINGS

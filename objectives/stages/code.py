@@ -3,25 +3,35 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from objectives.container import ContainerError, decode, encode
+from objectives.container import METHODS, ContainerError, decode, encode
 from objectives.errors import MeasurementError
 from objectives.files import write_atomically
 
 ENDING = ".onc"
 
+LARGEST_CODED_UNASKED = 8_000_000
+"""Bytes: a container of AlexNet's 233 MB would take minutes that only who asks for it spends."""
 
-def write_container(artifact: Path, coders: Sequence[str]) -> int:
+
+def write_container(artifact: Path, coders: Sequence[str] = ()) -> int | None:
     """Write the container of `artifact` beside it and return its size, bytes.
 
     What was measured on the artifact holds for the container: it is decoded again here, and must
     be the artifact, bit for bit.
 
+    Args:
+        artifact: An ONNX file.
+        coders: How to code it, as `objectives.container` names it; none is in any way, and only
+            if the file is not large: else None is returned.
+
     Raises:
-        MeasurementError: It is not.
+        MeasurementError: It does not decode to the artifact.
     """
     content = artifact.read_bytes()
+    if not coders and len(content) > LARGEST_CODED_UNASKED:
+        return None
     file = artifact.with_suffix(ENDING)
-    write_atomically(file, encode(content, methods=("raw", *coders)))
+    write_atomically(file, encode(content, methods=("raw", *coders) if coders else METHODS))
     container = file.read_bytes()
     try:
         same = decode(container) == content

@@ -46,6 +46,8 @@ class Measurement:
     """Size of the file."""
     container_bytes: int | None = None
     """Size of its container; None where none was made."""
+    ships_container: bool = False
+    """Whether the container is what is shipped."""
     latency_ms: float
     """Median milliseconds of one input on one thread."""
     latency_iqr_ms: float
@@ -55,8 +57,11 @@ class Measurement:
 
     @property
     def shipped_bytes(self) -> int:
-        """Size of what is shipped: the container if there is one, else the file after gzip."""
-        return self.artifact_bytes if self.container_bytes is None else self.container_bytes
+        """Size of what is shipped: the container, or the file after gzip."""
+        if self.ships_container:
+            assert self.container_bytes is not None
+            return self.container_bytes
+        return self.artifact_bytes
 
     @property
     def measured_sparsity(self) -> float:

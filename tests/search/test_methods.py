@@ -58,7 +58,7 @@ def test_a_container_that_does_not_give_the_file_back_fails_the_trial(
 
     artifact = tmp_path / "a.onnx"
     artifact.write_bytes(b"not ONNX, but bytes" * 50)
-    assert write_container(artifact, ["huffman"]) < 100
+    assert write_container(artifact, ["huffman"]) == len((tmp_path / "a.onc").read_bytes()) < 100
     monkeypatch.setattr(code, "decode", lambda _: b"other bytes")
     with pytest.raises(MeasurementError, match=r"a\.onc does not give a\.onnx back"):
         write_container(artifact, ["huffman"])
@@ -85,3 +85,33 @@ def test_bad_input_is_one_line_and_exit_code_2(
     err = capsys.readouterr().err
     assert err.startswith(line)
     assert err.count("\n") == 1
+
+
+def test_each_trial_is_measured_both_ways(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert start(tmp_path, "--sparsity", "0.9", "--precision", "32,8") == 0
+    study = load_study("s", f"sqlite:///{tmp_path / 's.db'}")
+    for trial in study.trials:
+        facts = trial.user_attrs
+        artifact = tmp_path / facts["artifact"]
+        container = artifact.with_suffix(".onc").read_bytes()
+        assert decode(container) == artifact.read_bytes()
+        assert len(container) == facts["container_bytes"] < facts["artifact_bytes"]
+        assert facts["shipped_bytes"] == facts["artifact_bytes"]
+        factor = facts["baseline_bytes"] / facts["artifact_bytes"]
+        assert facts["reduction_factor"] == pytest.approx(factor)
+    assert "bit for bit; gzip's size is what x, Q and U count" in capsys.readouterr().out
+
+
+def test_a_large_file_gets_a_container_only_if_that_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from objectives.stages import code
+
+    artifact = tmp_path / "a.onnx"
+    artifact.write_bytes(b"not ONNX, but bytes" * 50)
+    monkeypatch.setattr(code, "LARGEST_CODED_UNASKED", 100)
+    assert write_container(artifact) is None
+    assert not artifact.with_suffix(".onc").exists()
+    assert write_container(artifact, ["huffman"]) is not None
