@@ -44,7 +44,10 @@ def export_onnx(state: NetworkState, context: Context) -> bytes:
     graph = GraphEditor(model.graph)
     for layer, stand_in in stand_ins.items():
         graph.replace_weight(layer, stand_in, state.weights[f"{layer}.weight"])
-    for layer, stored in state.formats.items():
+    for layer in stand_ins:  # in the network's order: a state out of the cache has another
+        stored = state.formats.get(layer)
+        if stored is None:
+            continue
         if stored.codebook is not None:
             graph.store_as_codes(layer, stored)
         elif stored.weight_scale is None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,8 @@ from toys import FewDigits, toy_context, toy_plan
 from objectives.cache import StageCache
 from objectives.pipeline import Pipeline
 from objectives.sizes import gzip_bytes
+from objectives.stages.export import export_onnx
+from objectives.state import NetworkState, copy_weights
 
 GRID = [(sparsity, bits) for sparsity in (0.0, 0.5, 0.9) for bits in (32, 16, 8)]
 
@@ -34,6 +37,17 @@ def test_same_plan_same_bytes_without_a_cache(tmp_path: Path, digits: FewDigits)
         a_pipeline(folder, digits).run(toy_plan(0.5, 8), folder / "artifact.onnx")
         contents.append((folder / "artifact.onnx").read_bytes())
     assert contents[0] == contents[1]
+
+
+@pytest.mark.parametrize("bits", [16, 8])
+def test_a_state_in_another_order_gives_the_same_bytes(bits: int, digits: FewDigits) -> None:
+    """A state that is read from a file names its tensors in an order of its own."""
+    context = toy_context(digits)
+    begin = NetworkState(weights=copy_weights(context.build_network()))
+    state = toy_plan(0, bits, qat_epochs=0).quantize.apply(begin, context)
+    mixed = replace(state, formats=dict(reversed(state.formats.items())))
+    assert list(mixed.formats) != list(state.formats)
+    assert export_onnx(mixed, context) == export_onnx(state, context)
 
 
 def test_reduction_factor_is_baseline_bytes_over_bytes_of_the_file(
