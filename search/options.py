@@ -1,35 +1,10 @@
 """The options of `python -m search.run`; nothing here imports torch, so that --help is quick."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn, TypeVar
 
-T = TypeVar("T")
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """Refuses bad input with one line and exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print `message` without the usage and exit."""
-        self.exit(2, f"{message[0].upper()}{message[1:]}\n")
-
-
-def add_study_location(parser: "argparse._ActionsContainer") -> None:
-    """Add the options that say where studies are kept."""
-    parser.add_argument(
-        "--studies-dir",
-        type=Path,
-        default=Path("studies"),
-        metavar="DIR",
-        help="folder of databases, artifacts, reports and the stage cache (default: studies)",
-    )
-    parser.add_argument(
-        "--storage",
-        metavar="URL",
-        help="database URL (default: SQLite, sqlite:///STUDIES_DIR/STUDY.db)",
-    )
+from search.parsing import OneLineParser, add_study_location, list_of, positive_float, positive_int
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -69,12 +44,20 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--threads",
-        type=_positive_int,
+        type=positive_int,
         metavar="N",
         help="threads that train (default: 1 for networks of less than a million weights, for "
         "which more buy nothing, else one per core)",
     )
+    _add_data(parser)
+    _add_study(parser)
+    _add_search(parser)
+    _add_compression(parser)
+    _add_training(parser)
+    return parser.parse_args(argv)
 
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
     data = parser.add_argument_group("data")
     data.add_argument(
         "--data",
@@ -90,7 +73,6 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="DIR",
         help="folder in which data are found or downloaded to (default: data)",
     )
-
     data.add_argument(
         "--input-size",
         type=int,
@@ -110,98 +92,105 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "1/8 and mirrored (default: the data's)",
     )
 
+
+def _add_study(parser: argparse.ArgumentParser) -> None:
     study = parser.add_argument_group("study")
     study.add_argument("--study", metavar="NAME", help="default: <model>-<data>-<space>")
     add_study_location(study)
     study.add_argument(
+        "--heartbeat",
+        type=positive_int,
+        default=5,
+        metavar="SECONDS",
+        help="interval of a running trial's sign of life; one that misses six is run again "
+        "(default: 5)",
+    )
+    study.add_argument(
+        "--cache-gb",
+        type=positive_float,
+        default=20.0,
+        metavar="GB",
+        help="size of the stage cache; what is quickest to compute is dropped first (default: 20)",
+    )
+
+
+def _add_search(parser: argparse.ArgumentParser) -> None:
+    search = parser.add_argument_group("search")
+    search.add_argument(
         "--space",
         choices=("paper", "wide", "layerwise"),
         help="paper: sparsity and precision; wide: density, allocation, epochs and learning rate "
         "of fine-tuning, bits down to 2, symmetric or not, per channel or not; layerwise: density "
         "and bits of each layer, of groups of them in a deep network (default: paper)",
     )
-    study.add_argument(
+    search.add_argument(
         "--plan",
         dest="only_plan",
         metavar="JSON",
         help="no search: carry this plan out, as a report's commands do",
     )
-    study.add_argument(
+    search.add_argument(
         "--sampler",
         choices=("auto", "grid", "tpe", "random", "gp", "nsgaii"),
         default="auto",
         help="who chooses trials (default: auto, which is grid for the space paper, nsgaii for "
         "pareto with more than 500 trials, else tpe)",
     )
-    study.add_argument(
+    search.add_argument(
         "--stopping-rule",
         choices=("none", "median", "hyperband"),
         default="none",
         help="stop a trial that cannot win, by validation accuracy after each epoch of "
         "fine-tuning; not for pareto (default: none)",
     )
-    study.add_argument(
+    search.add_argument(
         "--warm-start",
         action="store_true",
         help="prune from the nearest pruned network at hand, in a third of the epochs",
     )
-    study.add_argument(
+    search.add_argument(
         "--confirm",
-        type=_positive_int,
+        type=positive_int,
         metavar="N",
         help="in the end train the chosen plan anew with N other seeds; report mean and spread",
     )
-    study.add_argument(
+    search.add_argument(
         "--objective",
         choices=("quality", "saving", "pareto"),
         help="value of a trial, on validation: the paper's Eq. 5, the retained saving U, or both "
         "accuracy and bytes (default: quality)",
     )
-    study.add_argument(
+    search.add_argument(
         "--with",
         dest="with_latency",
         choices=("latency",),
         help="a third objective for pareto",
     )
-    study.add_argument(
+    search.add_argument(
         "--max-drop", type=float, metavar="PP", help="keep validation accuracy, percentage points"
     )
-    study.add_argument(
+    search.add_argument(
         "--max-bytes", type=int, metavar="N", help="keep the file small, after gzip"
     )
-    study.add_argument(
+    search.add_argument(
         "--max-latency-ms", type=float, metavar="MS", help="keep one input fast, on one thread"
     )
-    study.add_argument(
+    search.add_argument(
         "--trials",
-        type=_positive_int,
+        type=positive_int,
         metavar="N",
         help="with a sampler, trials that the study shall have (default: 100); for the grid, "
         "trials to run now at most",
     )
-    study.add_argument(
+    search.add_argument(
         "--timeout",
-        type=_positive_float,
+        type=positive_float,
         metavar="SECONDS",
         help="begin no further trial after this time",
     )
-    study.add_argument(
-        "--heartbeat",
-        type=_positive_int,
-        default=5,
-        metavar="SECONDS",
-        help="interval of a running trial's sign of life; one that misses six is run again "
-        "(default: 5)",
-    )
 
-    study.add_argument(
-        "--cache-gb",
-        type=_positive_float,
-        default=20.0,
-        metavar="GB",
-        help="size of the stage cache; what is quickest to compute is dropped first (default: 20)",
-    )
 
+def _add_compression(parser: argparse.ArgumentParser) -> None:
     grid = parser.add_argument_group("compression")
     grid.add_argument(
         "--methods",
@@ -212,19 +201,19 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     grid.add_argument(
         "--sparsity",
-        type=_list_of(float),
+        type=list_of(float),
         metavar="S,S,...",
         help="shares of weights to zero, each in [0, 1) (default: 0,0.5,0.75,0.9,0.95,0.99)",
     )
     grid.add_argument(
         "--density",
-        type=_list_of(float),
+        type=list_of(float),
         metavar="LOW,HIGH",
         help="shares of weights that a search of the space wide may keep (default: 0.002,1)",
     )
     grid.add_argument(
         "--precision",
-        type=_list_of(int),
+        type=list_of(int),
         metavar="B,B,...",
         help="bits of a stored weight (default: 32,16,8)",
     )
@@ -234,6 +223,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="prune each layer to the sparsity, or all layers together (default: uniform)",
     )
 
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
     training = parser.add_argument_group("training; defaults lie with the model")
     training.add_argument(
         "--epochs", type=int, metavar="N", help="of the baseline and of each fine-tuning"
@@ -278,30 +269,3 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         default="auto",
         help="device that trains (default: auto)",
     )
-    return parser.parse_args(argv)
-
-
-def _positive_int(text: str) -> int:
-    return int(_positive(int(text)))
-
-
-def _positive_float(text: str) -> float:
-    return _positive(float(text))
-
-
-def _positive(number: float) -> float:
-    if not number > 0:
-        raise argparse.ArgumentTypeError(f"must be greater than 0, but got {number}")
-    return number
-
-
-def _list_of(kind: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
-    def parse_list(text: str) -> tuple[T, ...]:
-        try:
-            return tuple(kind(part) for part in text.split(","))
-        except ValueError:
-            raise argparse.ArgumentTypeError(
-                f"must be numbers separated by commas, but got {text!r}"
-            ) from None
-
-    return parse_list

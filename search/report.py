@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from search.options import OneLineParser, add_study_location
+from search.parsing import OneLineParser, add_study_location
 
 if TYPE_CHECKING:
     from optuna import Study

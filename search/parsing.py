@@ -1,0 +1,62 @@
+"""What the commands share in parsing their options; nothing here imports torch."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn, TypeVar
+
+T = TypeVar("T")
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Refuses bad input with one line and exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print `message` without the usage and exit."""
+        self.exit(2, f"{message[0].upper()}{message[1:]}\n")
+
+
+def add_study_location(parser: "argparse._ActionsContainer") -> None:
+    """Add the options that say where studies are kept."""
+    parser.add_argument(
+        "--studies-dir",
+        type=Path,
+        default=Path("studies"),
+        metavar="DIR",
+        help="folder of databases, artifacts, reports and the stage cache (default: studies)",
+    )
+    parser.add_argument(
+        "--storage",
+        metavar="URL",
+        help="database URL (default: SQLite, sqlite:///STUDIES_DIR/STUDY.db)",
+    )
+
+
+def positive_int(text: str) -> int:
+    """Return the whole number above 0 that `text` is."""
+    return int(_positive(int(text)))
+
+
+def positive_float(text: str) -> float:
+    """Return the number above 0 that `text` is."""
+    return _positive(float(text))
+
+
+def _positive(number: float) -> float:
+    if not number > 0:
+        raise argparse.ArgumentTypeError(f"must be greater than 0, but got {number}")
+    return number
+
+
+def list_of(kind: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    """Return what parses values of `kind` that are separated by commas."""
+
+    def parse_list(text: str) -> tuple[T, ...]:
+        try:
+            return tuple(kind(part) for part in text.split(","))
+        except ValueError:
+            raise argparse.ArgumentTypeError(
+                f"must be numbers separated by commas, but got {text!r}"
+            ) from None
+
+    return parse_list
