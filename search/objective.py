@@ -6,7 +6,9 @@ from optuna import Trial
 
 from objectives.pipeline import Pipeline, Result
 from objectives.plan import Plan
+from objectives.stages.code import ENDING
 from search.config import StudyConfig
+from search.downloads import offer
 from search.paths import StudyPaths
 from search.provenance import peak_memory, versions
 from search.stopping import has_stopping_rule, report_epochs
@@ -39,6 +41,8 @@ class CompressionObjective:
         attributes |= peak_memory()
         for name, value in attributes.items():
             trial.set_user_attr(name, value)
+        container = artifact.with_suffix(ENDING)
+        offer(trial, [file for file in (artifact, container) if file.exists()], self._paths)
         for name, excess in self._excesses(attributes).items():
             trial.set_constraint(name, excess)
         return [float(attributes[name]) for name in self._config.values]

@@ -46,6 +46,11 @@ class StudyPaths:
         return self.root / "cache"
 
     @property
+    def downloads(self) -> Path:
+        """What a dashboard offers for download, of all studies; see `search.downloads`."""
+        return self.root / "artifact-store"
+
+    @property
     def lock(self) -> Path:
         """Held while the study is created or its queue is mended."""
         return self.folder / ".lock"

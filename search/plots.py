@@ -102,10 +102,12 @@ def stage_seconds(table: StudyTable) -> go.Figure:
     return figure
 
 
-def figures(table: StudyTable) -> list[go.Figure]:
-    """Return the figures that suit the study: a heat map only over a grid."""
+def figures(table: StudyTable) -> dict[str, go.Figure]:
+    """Return the figures that suit the study by a short name: a heat map only over a grid."""
     on_a_grid = table.config.space == "paper" and len({row.sparsity for row in table.rows}) * len(
         {row.bits for row in table.rows}
     ) <= 2 * len(table.rows)
-    heat_map = [quality_heat_map(table)] if on_a_grid else []
-    return [accuracy_against_bytes(table), *heat_map, stage_seconds(table)]
+    drawn = {"accuracy-against-bytes": accuracy_against_bytes(table)}
+    if on_a_grid:
+        drawn["quality"] = quality_heat_map(table)
+    return drawn | {"stage-seconds": stage_seconds(table)}

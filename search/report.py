@@ -65,10 +65,11 @@ def show_report(study: "Study", paths: "StudyPaths", against: "Sequence[Study]" 
     Raises:
         BadInputError: The study, or one of the others, has no finished trial.
     """
-    from optuna_dashboard import save_note
+    from optuna_dashboard import save_note, save_plotly_graph_object
 
     from objectives.files import write_atomically
     from search.notes import notes
+    from search.plots import figures
 
     table, *others = (_table(each) for each in (study, *against))
     print(table.text("simple"), *notes(table), sep="\n")
@@ -77,6 +78,8 @@ def show_report(study: "Study", paths: "StudyPaths", against: "Sequence[Study]" 
     for ending, text in (("md", markdown), ("csv", table.csv()), ("html", page)):
         write_atomically(paths.report(ending), text.encode())
     save_note(study, markdown)
+    for name, figure in figures(table).items():
+        save_plotly_graph_object(study, figure, graph_object_id=name)
     print(f"\nReport: {paths.report('html')}")
 
 
@@ -146,7 +149,9 @@ def _page(study: "Study", table: "StudyTable", others: "Sequence[StudyTable]") -
 
     drawn = [
         figure.to_html(full_html=False, include_plotlyjs=position == 0)
-        for position, figure in enumerate([*figures(table), *search_figures(study, table, others)])
+        for position, figure in enumerate(
+            [*figures(table).values(), *search_figures(study, table, others)]
+        )
     ]
     return _PAGE.format(
         title=f"Study {html.escape(table.name)}",

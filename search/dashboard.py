@@ -1,0 +1,103 @@
+"""Look at a study in optuna-dashboard: `python -m search.dashboard --study NAME`.
+
+It shows the study while trials run, too. Each trial's ONNX file and container can be downloaded;
+the study's note has the table and the front, its page the report's plots.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from socketserver import ThreadingMixIn
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from search.parsing import OneLineParser, add_study_location
+
+LOOPBACK = "127.0.0.1"
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """Answers several requests at a time."""
+
+    daemon_threads = True
+
+
+class _Quiet(WSGIRequestHandler):
+    """Prints no line for each request."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = OneLineParser(
+        prog="python -m search.dashboard", description=__doc__, allow_abbrev=False
+    )
+    parser.add_argument("--study", required=True, metavar="NAME")
+    add_study_location(parser)
+    parser.add_argument(
+        "--host",
+        default=LOOPBACK,
+        help="address to listen on; another than loopback lets everybody who reaches it read and "
+        f"change studies (default: {LOOPBACK})",
+    )
+    parser.add_argument(
+        "--port", type=_port, default=8080, help="0 takes any that is free (default: 8080)"
+    )
+    return parser
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 65535, but got {port}")
+    return port
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Serve the dashboard until Ctrl-C; return the exit code."""
+    options = _parser().parse_args(argv)
+
+    from models.errors import BadInputError
+    from search.paths import StudyPaths
+    from search.study import load_study
+
+    try:
+        paths = StudyPaths(options.studies_dir, options.study)
+        study = load_study(paths.study, options.storage or paths.url)
+        server = _bind(options.host, options.port)
+    except BadInputError as err:
+        print(err, file=sys.stderr)
+        return 2
+
+    from optuna_dashboard import wsgi
+
+    from search.downloads import store_of
+
+    server.set_app(wsgi(study._storage, artifact_store=store_of(paths)))
+    address = f"http://{options.host}:{server.server_port}/dashboard/studies/{study._study_id}"
+    print(f"{address}  (Ctrl-C ends it)", flush=True)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        print()
+    finally:
+        server.server_close()
+    return 0
+
+
+def _bind(host: str, port: int) -> WSGIServer:
+    """Return a server without an application.
+
+    Raises:
+        BadInputError: The port is taken, or the address not ours.
+    """
+    from models.errors import BadInputError
+
+    try:
+        return make_server(host, port, lambda *_: [], server_class=_Server, handler_class=_Quiet)
+    except OSError as err:
+        raise BadInputError(f"`--host {host} --port {port}`: {err.strerror}.") from err
+
+
+if __name__ == "__main__":
+    sys.exit(main())
