@@ -2,20 +2,19 @@
 
 import plotly.graph_objects as go
 
-from search.front import front_rows
+from search.drawing import Drawing
+from search.front import front_rows, shipped_bytes
 from search.table import StudyTable
 
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#777777"
 """Okabe and Ito's colours, told apart by everybody."""
+OURS = "this study"
 
 
 def accuracy_against_bytes(table: StudyTable) -> go.Figure:
     """Every artifact by size and test accuracy, the Pareto front, and what was published."""
     figure = go.Figure()
-    ours = [
-        (row.attribute(table.config.size), row.attribute("test_accuracy_pct"))
-        for row in table.rows
-    ]
+    ours = [(shipped_bytes(row), row.attribute("test_accuracy_pct")) for row in table.rows]
     labels = [row.label for row in table.rows]
     front = [ours[table.rows.index(row)] for row in front_rows(table)]
     figure.add_scatter(
@@ -26,7 +25,8 @@ def accuracy_against_bytes(table: StudyTable) -> go.Figure:
         name="Pareto front",
         hoverinfo="skip",
     )
-    sources = [("this study", BLUE, "circle", ours, labels)]
+    numbers = [row.trial.number for row in table.rows]
+    sources = [(OURS, BLUE, "circle", ours, labels)]
     for name, color, symbol in (("paper", ORANGE, "x"), ("re-run", GREEN, "diamond-open")):
         published = table.published[name]
         points = [(made.size_bytes, made.accuracy_pct) for made in published.values()]
@@ -40,6 +40,7 @@ def accuracy_against_bytes(table: StudyTable) -> go.Figure:
                 mode="markers",
                 marker={"color": color, "symbol": symbol, "size": 9},
                 text=texts,
+                customdata=numbers if name == OURS else None,
                 name=name,
                 hovertemplate="%{text}<br>%{x:,} bytes, %{y:.2f} %",
             )
@@ -102,12 +103,30 @@ def stage_seconds(table: StudyTable) -> go.Figure:
     return figure
 
 
-def figures(table: StudyTable) -> dict[str, go.Figure]:
-    """Return the figures that suit the study by a short name: a heat map only over a grid."""
+def figures(table: StudyTable) -> list[Drawing]:
+    """Return the figures that suit the study, accuracy first: a heat map only over a grid."""
     on_a_grid = table.config.space == "paper" and len({row.sparsity for row in table.rows}) * len(
         {row.bits for row in table.rows}
     ) <= 2 * len(table.rows)
-    drawn = {"accuracy-against-bytes": accuracy_against_bytes(table)}
+    sizes = [shipped_bytes(row) for row in table.rows]
+    front = front_rows(table)
+    drawn = [
+        Drawing(
+            "accuracy-against-bytes",
+            accuracy_against_bytes(table),
+            f"Test accuracy against size of {len(sizes)} files of {min(sizes):,} to "
+            f"{max(sizes):,} bytes, {len(front)} of them on the Pareto front, beside what was "
+            "published.",
+        )
+    ]
     if on_a_grid:
-        drawn["quality"] = quality_heat_map(table)
-    return drawn | {"stage-seconds": stage_seconds(table)}
+        best = max(table.rows, key=lambda row: float(row.attribute("test_quality")))
+        told = f"Eq. 5 over sparsity and precision; it is highest at {best.label}."
+        drawn.append(Drawing("quality", quality_heat_map(table), told))
+    slowest = max(table.rows, key=lambda row: sum(row.attribute("stage_seconds").values()))
+    told = (
+        "Seconds of each trial in each stage; what came from the cache took none. Trial "
+        f"{slowest.trial.number} took longest, "
+        f"{sum(slowest.attribute('stage_seconds').values()):.0f} s."
+    )
+    return [*drawn, Drawing("stage-seconds", stage_seconds(table), told)]

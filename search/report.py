@@ -3,9 +3,8 @@
 `python -m search.report --study NAME`; `search.run` does it at its end.
 """
 
-import html
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from search.parsing import OneLineParser, add_study_location
@@ -14,41 +13,11 @@ if TYPE_CHECKING:
     from optuna import Study
 
     from search.paths import StudyPaths
-    from search.table import Row, StudyTable
+    from search.table import StudyTable
 
 DOMINANCE = "The paper's rows, and ours that is no larger and no less accurate on test"
 RANKING = "Methods by the retained saving of their best trial on validation"
 STAGES = "What each stage of the chosen trial saves"
-FRONT = "The Pareto front on test, and the command that makes each file again"
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; }}
-body {{ max-width: 96rem; margin: 2rem auto; padding: 0 1rem; }}
-.table {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: .2rem .7rem; border-bottom: 1px solid #ddd; white-space: nowrap; }}
-code {{ overflow-wrap: anywhere; }}
-</style>
-</head>
-<body>
-<h1>{title}</h1>
-<div class="table">{table}</div>
-{notes}
-{figures}
-{tables}
-<h2>{front_title}</h2>
-<ul>{front}</ul>
-<h2>Settings</h2>
-<p><code>{settings}</code></p>
-</body>
-</html>
-"""
 
 
 def show_report(study: "Study", paths: "StudyPaths", against: "Sequence[Study]" = ()) -> None:
@@ -69,17 +38,18 @@ def show_report(study: "Study", paths: "StudyPaths", against: "Sequence[Study]" 
 
     from objectives.files import write_atomically
     from search.notes import notes
+    from search.page import page
     from search.plots import figures
 
     table, *others = (_table(each) for each in (study, *against))
     print(table.text("simple"), *notes(table), sep="\n")
     markdown = _markdown(table, others)
-    page = _page(study, table, others)
-    for ending, text in (("md", markdown), ("csv", table.csv()), ("html", page)):
+    written = page(study, table, others, _tables(table, others, "html"))
+    for ending, text in (("md", markdown), ("csv", table.csv()), ("html", written)):
         write_atomically(paths.report(ending), text.encode())
     save_note(study, markdown)
-    for name, figure in figures(table).items():
-        save_plotly_graph_object(study, figure, graph_object_id=name)
+    for drawing in figures(table):
+        save_plotly_graph_object(study, drawing.figure, graph_object_id=drawing.name)
     print(f"\nReport: {paths.report('html')}")
 
 
@@ -111,64 +81,15 @@ def _tables(table: "StudyTable", others: "Sequence[StudyTable]", form: str) -> d
 
 def _markdown(table: "StudyTable", others: "Sequence[StudyTable]") -> str:
     from search.notes import notes, settings
+    from search.page import FRONT, front_commands
 
     lines = "\n".join(f"- {note}" for note in [*notes(table), f"Settings: `{settings(table)}`"])
     parts = [f"# Study {table.name}\n\n{table.text('pipe')}\n\n{lines}\n"]
     parts += [f"## {title}\n\n{text}\n" for title, text in _tables(table, others, "pipe").items()]
-    front = [f"- {told}\n  `{command}`" for told, command in _front_commands(table)]
+    front = [f"- {told}\n  `{command}`" for told, command in front_commands(table)]
     if front:
         parts.append(f"## {FRONT}\n\n" + "\n".join(front) + "\n")
     return "\n".join(parts)
-
-
-def _front_commands(table: "StudyTable") -> Iterator[tuple[str, str]]:
-    """Yield for each member of the front what it is, and the command that makes it again."""
-    from search.front import front_rows
-    from search.remake import remake_command
-
-    for row in front_rows(table):
-        name = f"{table.name}-trial-{row.trial.number}"
-        command = remake_command(table.config, row.plan, name)
-        if command is not None:
-            yield _told(row), command
-
-
-def _told(row: "Row") -> str:
-    from search.front import shipped_bytes
-
-    return (
-        f"trial {row.trial.number}, {row.label}: {shipped_bytes(row):,} bytes, "
-        f"{row.attribute('test_accuracy_pct'):.2f} %"
-    )
-
-
-def _page(study: "Study", table: "StudyTable", others: "Sequence[StudyTable]") -> str:
-    from search.notes import notes, settings
-    from search.plots import figures
-    from search.search_plots import search_figures
-
-    drawn = [
-        figure.to_html(full_html=False, include_plotlyjs=position == 0)
-        for position, figure in enumerate(
-            [*figures(table).values(), *search_figures(study, table, others)]
-        )
-    ]
-    return _PAGE.format(
-        title=f"Study {html.escape(table.name)}",
-        table=table.text("html"),
-        notes="\n".join(f"<p>{html.escape(note)}</p>" for note in notes(table)),
-        figures="\n".join(drawn),
-        tables="\n".join(
-            f'<h2>{html.escape(title)}</h2>\n<div class="table">{text}</div>'
-            for title, text in _tables(table, others, "html").items()
-        ),
-        front_title=FRONT,
-        front="\n".join(
-            f"<li>{html.escape(told)}<br><code>{html.escape(command)}</code></li>"
-            for told, command in _front_commands(table)
-        ),
-        settings=html.escape(settings(table)),
-    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from optuna import Study
 from optuna.trial import FrozenTrial
 
+from search.drawing import Drawing
 from search.front import REFERENCE, front_point, hypervolume
 from search.plots import BLUE, GREEN, GREY, ORANGE
 from search.table import Row, StudyTable
@@ -105,14 +106,24 @@ def parallel_coordinates(study: Study) -> go.Figure:
     return figure
 
 
-def search_figures(
-    study: Study, table: StudyTable, others: Sequence[StudyTable]
-) -> list[go.Figure]:
+def search_figures(study: Study, table: StudyTable, others: Sequence[StudyTable]) -> list[Drawing]:
     """Return the figures that suit the study; those of parameters only where it has some."""
     tables = [table, *others]
-    figures = [best_so_far(tables), hypervolume_so_far(tables)]
+    names = ", ".join(each.name for each in tables)
+    drawn = [
+        Drawing("best", best_so_far(tables), f"The largest U after each trial of {names}."),
+        Drawing(
+            "hypervolume",
+            hypervolume_so_far(tables),
+            f"What the front covers, growing with the trials of {names}.",
+        ),
+    ]
     if len(table.rows) > 1 and any(row.trial.params for row in table.rows):
         important = importances(study)
-        figures += [important] if important else []
-        figures.append(parallel_coordinates(study))
-    return figures
+        if important is not None:
+            first = important.data[0].y[-1]
+            told = f"How much of U each parameter decides; most is decided by {first}."
+            drawn.append(Drawing("importances", important, told))
+        told = "The parameters of each trial, and its U, as one line a trial."
+        drawn.append(Drawing("parameters", parallel_coordinates(study), told))
+    return drawn

@@ -1,0 +1,34 @@
+"""Which file of a study to take, and why, in a sentence."""
+
+from optuna import Study
+
+from search.front import chosen_trial, shipped_bytes
+from search.table import StudyTable
+
+_WHY = {
+    "quality": "its Q (Eq. 5) is the highest on validation",
+    "saving": "its retained saving U is the highest on validation",
+    "pareto": "of the front it retains most saving (U) on validation",
+}
+
+
+def recommendation(study: Study, table: StudyTable) -> str:
+    """Return the sentence."""
+    chosen = chosen_trial(study)
+    if chosen is None:
+        return "No trial keeps the limits that were set: none is recommended."
+    row = next(row for row in table.rows if row.trial.number == chosen.number)
+    value = row.attribute
+    limits = ", ".join(
+        f"{name.replace('_', ' ')} {getattr(table.config, name):g}"
+        for name in ("max_drop", "max_bytes", "max_latency_ms")
+        if getattr(table.config, name) is not None
+    )
+    among = f"of the trials that keep {limits}, " if limits else ""
+    return (
+        f"Take trial {chosen.number} ({row.label}): {among}{_WHY[table.config.objective]}. "
+        f"Its file, {value('artifact')}, has {shipped_bytes(row):,} bytes, "
+        f"{value('reduction_factor'):.2f} times fewer than the uncompressed one, and "
+        f"{value('test_accuracy_pct'):.2f} % accuracy on test "
+        f"({value('test_delta_pct'):+.2f} points)."
+    )
