@@ -10,7 +10,7 @@ study: .venv/installed
 	$(BIN)/python -m search.run --model cnn --data mnist5k
 
 test: .venv/installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: .venv/installed-dev
 	$(BIN)/ruff format --check .

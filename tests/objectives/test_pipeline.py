@@ -59,7 +59,8 @@ def test_reduction_factor_is_baseline_bytes_over_bytes_of_the_file(
     ]
     assert result.reduction_factor == sizes[0] / sizes[1]
     assert result.stage_keys.keys() == {"train", "prune", "quantize"}
-    assert result.cost.stage_seconds.keys() == {"train", "prune", "quantize", "export", "measure"}
+    stages = {"train", "prune", "quantize", "export", "measure", "code"}
+    assert result.cost.stage_seconds.keys() == stages
 
 
 def test_the_uncompressed_plan_is_worth_nothing(tmp_path: Path, digits: FewDigits) -> None:
