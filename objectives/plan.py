@@ -23,6 +23,9 @@ SETTINGS: dict[str, Any] = {
 }
 """The type of each part of a plan, in the order of execution."""
 
+METHODS = tuple(name for name in SETTINGS if name not in {"recipe", "train", "warm_start"})
+"""The compression methods that are stages."""
+
 REPRESENTATIONS = ("quantize", "cluster")
 """Stages that decide what a weight is stored as: one at most."""
 

@@ -9,9 +9,10 @@ from models.data_source import Augmentation
 from models.errors import BadInputError
 from models.layers import ALL_LAYERS
 from objectives.masks import Allocation
+from objectives.plan import METHODS as STAGE_METHODS
 from objectives.plan import Plan
 from objectives.recipe import LrDecay, Recipe
-from objectives.stages.cluster import Clustering
+from objectives.stages.base import Tuning
 from objectives.stages.prune import LOWEST_SEARCHED_DENSITY, WeightPruning
 from objectives.stages.quantize import PAPER_PRECISIONS, PRECISIONS, Quantization
 from objectives.stages.train import BaselineTraining
@@ -22,10 +23,9 @@ OBJECTIVES: tuple[ObjectiveName, ...] = get_args(ObjectiveName)
 SpaceName = Literal["paper", "wide", "layerwise", "plan"]
 SPACES: tuple[SpaceName, ...] = get_args(SpaceName)
 
-MethodName = Literal["prune", "quantize", "cluster", "distill", "huffman", "arithmetic"]
-METHODS: tuple[MethodName, ...] = get_args(MethodName)
 CODERS = ("huffman", "arithmetic")
 """Methods that code the file: its container is what counts then."""
+METHODS = (*STAGE_METHODS, "distill", *CODERS)
 
 Direction = Literal["minimize", "maximize"]
 DIRECTIONS: dict[str, Direction] = {
@@ -71,7 +71,7 @@ class StudyConfig:
     """Name of the search space; `plan` holds nothing but `only_plan`."""
     only_plan: str | None = None
     """The one plan, as JSON, of the space `plan`."""
-    methods: tuple[MethodName, ...] = ("prune", "quantize")
+    methods: tuple[str, ...] = ("prune", "quantize")
     """What the search may do to the network and its file."""
     sparsity: tuple[float, ...] = PAPER_SPARSITIES
     """Sparsities of the grid, each in [0, 1)."""
@@ -220,10 +220,14 @@ class StudyConfig:
             ),
         )
 
-    def clustering(self) -> Clustering:
-        """Return the settings that a search of shared weights begins with."""
-        return Clustering(
-            bits=4, tuning_epochs=self.qat_epochs, batch_size=self.batch_size, lr=self.lr
+    @property
+    def tuning(self) -> Tuning:
+        """How stages fine-tune unless a trial says otherwise."""
+        return Tuning(
+            epochs=self.fine_tuning_epochs,
+            qat_epochs=self.qat_epochs,
+            batch_size=self.batch_size,
+            lr=self.lr,
         )
 
     def to_json(self) -> str:

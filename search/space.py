@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from optuna.trial import BaseTrial
 
-from objectives.plan import REPRESENTATIONS, Plan
+from objectives.plan import METHODS as STAGE_METHODS
+from objectives.plan import REPRESENTATIONS, SETTINGS, Plan
 from objectives.stages.quantize import PAPER_PRECISIONS, PRECISIONS
 from search.config import StudyConfig
 from search.layerwise import LayerwiseSpace
@@ -62,6 +63,11 @@ class WideSpace:
     def __init__(self, config: StudyConfig) -> None:
         self._config = config
         self._representations = [name for name in REPRESENTATIONS if name in config.methods]
+        self._others = [
+            name
+            for name in STAGE_METHODS
+            if name in config.methods and name != "prune" and name not in REPRESENTATIONS
+        ]
 
     def suggest(self, trial: BaseTrial) -> Plan:
         """Return the plan that `trial` is to carry out."""
@@ -70,18 +76,19 @@ class WideSpace:
             plan = replace(plan, prune=plan.prune.suggest_wide(trial, self._config.density))
         if "distill" in self._config.methods:
             plan = replace(plan, recipe=plan.recipe.suggest(trial))
-        match self._representation(trial):
-            case "quantize":
-                return replace(plan, quantize=plan.quantize.suggest_wide(trial))
-            case "cluster":
-                return replace(plan, cluster=self._config.clustering().suggest_wide(trial))
-        return plan
+        chosen = [*self._others, *self._representation(trial)]
+        return replace(plan, **{name: self._suggested(name, trial) for name in chosen})
 
-    def _representation(self, trial: BaseTrial) -> str | None:
-        """Return the method that decides what weights are stored as, None for none."""
+    def _suggested(self, method: str, trial: BaseTrial) -> Any:  # noqa: ANN401 - a plan's part
+        if method == "quantize":  # a plan has it always, neutral or not
+            return self._config.plan().quantize.suggest_wide(trial)
+        return SETTINGS[method].start(self._config.tuning).suggest_wide(trial)
+
+    def _representation(self, trial: BaseTrial) -> list[str]:
+        """Return the method that decides what weights are stored as, if there is one."""
         if len(self._representations) < 2:
-            return next(iter(self._representations), None)
-        return str(trial.suggest_categorical("representation", self._representations))
+            return self._representations
+        return [str(trial.suggest_categorical("representation", self._representations))]
 
 
 class OnePlan:

@@ -1,9 +1,24 @@
 """What a compression stage is."""
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from objectives.context import Context
 from objectives.state import NetworkState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuning:
+    """How a stage fine-tunes unless a search says otherwise."""
+
+    epochs: int
+    """Passes over the training part after weights or whole parts were removed."""
+    qat_epochs: int
+    """Passes over the training part while weights are what the file will hold."""
+    batch_size: int
+    """Images in a step."""
+    lr: float
+    """Adam's learning rate."""
 
 
 class StageSettings(Protocol):

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from models.checks import require
 from objectives.codebook import attach_codebook_, detach_codebook_, round_bias_
 from objectives.context import Context
+from objectives.stages.base import Tuning
 from objectives.state import LayerFormat, NetworkState, copy_weights
 from objectives.training import stage_seed, train_
 
@@ -122,6 +123,13 @@ class Clustering:
     def epochs(self) -> int:
         """Epochs that the stage trains."""
         return self.tuning_epochs
+
+    @classmethod
+    def start(cls, tuning: Tuning) -> "Clustering":
+        """Return the settings that a search begins with."""
+        return cls(
+            bits=4, tuning_epochs=tuning.qat_epochs, batch_size=tuning.batch_size, lr=tuning.lr
+        )
 
     def suggest_wide(self, trial: Suggests) -> "Clustering":
         """Return these settings with the bits that `trial` suggests."""
