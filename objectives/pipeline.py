@@ -14,6 +14,7 @@ from objectives.container import encode
 from objectives.context import Context
 from objectives.files import write_atomically
 from objectives.plan import Plan
+from objectives.progress import CountingProgress
 from objectives.quality import paper_quality, retained_saving
 from objectives.recipe import Recipe
 from objectives.sizes import gzip_bytes
@@ -263,13 +264,15 @@ class Pipeline:
         if settings.epochs == 0:  # rounding costs less than reading an entry
             return settings.apply(state, context)
 
+        counting = CountingProgress(context.progress)
+
         def apply() -> NetworkState:
-            result = settings.apply(state, context)
+            result = settings.apply(state, replace(context, progress=counting))
             gc.collect()  # a trainer is a cycle that holds the optimizer's two copies of it all
             return result
 
-        result, computed = self._cache.get_or_compute(key, apply, context.progress)
-        cost.epochs_trained += settings.epochs if computed else 0
+        result, _ = self._cache.get_or_compute(key, apply, context.progress)
+        cost.epochs_trained += round(counting.epochs)
         return result
 
     def _keys(self, plan: Plan) -> Iterator[tuple[StageKey, StageSettings]]:

@@ -9,6 +9,7 @@ from models.errors import BadInputError
 from objectives.recipe import Recipe
 from objectives.stages.base import StageSettings
 from objectives.stages.cluster import Clustering
+from objectives.stages.mixed import MixedPrecision
 from objectives.stages.prune import WeightPruning
 from objectives.stages.quantize import Quantization
 from objectives.stages.train import BaselineTraining
@@ -19,6 +20,7 @@ SETTINGS: dict[str, Any] = {
     "warm_start": WeightPruning,
     "prune": WeightPruning,
     "quantize": Quantization,
+    "mixed": MixedPrecision,
     "cluster": Clustering,
 }
 """The type of each part of a plan, in the order of execution."""
@@ -26,7 +28,7 @@ SETTINGS: dict[str, Any] = {
 METHODS = tuple(name for name in SETTINGS if name not in {"recipe", "train", "warm_start"})
 """The compression methods that are stages."""
 
-REPRESENTATIONS = ("quantize", "cluster")
+REPRESENTATIONS = ("quantize", "mixed", "cluster")
 """Stages that decide what a weight is stored as: one at most."""
 
 
@@ -41,6 +43,7 @@ class Plan:
     """Pruning whose result is pruned further, or less; None starts from the baseline."""
     prune: WeightPruning
     quantize: Quantization
+    mixed: MixedPrecision | None = None
     cluster: Clustering | None = None
 
     def __post_init__(self) -> None:

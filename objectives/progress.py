@@ -37,3 +37,31 @@ class SilentProgress:
 
     def check(self) -> None:
         """Do nothing."""
+
+
+class CountingProgress:
+    """Counts the epochs that are trained, and tells another progress everything.
+
+    A stage may stop before all its epochs are trained.
+    """
+
+    def __init__(self, told: Progress) -> None:
+        self._told = told
+        self.epochs = 0.0
+
+    def start_trial(self, description: str) -> None:
+        """Tell."""
+        self._told.start_trial(description)
+
+    def stage(self, name: str) -> None:
+        """Tell."""
+        self._told.stage(name)
+
+    def advance(self, epochs: float) -> None:
+        """Count and tell."""
+        self.epochs += epochs
+        self._told.advance(epochs)
+
+    def check(self) -> None:
+        """Ask."""
+        self._told.check()

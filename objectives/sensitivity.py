@@ -4,11 +4,13 @@ Counted are the answers that change, on training inputs, so that no label is nee
 enough to tell which layers bear much; a network that is fine-tuned afterwards loses far less.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from objectives.context import Context
 from objectives.fake_quantize import WeightGrid, fake_quantize, fit_grid, per_channel
@@ -57,35 +59,75 @@ def measure_sensitivity(state: NetworkState, context: Context) -> Sensitivity:
     Raises:
         StopRequested: The study is to stop.
     """
+    prune: dict[float, Callable[[Tensor], Tensor]] = {
+        share: partial(_pruned, density=share) for share in DENSITIES
+    }
+    return Sensitivity(
+        density=_each_layer_alone(state, context, prune, _changed_pct),
+        bits=_each_layer_alone(state, context, _ROUND, _changed_pct),
+    )
+
+
+def bits_divergence(state: NetworkState, context: Context) -> dict[str, dict[float, float]]:
+    """Return how far the answers move when each layer alone has so many bits, by layer.
+
+    That is the Kullback-Leibler divergence of the softmax of the rounded network from that of the
+    one that is not, in nats, mean over the inputs: finer than answers that change.
+
+    Raises:
+        StopRequested: The study is to stop.
+    """
+    return _each_layer_alone(state, context, _ROUND, _divergence)
+
+
+def _each_layer_alone(
+    state: NetworkState,
+    context: Context,
+    ways: Mapping[float, Callable[[Tensor], Tensor]],
+    distance: Callable[[Tensor, Tensor], float],
+) -> dict[str, dict[float, float]]:
+    """Return the distance from the intact logits when each layer is compressed in each way."""
     network = context.network_of(state)
     inputs = context.data.training_inputs(INPUTS).split(INPUTS_AT_ONCE)
 
-    def answers() -> Tensor:
+    def logits() -> Tensor:
         context.progress.check()
-        return torch.cat([network(batch).argmax(dim=1) for batch in inputs])
+        return torch.cat([network(batch) for batch in inputs])
 
-    density: dict[str, dict[float, float]] = {}
-    bits: dict[str, dict[float, float]] = {}
+    distances: dict[str, dict[float, float]] = {}
     with torch.no_grad():
-        intact = answers()
+        intact = logits()
         for name, layer in context.layers_of(network).items():
             weight = layer.get_parameter("weight")
             before = weight.clone()
-
-            def changed_pct(compressed: Tensor, weight: Tensor = weight) -> float:
-                weight.copy_(compressed)
-                return 100 * float((answers() != intact).float().mean())
-
-            density[name] = {
-                share: changed_pct(before * magnitude_mask(before, 1 - share))
-                for share in DENSITIES
-            }
-            bits[name] = {width: changed_pct(_rounded(before, width)) for width in BITS}
+            distances[name] = {}
+            for value, compress in ways.items():
+                weight.copy_(compress(before))
+                distances[name][value] = distance(intact, logits())
             weight.copy_(before)
-    return Sensitivity(density=density, bits=bits)
+    return distances
+
+
+def _changed_pct(intact: Tensor, logits: Tensor) -> float:
+    return 100 * float((intact.argmax(dim=1) != logits.argmax(dim=1)).float().mean())
+
+
+def _divergence(intact: Tensor, logits: Tensor) -> float:
+    expected, given = intact.log_softmax(dim=1), logits.log_softmax(dim=1)
+    divergence = functional.kl_div(given, expected, reduction="batchmean", log_target=True)
+    return float(divergence)
+
+
+def _pruned(weight: Tensor, density: float) -> Tensor:
+    return weight * magnitude_mask(weight, 1 - density)
 
 
 def _rounded(weight: Tensor, bits: int) -> Tensor:
     grid = WeightGrid(bits)
     scale, zero_point = (per_channel(values, weight) for values in fit_grid(weight, grid))
     return fake_quantize(weight, scale, zero_point, grid.low, grid.high)
+
+
+_ROUND: dict[float, Callable[[Tensor], Tensor]] = {
+    bits: partial(_rounded, bits=bits) for bits in BITS
+}

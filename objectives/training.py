@@ -27,8 +27,11 @@ def stage_seed(seed: int, stage: str) -> int:
 class _Watch(Callback):
     """Reports progress after each batch, and stops a training whose loss is not finite."""
 
-    def __init__(self, stage: str, network: nn.Module, context: Context) -> None:
+    def __init__(
+        self, stage: str, network: nn.Module, context: Context, stop_at_pct: float | None
+    ) -> None:
         self._stage = stage
+        self._stop_at_pct = stop_at_pct
         self._network = network
         self._context = context
         self._loss_sum: Tensor | float = 0.0
@@ -52,10 +55,14 @@ class _Watch(Callback):
                 f"The training loss of stage '{self._stage}' became {loss} "
                 f"in epoch {trainer.current_epoch + 1} of {trainer.max_epochs}."
             )
-        if self._context.after_epoch is not None:
-            self._context.after_epoch(
-                network_accuracy_pct(self._network, self._context.data, "validation")
-            )
+        watch, stop_at_pct = self._context.after_epoch, self._stop_at_pct
+        if watch is None and stop_at_pct is None:
+            return
+        accuracy_pct = network_accuracy_pct(self._network, self._context.data, "validation")
+        if watch is not None:
+            watch(accuracy_pct)
+        if stop_at_pct is not None and accuracy_pct >= stop_at_pct:
+            trainer.should_stop = True
 
 
 def train_(
@@ -67,6 +74,7 @@ def train_(
     batch_size: int,
     lr: float,
     callbacks: list[Callback] | None = None,
+    stop_at_pct: float | None = None,
 ) -> torch.optim.Optimizer:
     """Train `network` in place for `epochs` on the training part.
 
@@ -79,6 +87,7 @@ def train_(
         batch_size: Images in a step.
         lr: Adam's learning rate.
         callbacks: What the stage itself does during training.
+        stop_at_pct: Train no further epoch once the validation accuracy, percent, is this.
 
     Returns:
         The optimizer as it is at the end.
@@ -109,7 +118,7 @@ def train_(
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
-            callbacks=[*(callbacks or []), _Watch(stage, network, context)],
+            callbacks=[*(callbacks or []), _Watch(stage, network, context, stop_at_pct)],
         )
         trainer.fit(module, datamodule=context.data.for_training(batch_size, seed))
     network.cpu().eval()

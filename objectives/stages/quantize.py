@@ -138,6 +138,12 @@ class Quantization:
 
     def apply(self, state: NetworkState, context: Context) -> NetworkState:
         """Return the weights rounded to what the file will hold, and each layer's format."""
+        return self.apply_until(None, state, context)
+
+    def apply_until(
+        self, stop_at_pct: float | None, state: NetworkState, context: Context
+    ) -> NetworkState:
+        """Do as `apply`, but train no further epoch once validation accuracy is `stop_at_pct`."""
         state = context.fold(state)
         network = context.network_of(state)
         layers = context.layers_of(network)
@@ -155,6 +161,7 @@ class Quantization:
                 batch_size=self.batch_size,
                 lr=self.lr,
                 callbacks=[MaskKeeper(_latent_weights(layers), state.masks)],
+                stop_at_pct=stop_at_pct,
             )
         formats = _to_grid_(integers, formats)
         for name, layer in layers.items():

@@ -7,6 +7,8 @@ import torch
 from toys import FewDigits, toy_context, toy_plan
 
 from objectives.stages.base import StageSettings
+from objectives.stages.cluster import Clustering
+from objectives.stages.mixed import MixedPrecision
 from objectives.state import NetworkState
 
 STAGES = {
@@ -14,6 +16,8 @@ STAGES = {
     "quantize to 16 bits": toy_plan(0.0, 16).quantize,
     "quantize to 8 bits": toy_plan(0.0, 8).quantize,
     "quantize to 8 bits untrained": toy_plan(0.0, 8, qat_epochs=0).quantize,
+    "mix 2 to 8 bits": MixedPrecision(mean_bits=4.0, qat_epochs=1, batch_size=128, lr=1e-3),
+    "share 4 values": Clustering(bits=2, tuning_epochs=1, batch_size=128, lr=1e-3),
 }
 
 

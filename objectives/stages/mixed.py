@@ -1,0 +1,150 @@
+"""Mixed: give each layer its own bits, the most to those that need them most.
+
+Of L layers, layer l has n_l weights that are not zero, and b_l bits for each. Its sensitivity
+S_l(b) is how far the network's answers move when this layer alone is rounded to b bits:
+
+    S_l(b) = mean over inputs of KL(softmax(z) || softmax(z_l,b))                (Eq. 1)
+
+with z the logits and z_l,b those with layer l rounded. Wanted are bits with least sum of S_l(b_l)
+among those that fit the budget of bytes
+
+    sum of n_l * b_l / 8  <=  B = mean_bits * sum of n_l / 8                     (Eq. 2)
+
+They are found greedily: all layers begin at 8 bits, and the step down that costs the least
+sensitivity for each byte that it saves is taken until the budget is met. Then the network is
+fine-tuned while quantized as in `objectives.stages.quantize`, until its validation accuracy is
+within `stop_within_pp` of what it was before (accuracy-aware training), at most `qat_epochs`.
+
+Source: NNCF, Kozlov et al. 2020, arXiv:2002.08679, sections 3.1 (mixed precision by layer
+sensitivity) and 3.5 (accuracy-aware training). NNCF weighs the rounding error by the trace of the
+Hessian (HAWQ-v2, Dong et al. 2020, arXiv:1911.03852); Eq. 1 measures what the trace estimates.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import ClassVar, Protocol
+
+from models.checks import require
+from objectives.context import Context
+from objectives.evaluate import network_accuracy_pct
+from objectives.sensitivity import BITS, bits_divergence
+from objectives.stages.base import Tuning
+from objectives.stages.quantize import Quantization
+from objectives.state import NetworkState
+
+SEARCHED_MEAN_BITS = (2.0, 8.0)
+
+
+class Suggests(Protocol):
+    """The part of Optuna's `Trial` that this stage uses."""
+
+    def suggest_float(self, name: str, low: float, high: float) -> float:
+        """Return a value in [low, high]."""
+
+
+def choose_bits(
+    sensitivity: Mapping[str, Mapping[float, float]], weights: Mapping[str, int], mean_bits: float
+) -> dict[str, int]:
+    """Return the bits of each layer: Eq. 2 holds, and Eq. 1 grows least at every step.
+
+    Args:
+        sensitivity: S_l(b) by layer and bits, for the same bits of all layers.
+        weights: n_l by layer.
+        mean_bits: B in bits for each weight, at least the fewest bits that there are.
+    """
+    widths = sorted({int(bits) for each in sensitivity.values() for bits in each}, reverse=True)
+    bits = dict.fromkeys(weights, widths[0])
+    below = dict(pairwise(widths))
+
+    def cost_of_a_bit(layer: str) -> float:
+        now, then = bits[layer], below[bits[layer]]
+        added = sensitivity[layer][then] - sensitivity[layer][now]
+        return added / (max(1, weights[layer]) * (now - then))
+
+    while sum(weights[layer] * bits[layer] for layer in bits) > mean_bits * sum(weights.values()):
+        lowered = min((layer for layer in bits if bits[layer] in below), key=cost_of_a_bit)
+        bits[lowered] = below[bits[lowered]]
+    return bits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixedPrecision:
+    """Store each layer's weights with bits of its own, under a budget."""
+
+    stage: ClassVar[str] = "mixed"
+    version: ClassVar[int] = 1
+
+    mean_bits: float
+    """Budget: bits of a mean remaining weight, from 2 to 8 (Eq. 2)."""
+    stop_within_pp: float | None = None
+    """Percentage points of validation accuracy that may be missing when fine-tuning stops before
+    its last epoch; None never stops."""
+    qat_epochs: int
+    """Passes over the training part while quantized, at most; 0 only rounds."""
+    batch_size: int
+    """Images in a step."""
+    lr: float
+    """Adam's learning rate."""
+
+    def __post_init__(self) -> None:
+        low, high = min(BITS), max(BITS)
+        require(
+            low <= self.mean_bits <= high,
+            f"{low} <= mean_bits <= {high}",
+            mean_bits=self.mean_bits,
+        )
+        require(
+            self.stop_within_pp is None or self.stop_within_pp >= 0,
+            "stop_within_pp >= 0",
+            stop_within_pp=self.stop_within_pp,
+        )
+        self._quantization({})  # it checks the rest
+
+    @property
+    def is_neutral(self) -> bool:
+        """Rounding always changes weights."""
+        return False
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that the stage trains, at most."""
+        return self.qat_epochs
+
+    @classmethod
+    def start(cls, tuning: Tuning) -> "MixedPrecision":
+        """Return the settings that a search begins with."""
+        return cls(
+            mean_bits=max(BITS),
+            qat_epochs=tuning.qat_epochs,
+            batch_size=tuning.batch_size,
+            lr=tuning.lr,
+        )
+
+    def suggest_wide(self, trial: Suggests) -> "MixedPrecision":
+        """Return these settings with the budget that `trial` suggests."""
+        return replace(self, mean_bits=trial.suggest_float("mixed.mean_bits", *SEARCHED_MEAN_BITS))
+
+    def apply(self, state: NetworkState, context: Context) -> NetworkState:
+        """Return the weights rounded to their layer's bits, and each layer's format."""
+        state = context.fold(state)
+        network = context.network_of(state)
+        remaining = {
+            name: int(layer.get_parameter("weight").count_nonzero())
+            for name, layer in context.layers_of(network).items()
+        }
+        bits = choose_bits(bits_divergence(state, context), remaining, self.mean_bits)
+        stop_at_pct = None
+        if self.stop_within_pp is not None:
+            before = network_accuracy_pct(network, context.data, "validation")
+            stop_at_pct = before - self.stop_within_pp
+        return self._quantization(bits).apply_until(stop_at_pct, state, context)
+
+    def _quantization(self, bits: Mapping[str, int]) -> Quantization:
+        return Quantization(
+            bits=max(BITS),
+            layers=bits,
+            qat_epochs=self.qat_epochs,
+            batch_size=self.batch_size,
+            lr=self.lr,
+        )
