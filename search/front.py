@@ -24,14 +24,17 @@ def front_rows(table: StudyTable) -> list[Row]:
 def chosen_trial(study: Study) -> FrozenTrial | None:
     """Return the trial that a user who asks for one should take, None if none keeps its limits.
 
-    Of one objective it is the best, of a Pareto front the one with the largest retained saving,
-    all on validation; where constraints were set, of those that keep them.
+    Of one objective it is the best, of a Pareto front the one with the largest retained saving or,
+    where it was said how much accuracy may be lost, the smallest; all on validation; where
+    constraints were set, of those that keep them.
     """
     scored = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     kept = [trial for trial in scored if all(excess <= 0 for excess in trial.constraints.values())]
     if not kept:
         return None
     if len(study.directions) > 1:
+        if "max_drop" in kept[0].constraints:
+            return min(kept, key=lambda trial: int(trial.user_attrs["shipped_bytes"]))
         return max(kept, key=lambda trial: float(trial.user_attrs["saving"]))
     sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
     return max(kept, key=lambda trial: sign * (trial.value or 0.0))

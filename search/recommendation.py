@@ -24,9 +24,12 @@ def recommendation(study: Study, table: StudyTable) -> str:
         for name in ("max_drop", "max_bytes", "max_latency_ms")
         if getattr(table.config, name) is not None
     )
+    why = _WHY[table.config.objective]
+    if table.config.objective == "pareto" and table.config.max_drop is not None:
+        why = "its file is the smallest"
     among = f"of the trials that keep {limits}, " if limits else ""
     return (
-        f"Take trial {chosen.number} ({row.label}): {among}{_WHY[table.config.objective]}. "
+        f"Take trial {chosen.number} ({row.label}): {among}{why}. "
         f"Its file, {value('artifact')}, has {shipped_bytes(row):,} bytes, "
         f"{value('reduction_factor'):.2f} times fewer than the uncompressed one, and "
         f"{value('test_accuracy_pct'):.2f} % accuracy on test "

@@ -41,3 +41,16 @@ def test_the_chosen_trial_keeps_its_limits_and_has_the_largest_saving() -> None:
     best = chosen_trial(a_study(["maximize"], [(3.0,), (5.0,), (4.0,)]))
     assert best is not None
     assert best.number == 1
+
+
+def test_where_it_was_said_what_may_be_lost_the_smallest_is_chosen() -> None:
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    for saving, size, drop in [(0.9, 30, 0.0), (0.8, 20, 0.2), (0.5, 10, 0.3)]:
+        trial = study.ask()
+        trial.set_user_attr("saving", saving)
+        trial.set_user_attr("shipped_bytes", size)
+        trial.set_constraint("max_drop", drop - 0.2)
+        study.tell(trial, (-drop, size))
+    chosen = chosen_trial(study)
+    assert chosen is not None
+    assert chosen.user_attrs["shipped_bytes"] == 20
