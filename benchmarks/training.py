@@ -1,0 +1,154 @@
+"""What an epoch costs beyond its arithmetic: `python -m benchmarks.training [MODEL ...]`.
+
+The floor is the same epoch as a plain torch loop on the same tensors in memory, with the same
+batches, optimizer and number of threads, in the same process. Each pair is timed in turn, one
+after the other, so that a machine whose speed drifts does not favour one of them; printed is the
+median of the ratios, with the lowest and the highest.
+
+    train / floor   Lightning, progress, the look at the loss          goal 1.05
+    prune / train   masks that are renewed and applied at each step    goal 1.10
+    QAT / train     fake quantization in the forward pass              goal 1.35
+
+Pixels are random: no time depends on them.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+import models.torchvision_ops  # noqa: F401 - before anything imports torchvision
+
+# ruff: isort: split
+import torch
+from tabulate import tabulate
+from torch.nn import functional
+
+from models.images import ImageData, LabelledImages
+from models.registry import MODELS
+from objectives.context import Context
+from objectives.stages.prune import WeightPruning
+from objectives.stages.quantize import Quantization
+from objectives.state import NetworkState, copy_weights
+from objectives.training import train_
+
+SMALL = 1_000_000
+"""Weights; as in `search.session`, smaller networks train on one thread."""
+
+
+class Case(NamedTuple):
+    """One network and how much of it is timed."""
+
+    model: str
+    shape: tuple[int, int, int]
+    images: int
+    epochs: int
+
+
+CASES = {
+    case.model: case
+    for case in (
+        Case("cnn", (1, 28, 28), 42_000, 1),
+        Case("lenet300", (1, 28, 28), 42_000, 1),
+        Case("lenet5", (1, 28, 28), 12_800, 1),
+        Case("alexnet", (3, 67, 67), 512, 1),
+    )
+}
+
+
+class RandomImages(ImageData):
+    """So many training images of a shape, ten classes."""
+
+    num_classes = 10
+
+    def __init__(self, case: Case) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        shape = (case.images, *case.shape)
+        images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)
+        labels = torch.randint(0, 10, (case.images,), generator=generator)
+        few = LabelledImages(images[:128], labels[:128])
+        self.train, self.validation, self.test = LabelledImages(images, labels), few, few
+
+    def load(self) -> tuple[LabelledImages, LabelledImages]:
+        """Return what is there already."""
+        return self.train, self.test
+
+
+def plain_epochs(context: Context, case: Case, batch_size: int, lr: float) -> None:
+    """Train as a plain loop does."""
+    data = context.data
+    assert isinstance(data, RandomImages)
+    network = context.build_network().train().to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stub lacks it
+    optimizer = torch.optim.Adam(network.parameters(), lr=lr, fused=True)
+    for _ in range(case.epochs):
+        for index in torch.randperm(case.images).split(batch_size):
+            images, labels = data.train[index]
+            loss = functional.cross_entropy(network(data.prepare(images, augment=False)), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return the wall seconds of `work`."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def ratios(case: Case, repeats: int) -> dict[str, list[float]]:
+    """Return the ratios of each pair, one for each repeat, and the seconds of the floor."""
+    spec = replace(MODELS.get(case.model), normalize=False)
+    data = RandomImages(case)
+    context = Context(model=spec, data=data, seed=0)
+    weights = copy_weights(context.build_network())
+    size = sum(weight.numel() for weight in weights.values())
+    torch.set_num_threads(1 if size < SMALL else torch.get_num_threads())
+    batch_size, lr, epochs = spec.batch_size, spec.lr, case.epochs
+    prune = WeightPruning(sparsity=0.9, epochs=epochs, batch_size=batch_size, lr=lr)
+    qat = Quantization(
+        bits=8, qat_epochs=epochs, calibration_images=128, batch_size=batch_size, lr=lr
+    )
+    state = NetworkState(weights=weights)
+
+    def ours() -> None:
+        network = context.build_network()
+        train_(network, context, stage="train", epochs=epochs, batch_size=batch_size, lr=lr)
+
+    found: dict[str, list[float]] = {name: [] for name in ("floor s", "train", "prune", "QAT")}
+    for repeat in range(repeats + 1):
+        floor = seconds(lambda: plain_epochs(context, case, batch_size, lr))
+        trained = seconds(ours)
+        pruned = seconds(lambda: prune.apply(state, context))
+        quantized = seconds(lambda: qat.apply(state, context))
+        if repeat > 0:  # the first one prepares kernels and memory
+            found["floor s"].append(floor / case.epochs)
+            found["train"].append(trained / floor)
+            found["prune"].append(pruned / trained)
+            found["QAT"].append(quantized / trained)
+    return found
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("models", nargs="*", default=list(CASES), metavar="MODEL")
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+
+    def told(values: list[float]) -> str:
+        return f"{statistics.median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
+
+    rows = [
+        [name, *(told(values) for values in ratios(CASES[name], options.repeats).values())]
+        for name in options.models
+    ]
+    headers = ["model", "floor, s/epoch", "train / floor", "prune / train", "QAT / train"]
+    print(tabulate(rows, headers, "pipe", disable_numparse=True))
+
+
+if __name__ == "__main__":
+    main()
