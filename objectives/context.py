@@ -18,6 +18,9 @@ from objectives.progress import Progress, SilentProgress
 from objectives.recipe import Recipe
 from objectives.state import NetworkState, copy_weights
 
+AfterEpoch = Callable[[int, float], None]
+"""Takes the number of the epoch, from 1, and the validation accuracy, percent."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
@@ -38,8 +41,8 @@ class Context:
     """How stages train."""
     teacher: NetworkState | None = None
     """The baseline, where the recipe distills it."""
-    after_epoch: Callable[[float], None] | None = None
-    """Told the validation accuracy, percent, after each epoch of fine-tuning; it may raise."""
+    after_epoch: AfterEpoch | None = None
+    """Told after each epoch of fine-tuning; it may raise."""
 
     def build_network(self) -> nn.Module:
         """Return a new untrained network on the CPU."""

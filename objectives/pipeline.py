@@ -2,7 +2,7 @@
 
 import gc
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -11,7 +11,7 @@ import torch
 
 from objectives.cache import StageCache, StageKey
 from objectives.container import encode
-from objectives.context import Context
+from objectives.context import AfterEpoch, Context
 from objectives.files import write_atomically
 from objectives.plan import Plan
 from objectives.progress import CountingProgress
@@ -39,9 +39,11 @@ class Cost:
     def timed(self, stage: str) -> Iterator[None]:
         """Add the seconds of the `with` block to those of `stage`."""
         start = time.perf_counter()
-        yield
-        seconds = time.perf_counter() - start
-        self.stage_seconds[stage] = self.stage_seconds.get(stage, 0.0) + seconds
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - start
+            self.stage_seconds[stage] = self.stage_seconds.get(stage, 0.0) + seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,21 +124,24 @@ class Pipeline:
         self,
         plan: Plan,
         artifact: Path,
-        after_epoch: Callable[[float], None] | None = None,
+        after_epoch: AfterEpoch | None = None,
+        cost: Cost | None = None,
     ) -> Result:
         """Carry out `plan`, write its file to `artifact` and measure that file.
 
         Args:
             plan: What to do.
             artifact: Where the file goes.
-            after_epoch: Told the validation accuracy, percent, after each epoch of fine-tuning
-                that is not in the cache; what it raises ends the plan.
+            after_epoch: Told, after each epoch of fine-tuning that is not in the cache, how many
+                the plan has up to there and the validation accuracy, percent; what it raises ends
+                the plan.
+            cost: What it takes is added to this, also where the plan does not come to its end.
 
         Raises:
             TrialError: The result cannot be scored.
             StopRequested: The study is to stop.
         """
-        cost = Cost()
+        cost = Cost() if cost is None else cost
         baseline = self._baseline(plan, cost)
         context = replace(
             self.context, recipe=plan.recipe, teacher=self._teacher(plan), after_epoch=after_epoch
@@ -229,11 +234,13 @@ class Pipeline:
         return self._baselines[made_by]
 
     def _compress(self, plan: Plan, context: Context, cost: Cost) -> NetworkState:
-        state = NetworkState(weights={})
+        state, epochs = NetworkState(weights={}), 0
         for key, settings in self._keys(plan):
+            watched = replace(context, after_epoch=_later(context.after_epoch, epochs))
             context.progress.stage(settings.stage)
             with cost.timed(settings.stage):
-                state = self._after(key, settings, state, context, cost)
+                state = self._after(key, settings, state, watched, cost)
+            epochs += 0 if settings is plan.train else settings.epochs
         return state
 
     def _ship(self, state: NetworkState, artifact: Path, cost: Cost) -> Measurement:
@@ -271,8 +278,10 @@ class Pipeline:
             gc.collect()  # a trainer is a cycle that holds the optimizer's two copies of it all
             return result
 
-        result, _ = self._cache.get_or_compute(key, apply, context.progress)
-        cost.epochs_trained += round(counting.epochs)
+        try:
+            result, _ = self._cache.get_or_compute(key, apply, context.progress)
+        finally:
+            cost.epochs_trained += round(counting.epochs)
         return result
 
     def _keys(self, plan: Plan) -> Iterator[tuple[StageKey, StageSettings]]:
@@ -293,3 +302,10 @@ class Pipeline:
             )
             yield key, settings
             before = key.digest
+
+
+def _later(after_epoch: AfterEpoch | None, epochs: int) -> AfterEpoch | None:
+    """Return `after_epoch` for a stage that begins after so many epochs."""
+    if after_epoch is None:
+        return None
+    return lambda epoch, accuracy_pct: after_epoch(epochs + epoch, accuracy_pct)

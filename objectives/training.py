@@ -60,7 +60,7 @@ class _Watch(Callback):
             return
         accuracy_pct = network_accuracy_pct(self._network, self._context.data, "validation")
         if watch is not None:
-            watch(accuracy_pct)
+            watch(trainer.current_epoch + 1, accuracy_pct)
         if stop_at_pct is not None and accuracy_pct >= stop_at_pct:
             trainer.should_stop = True
 

@@ -38,6 +38,9 @@ DIRECTIONS: dict[str, Direction] = {
 }
 """Which way each user attribute that can be an objective is better."""
 
+FURTHER_COSTS = ("latency_ms",)
+"""User attributes that `pareto` can minimize beside the size."""
+
 PAPER_SPARSITIES = (0.0, 0.5, 0.75, 0.9, 0.95, 0.99)
 
 

@@ -8,17 +8,34 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from tabulate import tabulate
 
+from search.config import FURTHER_COSTS
 from search.paper import Point
 from search.table import Row, StudyTable
 
 
 def front_rows(table: StudyTable) -> list[Row]:
-    """Return the rows that no other beats in bytes and test accuracy both, by rising bytes."""
+    """Return the rows that no other beats, by rising bytes; none that breaks a limit.
+
+    Beaten is who is nowhere better: in bytes, in test accuracy, and in what else the study
+    minimizes.
+    """
+    others = [name for name in table.config.values if name in FURTHER_COSTS]
+
+    def costs(row: Row) -> tuple[float, ...]:
+        further = (float(row.attribute(name)) for name in others)
+        return (shipped_bytes(row), -_accuracy(row), *further)
+
     front: list[Row] = []
-    for row in sorted(table.rows, key=lambda row: (shipped_bytes(row), -_accuracy(row))):
-        if not front or _accuracy(row) > _accuracy(front[-1]):
+    for row in sorted(filter(_keeps_limits, table.rows), key=costs):  # who beats it comes before
+        if not any(
+            all(a <= b for a, b in zip(costs(better), costs(row), strict=True)) for better in front
+        ):
             front.append(row)
     return front
+
+
+def _keeps_limits(row: Row) -> bool:
+    return all(excess <= 0 for excess in row.trial.constraints.values())
 
 
 def chosen_trial(study: Study) -> FrozenTrial | None:

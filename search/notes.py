@@ -15,10 +15,11 @@ EPOCHS_BEFORE = "epochs_before_trials"
 def notes(table: StudyTable) -> list[str]:
     """Return the sentences."""
     rows = table.rows
-    epochs = sum(row.attribute("epochs_trained") for row in rows)
+    facts = [trial.user_attrs for trial in table.finished]
+    epochs = sum(each.get("epochs_trained", 0) for each in facts)
     epochs += table.attributes.get(EPOCHS_BEFORE, 0)
     peak = max(row.attribute("peak_memory_mb") or 0 for row in rows)
-    seconds = sum(sum(row.attribute("stage_seconds").values()) for row in rows)
+    seconds = sum(sum(each.get("stage_seconds", {}).values()) for each in facts)
     mark = preset_label(table.config)
     sentences = [mark] if mark else []
     sentences += [

@@ -4,7 +4,7 @@ from typing import Any
 
 from optuna import Trial
 
-from objectives.pipeline import Pipeline, Result
+from objectives.pipeline import Cost, Pipeline, Result
 from objectives.plan import Plan
 from objectives.stages.code import ENDING
 from search.config import StudyConfig
@@ -33,7 +33,12 @@ class CompressionObjective:
         trial.set_user_attr("plan", plan.to_json())
         artifact = self._paths.artifact(trial.number)
         watch = report_epochs(trial) if has_stopping_rule(trial.study) else None
-        result = self._pipeline.run(plan, artifact, watch)
+        cost = Cost()
+        try:
+            result = self._pipeline.run(plan, artifact, watch, cost)
+        finally:  # what a stopped or failed trial took counts too
+            trial.set_user_attr("stage_seconds", cost.stage_seconds)
+            trial.set_user_attr("epochs_trained", cost.epochs_trained)
         attributes = describe(result)
         attributes["artifact"] = artifact.relative_to(self._paths.root).as_posix()
         attributes["seed"] = self._pipeline.context.seed
@@ -92,6 +97,4 @@ def describe(result: Result) -> dict[str, Any]:
         "latency_ms": measured.latency_ms,
         "latency_iqr_ms": measured.latency_iqr_ms,
         "stage_keys": result.stage_keys,
-        "stage_seconds": result.cost.stage_seconds,
-        "epochs_trained": result.cost.epochs_trained,
     }

@@ -14,7 +14,6 @@ _FROM_CONFIG = (
     "test_fraction",
     "augment",
     "seed",
-    "accelerator",
 )
 """Settings beside the plan that decide its result."""
 
@@ -28,12 +27,17 @@ def remake_command(config: StudyConfig, plan: Plan, study: str) -> str | None:
         return None
     command = ["python", "-m", "search.run"]
     defaults = {field.name: field.default for field in fields(config)}
+    if config.preset is not None:
+        command += ["--preset", config.preset]
     for name in _FROM_CONFIG:
         value = getattr(config, name)
-        if value is not None and value != defaults[name]:
+        if value is not None and (config.preset is not None or value != defaults[name]):
             command += [f"--{name.replace('_', '-')}", str(value)]
     if config.layers != defaults["layers"]:
         command += ["--layers", ",".join(config.layers)]
+    if config.methods != defaults["methods"]:
+        command += ["--methods", ",".join(config.methods)]
+    command += ["--accelerator", config.accelerator]  # by itself a command takes the fastest
     if config.weights is not None:
         command += ["--weights", "FILE"]
     return shlex.join([*command, "--study", study, "--plan", plan.to_json()])

@@ -20,6 +20,13 @@ from search.config import StudyConfig
 from search.presets import preset_settings
 
 SPEC_SETTINGS = ("epochs", "qat_epochs", "batch_size", "lr", "input_size")
+ONLY_IN_SPACE = {
+    "sparsity": "paper",
+    "precision": "paper",
+    "allocation": "paper",
+    "density": "wide",
+}
+"""Options that say what one space holds; another has no use for them."""
 DATA_SETTINGS = ("input_size", "train_fraction", "test_fraction", "augment")
 
 
@@ -90,6 +97,7 @@ def setup_from_options(options: argparse.Namespace) -> StudySetup:
         given["space"] = "plan"
     elif options.methods is not None:
         given.setdefault("space", "wide")
+    _refuse_settings_of_other_spaces(given)
     spec = resolve_model(options.model)
     settings: dict[str, Any] = {name: getattr(spec, name) for name in SPEC_SETTINGS}
     settings |= {"data": spec.data} | preset_settings(options.preset, spec) | given
@@ -100,6 +108,15 @@ def setup_from_options(options: argparse.Namespace) -> StudySetup:
     chosen = {name: getattr(config, name) for name in DATA_SETTINGS}
     data = resolve_data(config.data, DataOptions(root=options.data_root, **chosen))
     return complete(StudySetup(config=config, model=spec, data=data), options.weights)
+
+
+def _refuse_settings_of_other_spaces(given: dict[str, Any]) -> None:
+    space = given.get("space", "paper")
+    for name, its_space in ONLY_IN_SPACE.items():
+        if name in given and space != its_space:
+            raise BadInputError(
+                f"`--{name}` goes with the space {its_space}, but the study's is {space}."
+            )
 
 
 def complete(setup: StudySetup, weights_file: Path | None = None) -> StudySetup:

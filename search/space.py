@@ -9,7 +9,6 @@ from optuna.trial import BaseTrial
 
 from objectives.plan import METHODS as STAGE_METHODS
 from objectives.plan import REPRESENTATIONS, SETTINGS, Plan
-from objectives.stages.quantize import PAPER_PRECISIONS, PRECISIONS
 from search.config import StudyConfig
 from search.layerwise import LayerwiseSpace
 
@@ -36,18 +35,17 @@ class PaperSpace:
         self._config = config
 
     def suggest(self, trial: BaseTrial) -> Plan:
-        """Return the plan that `trial` is to carry out."""
-        template = self._config.plan()
+        """Return the plan that `trial` is to carry out.
+
+        A sampler goes from the lowest to the highest sparsity of the grid, and has its precisions.
+        """
+        template, config = self._config.plan(), self._config
+        sparsities = min(config.sparsity), max(config.sparsity)
         return replace(
             template,
-            prune=template.prune.suggest(trial),
-            quantize=template.quantize.suggest(trial, self._precisions()),
+            prune=template.prune.suggest(trial, sparsities),
+            quantize=template.quantize.suggest(trial, config.precision),
         )
-
-    def _precisions(self) -> tuple[int, ...]:
-        """Return the paper's three, or all if the grid has others: a study has one set."""
-        is_papers = set(self._config.precision) <= set(PAPER_PRECISIONS)
-        return PAPER_PRECISIONS if is_papers else PRECISIONS
 
     def grid(self) -> list[dict[str, float]]:
         """Return the parameters of every combination, sparsities outermost, each list's order."""

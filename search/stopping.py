@@ -5,7 +5,6 @@ complete: it counts as one of the study's trials, and samplers learn from how fa
 """
 
 from collections.abc import Callable
-from itertools import count
 from typing import Literal, get_args
 
 from optuna import Study, Trial, TrialPruned, pruners
@@ -44,15 +43,14 @@ def has_stopping_rule(study: Study) -> bool:
     return not isinstance(study.pruner, NoStoppingRule)
 
 
-def report_epochs(trial: Trial) -> Callable[[float], None]:
-    """Return a function that is told the validation accuracy after each epoch, and may stop.
+def report_epochs(trial: Trial) -> Callable[[int, float], None]:
+    """Return a function that is told an epoch and its validation accuracy, and may stop.
 
     It raises `TrialStopped` when the study's rule says so.
     """
-    epochs = count(1)
 
-    def report(accuracy_pct: float) -> None:
-        trial.report(accuracy_pct, next(epochs))
+    def report(epoch: int, accuracy_pct: float) -> None:
+        trial.report(accuracy_pct, epoch)
         if trial.should_prune():
             raise TrialStopped
 

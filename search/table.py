@@ -193,6 +193,8 @@ class StudyTable:
         """Trials that could not be scored."""
         self.stopped = [trial for trial in trials if trial.state == STOPPED]
         """Trials that a stopping rule ended."""
+        self.finished = [trial for trial in trials if trial.state.is_finished()]
+        """Trials that ended in whatever way."""
         self.attributes = study.user_attrs
         """What the study itself holds, by name."""
 

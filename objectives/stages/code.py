@@ -9,6 +9,8 @@ from objectives.files import write_atomically
 
 ENDING = ".onc"
 
+CODED_IN_ANY_WAY = 200_000
+"""Bytes: the arithmetic coder takes 14 s for 1 MB and back, Huffman's 0.6 s."""
 LARGEST_CODED_UNASKED = 8_000_000
 """Bytes: a container of AlexNet's 233 MB would take minutes that only who asks for it spends."""
 
@@ -21,8 +23,9 @@ def write_container(artifact: Path, coders: Sequence[str] = ()) -> int | None:
 
     Args:
         artifact: An ONNX file.
-        coders: How to code it, as `objectives.container` names it; none is in any way, and only
-            if the file is not large: else None is returned.
+        coders: How to code it, as `objectives.container` names it. None is in any way if the file
+            is small, by Huffman if it is larger, and not at all if it is large: then None is
+            returned.
 
     Raises:
         MeasurementError: It does not decode to the artifact.
@@ -31,7 +34,8 @@ def write_container(artifact: Path, coders: Sequence[str] = ()) -> int | None:
     if not coders and len(content) > LARGEST_CODED_UNASKED:
         return None
     file = artifact.with_suffix(ENDING)
-    write_atomically(file, encode(content, methods=("raw", *coders) if coders else METHODS))
+    unasked = METHODS if len(content) <= CODED_IN_ANY_WAY else ("raw", "huffman")
+    write_atomically(file, encode(content, methods=("raw", *coders) if coders else unasked))
     container = file.read_bytes()
     try:
         same = decode(container) == content

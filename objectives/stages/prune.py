@@ -34,7 +34,6 @@ from objectives.training import train_
 MASK_UPDATES = 100
 FEWEST_STEPS_BETWEEN_UPDATES = 4
 """Renewing the masks of AlexNet takes as long as two of its steps."""
-HIGHEST_SEARCHED_SPARSITY = 0.999
 LOWEST_SEARCHED_DENSITY = 0.002
 LEAST_SEARCHED_RAMP = 0.3
 LR_FACTOR = 3.0
@@ -168,11 +167,9 @@ class WeightPruning:
             for layer, size in sizes.items()
         }
 
-    def suggest(self, trial: Suggests) -> "WeightPruning":
-        """Return these settings with the sparsity that `trial` suggests."""
-        return replace(
-            self, sparsity=trial.suggest_float("sparsity", 0.0, HIGHEST_SEARCHED_SPARSITY)
-        )
+    def suggest(self, trial: Suggests, sparsities: tuple[float, float]) -> "WeightPruning":
+        """Return these settings with the sparsity that `trial` suggests, of a least and a most."""
+        return replace(self, sparsity=trial.suggest_float("sparsity", *sparsities))
 
     def suggest_wide(
         self, trial: Suggests, densities: Sequence[float] = (LOWEST_SEARCHED_DENSITY, 1.0)

@@ -117,9 +117,7 @@ class Quantization:
             kept.values()
         )
 
-    def suggest(
-        self, trial: SuggestsCategorical, choices: Sequence[int] = PAPER_PRECISIONS
-    ) -> "Quantization":
+    def suggest(self, trial: SuggestsCategorical, choices: Sequence[int]) -> "Quantization":
         """Return these settings with the precision that `trial` suggests."""
         return replace(self, bits=trial.suggest_categorical("precision", choices))
 

@@ -5,7 +5,7 @@ import pytest
 from toys import FewDigits, toy_context, toy_plan
 
 from objectives.cache import StageCache
-from objectives.pipeline import Pipeline
+from objectives.pipeline import Cost, Pipeline
 from objectives.sizes import gzip_bytes
 from objectives.stages.export import export_onnx
 from objectives.state import NetworkState, copy_weights
@@ -84,3 +84,36 @@ def test_quality_is_eq_5_of_the_plan_and_the_measured_file(
     result = a_pipeline(tmp_path, digits).run(toy_plan(0.5, 8), tmp_path / "artifact.onnx")
     sigmoid = 1 / (1 + math.exp(-result.reduction_factor))
     assert result.quality(2.0) == pytest.approx(0.75 * math.tanh(2.0) * sigmoid)
+
+
+def test_epochs_are_told_by_their_place_in_the_plan_also_where_stages_are_cached(
+    tmp_path: Path, digits: FewDigits
+) -> None:
+    told: list[int] = []
+    pipeline = a_pipeline(tmp_path, digits)
+    plan = toy_plan(0.5, 8, epochs=2, qat_epochs=2)
+    pipeline.run(plan, tmp_path / "a.onnx", lambda epoch, _: told.append(epoch))
+    assert told == [1, 2, 3, 4]
+    told.clear()
+    other = replace(plan, quantize=replace(plan.quantize, symmetric=False))
+    pipeline.run(other, tmp_path / "a.onnx", lambda epoch, _: told.append(epoch))
+    assert told == [3, 4]
+
+
+def test_what_a_plan_took_is_known_where_it_does_not_end(
+    tmp_path: Path, digits: FewDigits
+) -> None:
+    class EnoughError(Exception):
+        pass
+
+    def stop(epoch: int, _: float) -> None:
+        if epoch == 2:
+            raise EnoughError
+
+    cost = Cost()
+    with pytest.raises(EnoughError):
+        a_pipeline(tmp_path, digits).run(
+            toy_plan(0.5, 8, epochs=3), tmp_path / "a.onnx", stop, cost
+        )
+    assert cost.epochs_trained == 3 + 2  # the baseline's too
+    assert cost.stage_seconds["prune"] > 0

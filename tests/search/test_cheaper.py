@@ -10,6 +10,7 @@ from toys import toy_plan
 
 from objectives.plan import Plan
 from search import run
+from search.config import StudyConfig
 from search.confirm import CONFIRMATION
 from search.notes import notes
 from search.remake import remake_command
@@ -35,8 +36,8 @@ def a_study_with(accuracies: list[list[float]], rule: str) -> optuna.Study:
         trial = study.ask()
         try:
             report = report_epochs(trial)
-            for value in values:
-                report(value)
+            for epoch, value in enumerate(values, start=1):
+                report(epoch, value)
         except TrialStopped:
             study.tell(trial, state=TrialState.PRUNED)
         else:
@@ -70,9 +71,12 @@ def test_a_stopped_trial_is_stopped_and_not_failed(
     assert stopped
     for trial in stopped:
         assert trial.intermediate_values
+        assert trial.user_attrs["epochs_trained"] >= max(trial.intermediate_values) - 1
         assert "artifact_bytes" not in trial.user_attrs
         assert not (tmp_path / "s" / "artifacts" / f"trial-{trial.number:04d}.onnx").exists()
     out = capsys.readouterr().out
+    epochs = sum(trial.user_attrs["epochs_trained"] for trial in study.trials)
+    assert f"Trained for it: {epochs} epochs" in out
     assert out.count("stopped early after") == len(stopped)
     assert f"Stopped early, as they could not win: {len(stopped)} trials." in out
     assert start(tmp_path, *arguments) == 0
@@ -140,9 +144,30 @@ def test_the_command_of_a_trial_makes_its_file_again(tmp_path: Path) -> None:
     words = shlex.split(command)
     assert words[:3] == ["python", "-m", "search.run"]
     other = tmp_path / "elsewhere"
+    assert words[words.index("--accelerator") + 1] == "cpu"
     assert run.main([*words[3:], "--studies-dir", str(other)]) == 0
     again = other / "again" / "artifacts" / "trial-0000.onnx"
     assert again.read_bytes() == (tmp_path / "s/artifacts/trial-0001.onnx").read_bytes()
+
+
+def test_the_command_of_a_trial_names_preset_and_coders() -> None:
+    methods = ("prune", "cluster", "huffman")
+    config = StudyConfig(
+        model="cnn",
+        data="mnist",
+        preset="quick",
+        space="wide",
+        methods=methods,
+        epochs=2,
+        qat_epochs=1,
+        batch_size=128,
+        lr=1e-3,
+    )
+    command = remake_command(config, config.plan(), "again")
+    assert command is not None
+    assert "--preset quick" in command
+    assert "--train-fraction 1.0" in command  # the preset alone would say less
+    assert "--methods prune,cluster,huffman" in command
 
 
 @pytest.mark.parametrize(

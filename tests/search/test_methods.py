@@ -73,7 +73,18 @@ def test_a_container_that_does_not_give_the_file_back_fails_the_trial(
             ("--methods", "prune,cluster", "--space", "paper"),
             "`--methods goes with --space wide` must hold",
         ),
-        (("--density", "0.5,0.1"), "`--density names two shares of weights, 0 < low <= high"),
+        (
+            ("--space", "wide", "--density", "0.5,0.1"),
+            "`--density names two shares of weights, 0 < low <= high",
+        ),
+        (
+            ("--space", "wide", "--precision", "8"),
+            "`--precision` goes with the space paper, but the study's is wide.",
+        ),
+        (
+            ("--density", "0.1,0.5"),
+            "`--density` goes with the space wide, but the study's is paper.",
+        ),
         (("--fine-tune-epochs", "0"), "`fine_tune_epochs >= 1` must hold"),
         (("--distill-weight", "2"), "`0 <= distill_weight <= 1` must hold"),
     ],
@@ -111,7 +122,10 @@ def test_a_large_file_gets_a_container_only_if_that_was_asked_for(
 
     artifact = tmp_path / "a.onnx"
     artifact.write_bytes(b"not ONNX, but bytes" * 50)
+    monkeypatch.setattr(code, "CODED_IN_ANY_WAY", 100)
+    assert write_container(artifact) == write_container(artifact, ["huffman"])
     monkeypatch.setattr(code, "LARGEST_CODED_UNASKED", 100)
+    artifact.with_suffix(".onc").unlink()
     assert write_container(artifact) is None
     assert not artifact.with_suffix(".onc").exists()
     assert write_container(artifact, ["huffman"]) is not None

@@ -1,6 +1,7 @@
 import multiprocessing
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -66,6 +67,14 @@ def test_each_combination_runs_once_and_a_second_call_runs_nothing(tmp_path: Pat
     assert len(work_on(a_queue(tmp_path))) == 18
     assert work_on(a_queue(tmp_path)) == []
     assert combinations(a_queue(tmp_path), TrialState.COMPLETE) == the_whole_grid()
+
+
+def test_a_sampler_stays_within_the_grid() -> None:
+    config = replace(CONFIG, sparsity=(0.5, 0.9, 0.8), precision=(8, 4))
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    plans = [PaperSpace(config).suggest(study.ask()) for _ in range(30)]
+    assert {plan.quantize.bits for plan in plans} == {8, 4}
+    assert all(0.5 <= plan.prune.sparsity <= 0.9 for plan in plans)
 
 
 def test_at_most_so_many_trials_and_then_the_rest(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ def test_a_pareto_search_of_the_wide_space(tmp_path: Path) -> None:
         }
     table = StudyTable(study)
     front = front_rows(table)
+    assert all(excess <= 0 for row in front for excess in row.trial.constraints.values())
     for better, worse in zip(front[1:], front, strict=False):
         assert better.attribute("artifact_bytes") > worse.attribute("artifact_bytes")
         assert better.attribute("test_accuracy_pct") > worse.attribute("test_accuracy_pct")
@@ -48,6 +49,8 @@ def test_latency_can_be_a_third_objective(tmp_path: Path) -> None:
     arguments = ("--objective", "pareto", "--with", "latency", "--sampler", "random")
     assert start(tmp_path, *arguments, "--trials", "2") == 0
     study = load_study("s", f"sqlite:///{tmp_path / 's.db'}")
+    fastest = min(study.trials, key=lambda trial: trial.user_attrs["latency_ms"])
+    assert fastest.number in {row.trial.number for row in front_rows(StudyTable(study))}
     assert [trial.values[2] for trial in study.trials] == [
         trial.user_attrs["latency_ms"] for trial in study.trials
     ]
