@@ -72,7 +72,9 @@ def _widened(model: ModelProto) -> Mapping[str, np.ndarray]:
     if not names:
         return {}
     outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names]
-    graph = helper.make_graph(nodes, "stored", [], outputs, model.graph.initializer)
+    read = {name for node in nodes for name in node.input}
+    initializers = [tensor for tensor in model.graph.initializer if tensor.name in read]
+    graph = helper.make_graph(nodes, "stored", [], outputs, initializers)
     settings: dict[str, Any] = {
         "opset_imports": model.opset_import,
         "ir_version": model.ir_version,
