@@ -7,10 +7,11 @@ With running mean m, variance v, scale g and shift b, a layer W x + c followed b
 Source: Jacob et al. 2018, arXiv:1712.05877, section 3.2.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -33,6 +34,29 @@ def fold_batch_norms_(network: nn.Module) -> bool:
         _replace(network, layer_name, fused)
         _replace(network, norm_name, nn.Identity())
     return bool(pairs)
+
+
+def unfolded(weights: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:
+    """Return `weights`, a state dict of `network` after folding, as one of `network` itself.
+
+    A batch norm that was folded gets m = 0, v = 1 - eps, g = 1, b = 0, which changes nothing;
+    where the layer before it has no c, m = -c'.
+    """
+    state = dict(weights)
+    for layer_name, norm_name in _pairs(network):
+        norm: Any = network.get_submodule(norm_name)
+        mean = torch.zeros_like(norm.running_mean)
+        if network.get_submodule(layer_name).bias is None:
+            mean = -state.pop(f"{layer_name}.bias")
+        neutral = {
+            "running_mean": mean,
+            "running_var": torch.full_like(mean, 1 - norm.eps),
+            "weight": torch.ones_like(mean),
+            "bias": torch.zeros_like(mean),
+            "num_batches_tracked": torch.tensor(0),
+        }
+        state |= {f"{norm_name}.{name}": neutral[name] for name in norm.state_dict()}
+    return {name: state[name] for name in network.state_dict()}
 
 
 def _pairs(network: nn.Module) -> list[tuple[str, str]]:

@@ -4,7 +4,14 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from search.parsing import OneLineParser, add_study_location, list_of, positive_float, positive_int
+from search.parsing import (
+    OneLineParser,
+    add_data_root,
+    add_study_location,
+    list_of,
+    positive_float,
+    positive_int,
+)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -66,13 +73,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "train/<class>/ and test/<class>/, also in a .tar, .tar.xz or .zip; or "
         "package.module:factory of a LightningDataModule (default: the model's)",
     )
-    data.add_argument(
-        "--data-root",
-        type=Path,
-        default=Path("data"),
-        metavar="DIR",
-        help="folder in which data are found or downloaded to (default: data)",
-    )
+    add_data_root(data)
     data.add_argument(
         "--input-size",
         type=int,

@@ -16,27 +16,25 @@ from optuna import Study
 from search.drawing import Drawing
 from search.front import chosen_trial, front_rows, shipped_bytes
 from search.notes import notes, settings
-from search.plots import figures
 from search.recommendation import recommendation
 from search.remake import remake_command
-from search.search_plots import search_figures
 from search.table import Row, StudyTable
 
 FRONT = "The Pareto front on test, and the command that makes each file again"
 
 
 def page(
-    study: Study, table: StudyTable, others: Sequence[StudyTable], tables: Mapping[str, str]
+    study: Study, table: StudyTable, drawings: Sequence[Drawing], tables: Mapping[str, str]
 ) -> str:
     """Return the page of `study`.
 
     Args:
         study: The study.
         table: Of the study.
-        others: Of studies whose progress is drawn beside its own.
+        drawings: Its figures; the first is that of accuracy against size.
         tables: Further tables as HTML, by their titles.
     """
-    first, *rest = [*figures(table), *search_figures(study, table, others)]
+    first, *rest = drawings
     parts = files("search") / "page"
     facts = {row.trial.number: _facts(table, row) for row in table.rows}
     chosen = chosen_trial(study)

@@ -32,6 +32,17 @@ def add_study_location(parser: "argparse._ActionsContainer") -> None:
     )
 
 
+def add_data_root(parser: "argparse._ActionsContainer") -> None:
+    """Add the option that says where data are kept."""
+    parser.add_argument(
+        "--data-root",
+        type=Path,
+        default=Path("data"),
+        metavar="DIR",
+        help="folder in which data are found or downloaded to (default: data)",
+    )
+
+
 def positive_int(text: str) -> int:
     """Return the whole number above 0 that `text` is."""
     return int(_positive(int(text)))

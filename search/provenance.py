@@ -1,5 +1,6 @@
 """Which code made a result, and what it took: versions, commit, memory."""
 
+import os
 import platform
 import resource
 import subprocess
@@ -33,6 +34,15 @@ def commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return version("compression-search")
     return described.stdout.strip()
+
+
+def machine() -> str:
+    """Return the processor's name, as the operating system tells it, and how many cores it has."""
+    told = Path("/proc/cpuinfo")  # platform.processor() is empty on most of Linux
+    lines = told.read_text().splitlines() if told.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    name = names[0] if names else platform.processor() or platform.machine()
+    return f"{name}, {os.cpu_count()} cores"
 
 
 def peak_memory() -> dict[str, float]:

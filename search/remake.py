@@ -5,6 +5,7 @@ from dataclasses import fields
 
 from objectives.plan import Plan
 from search.config import StudyConfig
+from search.setup import has_names
 
 _FROM_CONFIG = (
     "model",
@@ -21,9 +22,9 @@ _FROM_CONFIG = (
 def remake_command(config: StudyConfig, plan: Plan, study: str) -> str | None:
     """Return the shell command that carries `plan` out again, under the name `study`.
 
-    None for a study that was made from Python, whose network no command can name.
+    None for a study that was made from Python, whose network or data no command can name.
     """
-    if ":" not in config.model and not _is_built_in(config.model):
+    if not has_names(config):
         return None
     command = ["python", "-m", "search.run"]
     defaults = {field.name: field.default for field in fields(config)}
@@ -41,9 +42,3 @@ def remake_command(config: StudyConfig, plan: Plan, study: str) -> str | None:
     if config.weights is not None:
         command += ["--weights", "FILE"]
     return shlex.join([*command, "--study", study, "--plan", plan.to_json()])
-
-
-def _is_built_in(model: str) -> bool:
-    from models.registry import MODELS
-
-    return model in MODELS.names()

@@ -4,7 +4,7 @@
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from search.parsing import OneLineParser, add_study_location
@@ -12,12 +12,15 @@ from search.parsing import OneLineParser, add_study_location
 if TYPE_CHECKING:
     from optuna import Study
 
+    from search.layers import TrialLayers
     from search.paths import StudyPaths
     from search.table import StudyTable
 
 DOMINANCE = "The paper's rows, and ours that is no larger and no less accurate on test"
 RANKING = "Methods by the retained saving of their best trial on validation"
 STAGES = "What each stage of the chosen trial saves"
+LAYERS = "What each layer of the recommended trial takes"
+COST = "What the search took"
 
 
 def show_report(study: "Study", paths: "StudyPaths", against: "Sequence[Study]" = ()) -> None:
@@ -37,18 +40,27 @@ def show_report(study: "Study", paths: "StudyPaths", against: "Sequence[Study]" 
     from optuna_dashboard import save_note, save_plotly_graph_object
 
     from objectives.files import write_atomically
+    from search.layers import layer_drawing, recommended_layers
     from search.notes import notes
     from search.page import page
     from search.plots import figures
+    from search.search_plots import search_figures
 
     table, *others = (_table(each) for each in (study, *against))
     print(table.text("simple"), *notes(table), sep="\n")
-    markdown = _markdown(table, others)
-    written = page(study, table, others, _tables(table, others, "html"))
+    layers = recommended_layers(study, table, paths)
+    drawings = [*figures(table), *([layer_drawing(layers)] if layers else [])]
+    markdown = _markdown(table, _tables(table, others, layers, "pipe"))
+    written = page(
+        study,
+        table,
+        [*drawings, *search_figures(study, table, others)],
+        _tables(table, others, layers, "html"),
+    )
     for ending, text in (("md", markdown), ("csv", table.csv()), ("html", written)):
         write_atomically(paths.report(ending), text.encode())
     save_note(study, markdown)
-    for drawing in figures(table):
+    for drawing in drawings:
         save_plotly_graph_object(study, drawing.figure, graph_object_id=drawing.name)
     print(f"\nReport: {paths.report('html')}")
 
@@ -66,26 +78,35 @@ def _table(study: "Study") -> "StudyTable":
     return table
 
 
-def _tables(table: "StudyTable", others: "Sequence[StudyTable]", form: str) -> dict[str, str]:
+def _tables(
+    table: "StudyTable",
+    others: "Sequence[StudyTable]",
+    layers: "TrialLayers | None",
+    form: str,
+) -> dict[str, str]:
     """Return the tables that the study has beside its trials, by title."""
+    from search.cost import cost_table
     from search.front import dominance_table
+    from search.layers import layer_table
     from search.ranking import ranking, shares
 
     tables = {
         DOMINANCE: dominance_table(table, form),
         RANKING: ranking([table, *others], form),
         STAGES: shares(table, form),
+        LAYERS: layer_table(layers, form) if layers else "",
+        COST: cost_table(table, form),
     }
     return {title: text for title, text in tables.items() if text}
 
 
-def _markdown(table: "StudyTable", others: "Sequence[StudyTable]") -> str:
+def _markdown(table: "StudyTable", tables: "Mapping[str, str]") -> str:
     from search.notes import notes, settings
     from search.page import FRONT, front_commands
 
     lines = "\n".join(f"- {note}" for note in [*notes(table), f"Settings: `{settings(table)}`"])
     parts = [f"# Study {table.name}\n\n{table.text('pipe')}\n\n{lines}\n"]
-    parts += [f"## {title}\n\n{text}\n" for title, text in _tables(table, others, "pipe").items()]
+    parts += [f"## {title}\n\n{text}\n" for title, text in tables.items()]
     front = [f"- {told}\n  `{command}`" for told, command in front_commands(table)]
     if front:
         parts.append(f"## {FRONT}\n\n" + "\n".join(front) + "\n")

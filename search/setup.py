@@ -11,7 +11,7 @@ from torch import Tensor
 
 from models.data_source import DataOptions, DataSource
 from models.errors import BadInputError
-from models.registry import ModelSpec
+from models.registry import DATA, MODELS, ModelSpec
 from models.resolve import resolve_data, resolve_model
 from models.weights import fit_weights, read_weights
 from objectives.context import Context
@@ -133,6 +133,34 @@ def complete(setup: StudySetup, weights_file: Path | None = None) -> StudySetup:
         return completed
     stored = read_weights(weights_file)
     return completed.with_weights(fit_weights(stored, context.build_network(), weights_file))
+
+
+def has_names(config: StudyConfig) -> bool:
+    """Return whether names say what the study works on; not so if it got objects from Python."""
+    model = ":" in config.model or config.model in MODELS.names()
+    return model and (":" in config.data or config.data in DATA.names())
+
+
+def reopen(config: StudyConfig, study: str, data_root: Path) -> StudySetup:
+    """Return what the config of a stored study names; data are read, nothing is trained.
+
+    Raises:
+        BadInputError: No name says what it was, or it is no longer the same.
+    """
+    if not has_names(config):
+        raise BadInputError(
+            f"Study '{study}' was made from Python with objects of its own (model {config.model}, "
+            f"data {config.data}), which no name opens again."
+        )
+    chosen = {name: getattr(config, name) for name in DATA_SETTINGS}
+    data = resolve_data(config.data, DataOptions(root=data_root, **chosen))
+    setup = complete(StudySetup(config=config, model=resolve_model(config.model), data=data))
+    for what in ("data", "model"):
+        if getattr(setup.config, f"{what}_fingerprint") != getattr(config, f"{what}_fingerprint"):
+            raise BadInputError(
+                f"The {what} '{getattr(config, what)}' changed since study '{study}' was made."
+            )
+    return setup
 
 
 def resolve_accelerator(name: str) -> str:

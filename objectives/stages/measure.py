@@ -1,23 +1,22 @@
-"""Measure: read accuracy, size and latency off the artifact with ONNX Runtime.
+"""Measure: read accuracy, size and latency off a file with ONNX Runtime.
 
 Nothing here sees the PyTorch network. The session is ONNX Runtime's default (graph fusions on) on
 the CPU, as a user would run the file; latency is that of one thread.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
 from models.data_source import DataSource, Part
 from objectives.errors import MeasurementError
+from objectives.runtime import OnnxClassifier
 from objectives.sizes import gzip_bytes
-from objectives.stages.export import INPUT_NAME, OUTPUT_NAME
 
 WARM_UP_RUNS = 10
 LATENCY_RUNS = 200
@@ -33,8 +32,8 @@ WIDENING = {"Cast", "DequantizeLinear", "Gather", "Reshape", "Transpose"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
-    """What one ONNX file is."""
+class FileMeasurement:
+    """What any ONNX file is."""
 
     val_accuracy_pct: float
     """Accuracy on the validation part, percent."""
@@ -43,15 +42,21 @@ class Measurement:
     artifact_bytes: int
     """Size after gzip level 6 without time or file name in the header."""
     artifact_raw_bytes: int
-    """Size of the file."""
-    container_bytes: int | None = None
-    """Size of its container; None where none was made."""
-    ships_container: bool = False
-    """Whether the container is what is shipped."""
+    """Size of the file, with those beside it that hold its weights."""
     latency_ms: float
     """Median milliseconds of one input on one thread."""
     latency_iqr_ms: float
     """Spread of that: 75th minus 25th percentile."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement(FileMeasurement):
+    """What one artifact is."""
+
+    container_bytes: int | None = None
+    """Size of its container; None where none was made."""
+    ships_container: bool = False
+    """Whether the container is what is shipped."""
     nonzero_weights: dict[str, tuple[int, int]]
     """Non-zero and all weights of each layer, as stored."""
 
@@ -77,46 +82,48 @@ def measure_file(path: Path, data: DataSource) -> Measurement:
         MeasurementError: ONNX Runtime cannot run the file, or it gives logits that are not finite.
     """
     try:
-        val_accuracy_pct, test_accuracy_pct = _accuracies(path, data)
-        latency_ms, latency_iqr_ms = _latency(path, data)
+        measured = measure_any(path, data)
     except MeasurementError as err:
         raise MeasurementError(f"{path.name}: {err}") from err
-    content = path.read_bytes()
-    return Measurement(
-        val_accuracy_pct=val_accuracy_pct,
-        test_accuracy_pct=test_accuracy_pct,
+    return Measurement(**asdict(measured), nonzero_weights=count_weights(onnx.load(path)))
+
+
+def measure_any(path: Path, data: DataSource) -> FileMeasurement:
+    """Measure an ONNX file from anywhere; see `objectives.runtime` for what it must be.
+
+    Raises:
+        MeasurementError: It cannot be run on such data; the text does not name the file.
+    """
+    on_all_threads = OnnxClassifier(path, data, threads=torch.get_num_threads())
+    latency_ms, latency_iqr_ms = _latency(OnnxClassifier(path, data, threads=1), data)
+    content = _content(path)
+    return FileMeasurement(
+        val_accuracy_pct=_accuracy_pct(on_all_threads, data, "validation"),
+        test_accuracy_pct=_accuracy_pct(on_all_threads, data, "test"),
         artifact_bytes=gzip_bytes(content),
         artifact_raw_bytes=len(content),
         latency_ms=latency_ms,
         latency_iqr_ms=latency_iqr_ms,
-        nonzero_weights=count_weights(onnx.load_from_string(content)),
     )
 
 
-def open_session(path: Path, *, threads: int) -> onnxruntime.InferenceSession:
-    """Open `path` as a user would."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as err:  # ONNX Runtime's exceptions share no base class
-        raise MeasurementError(f"ONNX Runtime cannot open it: {err}") from err
+def _content(path: Path) -> bytes:
+    """Return the bytes of the file, and of those beside it that it keeps weights in."""
+    content = path.read_bytes()
+    places = {
+        entry.value
+        for tensor in onnx.load_from_string(content).graph.initializer
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    return content + b"".join((path.parent / place).read_bytes() for place in sorted(places))
 
 
-def _accuracies(path: Path, data: DataSource) -> tuple[float, float]:
-    """Return the percentages of validation and test that are right, on all of torch's threads."""
-    session = open_session(path, threads=torch.get_num_threads())
-    return accuracy_pct(session, data, "validation"), accuracy_pct(session, data, "test")
-
-
-def accuracy_pct(session: onnxruntime.InferenceSession, data: DataSource, part: Part) -> float:
+def _accuracy_pct(file: OnnxClassifier, data: DataSource, part: Part) -> float:
     """Return the percentage of inputs of `part` whose largest logit is that of their class."""
     correct, count = 0, 0
     for inputs, labels in data.batches(part):
-        (logits,) = session.run([OUTPUT_NAME], {INPUT_NAME: inputs.numpy()})
-        if not np.isfinite(logits).all():
-            raise MeasurementError("its logits are not all finite.")
+        logits = file.logits(inputs.numpy())
         correct += int((logits.argmax(axis=1) == labels.numpy()).sum())
         count += len(labels)
     if count == 0:
@@ -124,15 +131,14 @@ def accuracy_pct(session: onnxruntime.InferenceSession, data: DataSource, part: 
     return 100 * correct / count
 
 
-def _latency(path: Path, data: DataSource) -> tuple[float, float]:
-    """Return median and interquartile range of the milliseconds of one input on one thread."""
-    session = open_session(path, threads=1)
+def _latency(file: OnnxClassifier, data: DataSource) -> tuple[float, float]:
+    """Return median and interquartile range of the milliseconds of one input."""
     example = data.training_inputs(1).numpy()
     milliseconds: list[float] = []
     began = time.perf_counter()
     while len(milliseconds) < WARM_UP_RUNS + LATENCY_RUNS:
         start = time.perf_counter()
-        session.run([OUTPUT_NAME], {INPUT_NAME: example})
+        file.answer(example)
         milliseconds.append(1000 * (time.perf_counter() - start))
         enough = len(milliseconds) >= WARM_UP_RUNS + FEWEST_LATENCY_RUNS
         if enough and time.perf_counter() - began > LATENCY_SECONDS:

@@ -21,6 +21,7 @@ from objectives.errors import MeasurementError
 from objectives.fake_quantize import attach_inputs_
 from objectives.fold import fold_batch_norms_
 from objectives.pipeline import Pipeline
+from objectives.restore import restore_weights
 from objectives.stages.export import export_onnx
 from objectives.state import NetworkState, copy_weights
 
@@ -165,7 +166,7 @@ class TestAnyNetwork:
         assert 1 < factors[32] < min(factors[16], factors[8])
 
     @pytest.mark.parametrize("bits", [32, 16, 8])
-    def test_file_answers_as_the_network_does(
+    def test_file_answers_as_the_network_does_and_as_its_own_weights_do(
         self, name: str, bits: int, digits: FewDigits
     ) -> None:
         """Compared in the shares of rows that agree: at 8 bits a tie may be rounded either way."""
@@ -175,19 +176,22 @@ class TestAnyNetwork:
         if bits < 32:
             state = plan.quantize.apply(state, context)
         state = context.fold(state)
-        network = context.network_of(state)
+        content = export_onnx(state, context)
+        restored = context.build_network().eval()
+        restored.load_state_dict(restore_weights(onnx.load_from_string(content), context))
         inputs, _ = next(context.data.batches("test"))
-        attach_inputs_(context.layers_of(network), state.formats)
-        with torch.no_grad():
-            expected = network(inputs).numpy()
         options = onnxruntime.SessionOptions()
         options.add_session_config_entry("session.disable_quant_qdq", "1")
         session = onnxruntime.InferenceSession(
-            export_onnx(state, context), options, providers=["CPUExecutionProvider"]
+            content, options, providers=["CPUExecutionProvider"]
         )
         (logits,) = session.run(None, {"input": inputs.numpy()})
-        agreeing = np.abs(logits - expected).max(axis=1) < 1e-3
-        assert agreeing.mean() >= (0.9 if bits == 8 else 1)
+        for network in (context.network_of(state), restored):
+            attach_inputs_(context.layers_of(network), state.formats)
+            with torch.no_grad():
+                expected = network(inputs).numpy()
+            agreeing = np.abs(logits - expected).max(axis=1) < 1e-3
+            assert agreeing.mean() >= (0.9 if bits == 8 else 1)
 
 
 def test_layers_with_equal_weights_stay_two(digits: FewDigits) -> None:

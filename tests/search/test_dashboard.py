@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,23 +11,36 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from search import dashboard
+from search import dashboard, run
+from search.study import load_study
 
 SECONDS = 60
 
+FRONT = """
+const plot = document.getElementById("graph-pareto-front");
+return plot?.data?.flatMap((trace) => Array.from(trace.x, (x, i) => [x, trace.y[i]]));
+"""
+"""The points of optuna-dashboard's own plot."""
 
-@pytest.fixture(scope="module")
-def address(digits_study: Path) -> Iterator[str]:
-    """Where a dashboard of the study listens."""
-    command = [sys.executable, "-m", "search.dashboard", "--study", "s", "--port", "0"]
+
+@contextmanager
+def serving(study: str, folder: Path) -> Iterator[str]:
+    """Serve a dashboard within the block; gives its address."""
+    command = [sys.executable, "-m", "search.dashboard", "--study", study, "--port", "0"]
     process = subprocess.Popen(
-        [*command, "--studies-dir", str(digits_study)], stdout=subprocess.PIPE, text=True
+        [*command, "--studies-dir", str(folder)], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     yield process.stdout.readline().split()[0]
     process.terminate()
     process.wait()
     process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def address(digits_study: Path) -> Iterator[str]:
+    with serving("s", digits_study) as address:
+        yield address
 
 
 def wait_for_text(browser: Chrome, *texts: str) -> None:
@@ -59,6 +73,21 @@ def test_note_and_plots_of_the_study(address: str, browser: Chrome) -> None:
     wait_for_text(browser, "Study s", "The Pareto front on test", "90 %")
     browser.get(address)
     wait_for_text(browser, "Test accuracy against size", "Quality (Eq. 5, on test)")
+    wait_for_text(browser, "Layers of trial", "weights kept, %", "bits of a weight")
+
+
+def test_the_dashboards_own_front_plot_has_every_trial_of_a_pareto_study(
+    digits_study: Path, browser: Chrome
+) -> None:
+    command = ["--model", "cnn", "--data", "mnist5k", "--epochs", "2", "--qat-epochs", "1"]
+    command += ["--sparsity", "0,0.9", "--precision", "32,8", "--objective", "pareto"]
+    assert run.main([*command, "--study", "p", "--studies-dir", str(digits_study)]) == 0
+    with serving("p", digits_study) as address:
+        browser.get(address)
+        wait_for_text(browser, "Pareto Front", "val_accuracy_pct", "artifact_bytes")
+        shown = WebDriverWait(browser, SECONDS).until(lambda _: browser.execute_script(FRONT))
+    trials = load_study("p", f"sqlite:///{digits_study}/p.db").trials
+    assert sorted(map(tuple, shown)) == sorted(tuple(trial.values) for trial in trials)
 
 
 @pytest.mark.parametrize(

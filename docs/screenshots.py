@@ -1,0 +1,87 @@
+"""Make docs/report.png and docs/dashboard.png: `python -m docs.screenshots`.
+
+Of a study that is finished, or of a small one that is run first: 24 trials on 5,000 digits.
+Needs Debian's packages chromium and chromium-driver.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+from docs.chromium import open_chromium
+from search.parsing import OneLineParser, add_study_location
+
+SMALL_STUDY = "digits"
+SMALL = (
+    *("--model", "cnn", "--data", "mnist5k", "--space", "wide", "--objective", "pareto"),
+    *("--trials", "24", "--epochs", "8"),
+)
+
+WIDTH, HEIGHT, SCALE = 1600, 1900, 0.75
+"""CSS pixels of the window, and pixels of the picture for one of them."""
+SECONDS = 60
+SETTLED_SECONDS = 3.0
+"""The dashboard draws its plots after their data came, one after the other."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write both pictures; return the exit code."""
+    parser = OneLineParser(prog="python -m docs.screenshots", description=__doc__)
+    parser.add_argument("--study", metavar="NAME", help="default: a small one is run")
+    parser.add_argument(
+        "--out", type=Path, default=Path("docs"), metavar="DIR", help="(default: docs)"
+    )
+    add_study_location(parser)
+    options = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        studies, study = options.studies_dir, options.study
+        if study is None:
+            studies, study = folder, SMALL_STUDY
+            command = [sys.executable, "-m", "search.run", *SMALL, "--study", study]
+            subprocess.run([*command, "--studies-dir", name], check=True)
+        report = (studies / study / "report.html").resolve()
+        if not report.is_file():
+            parser.error(f"there is no report {report}")
+        browser = open_chromium(folder)
+        try:
+            window = {"width": WIDTH, "height": HEIGHT, "deviceScaleFactor": SCALE}
+            browser.execute_cdp_cmd(
+                "Emulation.setDeviceMetricsOverride", window | {"mobile": False}
+            )
+            browser.get(report.as_uri())
+            browser.save_screenshot(options.out / "report.png")
+            with _dashboard(study, studies, options.storage) as address:
+                browser.get(address)
+                WebDriverWait(browser, SECONDS).until(
+                    lambda _: len(browser.find_elements(By.CSS_SELECTOR, "svg.main-svg")) > 1
+                )
+                time.sleep(SETTLED_SECONDS)
+                browser.save_screenshot(options.out / "dashboard.png")
+        finally:
+            browser.quit()
+    return 0
+
+
+@contextmanager
+def _dashboard(study: str, studies: Path, storage: str | None) -> Iterator[str]:
+    """Serve the dashboard within the block and give its address."""
+    command = [sys.executable, "-m", "search.dashboard", "--study", study, "--port", "0"]
+    command += ["--studies-dir", str(studies), *(["--storage", storage] if storage else [])]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().split()[0]
+        finally:
+            process.terminate()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""Run any ONNX file that classifies, as a user would: ONNX Runtime's default session on the CPU.
+
+The file may come from anywhere. It has one input, shaped like the data's, its batch size free or
+1, and one output of a logit (or a probability) per class; their names do not matter.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from models.data_source import DataSource
+from objectives.errors import MeasurementError
+
+
+class OnnxClassifier:
+    """An ONNX file, open.
+
+    Args:
+        path: The file.
+        data: Set up already; what the file is to answer.
+        threads: How many compute one answer.
+
+    Raises:
+        MeasurementError: ONNX Runtime cannot open it, or it does not take such inputs; the text
+            does not name the file.
+    """
+
+    def __init__(self, path: Path, data: DataSource, *, threads: int) -> None:
+        self._session = _open(path, threads)
+        self._num_classes = data.num_classes
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise MeasurementError(
+                "a classifier has one input and one output, "
+                f"but it has {len(inputs)} and {len(outputs)}."
+            )
+        self._input, self._output = inputs[0].name, outputs[0].name
+        self._batch = inputs[0].shape[0] if inputs[0].shape else 0
+        _check_shape(inputs[0].shape, data.input_shape)
+
+    def logits(self, inputs: np.ndarray) -> np.ndarray:
+        """Return the answers, (N, classes), to `inputs`, (N, ...).
+
+        Raises:
+            MeasurementError: It cannot run, or its answers are no finite logits of the classes.
+        """
+        parts = np.split(inputs, len(inputs)) if self._batch == 1 else [inputs]
+        logits = np.concatenate([np.atleast_1d(self.answer(part)) for part in parts])
+        wanted = (len(inputs), self._num_classes)
+        if logits.shape != wanted:
+            raise MeasurementError(
+                f"its answer to {wanted[0]} inputs of {wanted[1]} classes must have shape "
+                f"{wanted}, but has {logits.shape}."
+            )
+        if not np.isfinite(logits).all():
+            raise MeasurementError("its logits are not all finite.")
+        return logits
+
+    def answer(self, inputs: np.ndarray) -> np.ndarray:
+        """Return what the file gives for `inputs`, one where its batch size is 1, unchecked.
+
+        Raises:
+            MeasurementError: It cannot run.
+        """
+        try:
+            (given,) = self._session.run([self._output], {self._input: inputs})
+        except Exception as err:  # ONNX Runtime's exceptions share no base class
+            raise MeasurementError(f"ONNX Runtime cannot run it: {_first_line(err)}") from err
+        answer: np.ndarray = given
+        return answer
+
+
+def _open(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # an error is told once: by the exception
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as err:  # ONNX Runtime's exceptions share no base class
+        raise MeasurementError(f"ONNX Runtime cannot open it: {_first_line(err)}") from err
+
+
+def _check_shape(taken: list[int | str | None], given: tuple[int, ...]) -> None:
+    """Raise `MeasurementError` unless inputs of shape `given`, one or many, fit `taken`."""
+    shown = ", ".join("N" if not isinstance(side, int) else str(side) for side in taken)
+    if len(taken) != 1 + len(given):
+        raise MeasurementError(
+            f"it takes inputs of shape ({shown}), but the data's have shape {given} each."
+        )
+    batch, *sides = taken
+    if isinstance(batch, int) and batch != 1:
+        raise MeasurementError(f"its batch size must be free or 1, but is {batch}.")
+    if any(
+        isinstance(side, int) and side != ours for side, ours in zip(sides, given, strict=True)
+    ):
+        raise MeasurementError(
+            f"it takes inputs of shape ({shown}), but the data's have shape {given} each; "
+            "`--input-size` resizes images."
+        )
+
+
+def _first_line(err: Exception) -> str:
+    return (str(err).splitlines() or [type(err).__name__])[0]

@@ -1,0 +1,45 @@
+"""What each layer takes of an ONNX file."""
+
+from dataclasses import dataclass
+
+from onnx import ModelProto
+
+from objectives.sizes import gzip_bytes
+from objectives.stages.measure import count_weights
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredLayer:
+    """One layer of a file."""
+
+    name: str
+    nonzero: int
+    """Weights that are not stored as zero."""
+    weights: int
+    """All weights."""
+    size_bytes: int
+    """Of its tensors in the file: weight, bias, scales, codebook."""
+    gzip_bytes: int
+    """Of the same after gzip, alone."""
+
+
+def stored_layers(model: ModelProto) -> list[StoredLayer]:
+    """Return the layers that have weights, in the order of the file's nodes."""
+    layers = []
+    for weight, (nonzero, total) in count_weights(model).items():
+        name = weight.removesuffix(".weight")
+        content = b"".join(
+            tensor.SerializeToString(deterministic=True)
+            for tensor in model.graph.initializer
+            if tensor.name.startswith(f"{name}.")
+        )
+        layers.append(
+            StoredLayer(
+                name=name,
+                nonzero=nonzero,
+                weights=total,
+                size_bytes=len(content),
+                gzip_bytes=gzip_bytes(content),
+            )
+        )
+    return layers

@@ -1,0 +1,115 @@
+"""A folder to take away: a trial's file, its weights, its card and their checksums."""
+
+import hashlib
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import onnx
+from safetensors.torch import save
+
+from models.errors import BadInputError
+from objectives.errors import MeasurementError
+from objectives.files import write_atomically
+from objectives.restore import restore_weights
+from objectives.stages.code import write_container
+from objectives.stages.measure import Measurement, measure_file
+from search.card import CONTAINER, ONNX, WEIGHTS, CardFacts, model_card
+from search.config import CODERS
+from search.setup import StudySetup
+from search.table import Row, StudyTable
+
+log = logging.getLogger(__name__)
+
+CARD, CHECKSUMS = "MODEL_CARD.md", "SHA256SUMS"
+
+TOLERATED_PCT = 0.1
+"""Percentage points by which accuracy may differ: other processors round otherwise."""
+
+
+def write_bundle(
+    artifact: Path, row: Row, table: StudyTable, setup: StudySetup, out: Path, *, container: bool
+) -> Measurement:
+    """Measure `artifact` again and write the folder `out`, whole or not at all.
+
+    The weights for PyTorch are left out, with a warning, where the exporter merged one of them
+    into another.
+
+    Args:
+        artifact: The file of the trial.
+        row: The trial.
+        table: Of its study.
+        setup: What the study worked on.
+        out: A folder that is new or empty.
+        container: Whether the container goes with it.
+
+    Raises:
+        BadInputError: `out` holds something, or cannot be written to.
+        MeasurementError: The file is not what the study measured.
+    """
+    if not artifact.is_file():
+        raise MeasurementError(f"The file {artifact} of trial {row.trial.number} is gone.")
+    with _new_folder(out) as folder:
+        measured = _measure_again(artifact, row, setup)
+        file = folder / ONNX
+        write_atomically(file, artifact.read_bytes())
+        files = [file]
+        if container:
+            size = write_container(file, setup.config.coders or CODERS)
+            measured = replace(measured, container_bytes=size)
+            files.append(folder / CONTAINER)
+        try:
+            weights = restore_weights(onnx.load(file), setup.context())
+        except MeasurementError as err:
+            log.warning("%s is left out. %s", WEIGHTS, err)
+        else:
+            write_atomically(folder / WEIGHTS, save(weights))
+            files.append(folder / WEIGHTS)
+        facts = CardFacts(table=table, row=row, setup=setup, measured=measured)
+        write_atomically(folder / CARD, model_card(facts, files).encode())
+        files.append(folder / CARD)
+        sums = [
+            f"{hashlib.sha256(each.read_bytes()).hexdigest()}  {each.name}\n" for each in files
+        ]
+        write_atomically(folder / CHECKSUMS, "".join(sums).encode())
+    return measured
+
+
+def _measure_again(artifact: Path, row: Row, setup: StudySetup) -> Measurement:
+    """Return what the file is now, which must be what the trial stored."""
+    measured = measure_file(artifact, setup.data)
+    for name, allowed in (
+        ("artifact_raw_bytes", 0),
+        ("val_accuracy_pct", TOLERATED_PCT),
+        ("test_accuracy_pct", TOLERATED_PCT),
+    ):
+        now, stored = getattr(measured, name), row.attribute(name)
+        if abs(now - stored) > allowed:
+            raise MeasurementError(
+                f"{artifact} is not what trial {row.trial.number} measured: "
+                f"{name} {stored:.6g}, now {now:.6g}."
+            )
+    return measured
+
+
+@contextmanager
+def _new_folder(out: Path) -> Iterator[Path]:
+    """Give a folder that becomes `out` at the end of the block, and vanishes if that fails."""
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise BadInputError(f"`--out {out}` must be a folder that is new or empty.")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+    except OSError as err:
+        raise BadInputError(f"`--out {out}` cannot be written to: {err.strerror}.") from err
+    try:
+        yield folder
+        folder.chmod(0o755)
+        folder.rename(out)
+    except BaseException:
+        shutil.rmtree(folder)
+        raise

@@ -1,0 +1,128 @@
+"""A model card: what an exported file is, what it was measured to do, and how to run it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnxruntime
+
+from models.loaders import LoaderData
+from objectives.stages.measure import Measurement
+from search.provenance import machine, versions
+from search.remake import remake_command
+from search.setup import StudySetup
+from search.table import Row, StudyTable
+
+ONNX, CONTAINER, WEIGHTS = "model.onnx", "model.onc", "model.safetensors"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardFacts:
+    """What a card tells."""
+
+    table: StudyTable
+    row: Row
+    """The trial that made the file."""
+    setup: StudySetup
+    measured: Measurement
+    """Of the exported file, now and here."""
+
+
+def model_card(facts: CardFacts, files: Sequence[Path]) -> str:
+    """Return the card in Markdown; `files` are those that lie beside it."""
+    row, config = facts.row, facts.setup.config
+    listed = [
+        f"- `{file.name}`, {file.stat().st_size:,} bytes: {_WHAT[file.name]}" for file in files
+    ]
+    listed.append("\n`sha256sum -c SHA256SUMS` checks them.")
+    sections = {
+        "What was measured": _measured(facts),
+        "How to run it": _how_to_run(facts),
+        "Files": "\n".join(listed),
+        "How it was made": _how_made(facts),
+    }
+    head = (
+        f"# {facts.table.name}, trial {row.trial.number}\n\n"
+        f"Network `{config.model}` for data `{config.data}`, compressed: sparsity {row.label}.\n"
+    )
+    return head + "".join(f"\n## {title}\n\n{text}\n" for title, text in sections.items())
+
+
+_WHAT = {
+    ONNX: "the network.",
+    CONTAINER: f"the same, coded; `python -m objectives.container decode {CONTAINER} {ONNX}` "
+    "gives it back, bit for bit.",
+    WEIGHTS: "the file's weights as float32, a state dict of the PyTorch network; "
+    f"`search.run --weights {WEIGHTS}` takes it. Where the file computes with integers, it also "
+    "rounds the inputs of layers, which these weights cannot tell.",
+}
+
+
+def _measured(facts: CardFacts) -> str:
+    measured, value = facts.measured, facts.row.attribute
+
+    def accuracy(part: str, now: float) -> str:
+        before = value(f"{part}_accuracy_pct") - value(f"{part}_delta_pct")
+        return f"{now:.2f} % | {before:.2f} %"
+
+    lines = [
+        "| | this file | uncompressed |",
+        "|:--|--:|--:|",
+        f"| accuracy on test | {accuracy('test', measured.test_accuracy_pct)} |",
+        f"| accuracy on validation | {accuracy('val', measured.val_accuracy_pct)} |",
+        f"| bytes | {measured.artifact_raw_bytes:,} | |",
+        f"| bytes after gzip | {measured.artifact_bytes:,} | {value('baseline_bytes'):,} |",
+    ]
+    if measured.container_bytes is not None:
+        lines.append(f"| bytes of the container | {measured.container_bytes:,} | |")
+    lines += [
+        f"| weights that are zero | {100 * measured.measured_sparsity:.1f} % | |",
+        f"| latency | {measured.latency_ms:.3f} ms ± {measured.latency_iqr_ms:.3f} | |",
+    ]
+    told = (
+        f"Measured on {ONNX} when it was exported, by ONNX Runtime {onnxruntime.__version__} on "
+        f"{machine()}. Latency is the median of one input on one thread, and its interquartile "
+        f"range. The test part, {facts.setup.data.sizes()['test']:,} inputs, chose nothing."
+    )
+    return "\n".join([*lines, "", told])
+
+
+def _how_to_run(facts: CardFacts) -> str:
+    data = facts.setup.data
+    example = data.training_inputs(1).numpy()
+    shape = ", ".join(str(side) for side in example.shape)
+    if isinstance(data, LoaderData):
+        takes = "as the data's loaders yield them"
+        inputs = f"inputs = np.zeros(({shape}), np.{example.dtype})  # yours"
+    else:
+        takes = "float32 pixels / 255, (N, C, H, W); normalization is inside the file"
+        inputs = (
+            f"pixels = np.zeros(({shape}), np.uint8)  # yours\n"
+            "inputs = pixels.astype(np.float32) / 255"
+        )
+    code = [
+        "import numpy as np",
+        "import onnxruntime",
+        "",
+        f'session = onnxruntime.InferenceSession("{ONNX}", providers=["CPUExecutionProvider"])',
+        inputs,
+        '(logits,) = session.run(["logits"], {"input": inputs})',
+        "print(logits.argmax(axis=1))  # classes",
+    ]
+    return (
+        f"Inputs are {takes}; any number of them. The answer is a logit for each of "
+        f"{data.num_classes} classes.\n\n```python\n" + "\n".join(code) + "\n```"
+    )
+
+
+def _how_made(facts: CardFacts) -> str:
+    row, config = facts.row, facts.setup.config
+    made_with = row.attribute("versions") or versions()
+    command = remake_command(config, row.plan, f"{facts.table.name}-trial-{row.trial.number}")
+    return (
+        f"```sh\n{command}\n```\n\n"
+        f"makes the file again. Its plan is in that command; seed {config.seed}, data "
+        f"{config.data_fingerprint}, network {config.model_fingerprint}, "
+        + ", ".join(f"{name} {version}" for name, version in made_with.items())
+        + "."
+    )

@@ -1,0 +1,83 @@
+"""Which trial of a study is meant: a number, the best of something, or the recommended one."""
+
+from typing import Literal
+
+from optuna import Study
+from optuna.trial import TrialState
+
+from models.errors import BadInputError
+from search.front import chosen_trial, shipped_bytes
+from search.queue import FAILURE
+from search.stopping import STOPPED
+from search.table import Row, StudyTable
+
+Criterion = Literal["quality", "saving"]
+
+
+def choose(
+    study: Study,
+    table: StudyTable,
+    *,
+    trial: int | None = None,
+    best: Criterion | None = None,
+    max_drop: float | None = None,
+) -> Row:
+    """Return the row that is meant; with nothing given the one that the report recommends.
+
+    What searches for the best does so on validation, among trials that keep the study's limits.
+
+    Args:
+        study: The study.
+        table: Of the study.
+        trial: Number of the trial.
+        best: The attribute that is to be highest.
+        max_drop: Percentage points of accuracy that the smallest file may lose.
+
+    Raises:
+        BadInputError: There is no such trial, or it was not finished.
+    """
+    if trial is not None:
+        return _numbered(study, table, trial)
+    kept = [row for row in table.rows if all(x <= 0 for x in row.trial.constraints.values())]
+    if not kept:
+        what = "keeps the limits that were set" if table.rows else "is finished"
+        raise BadInputError(f"No trial of study '{table.name}' {what}.")
+    if best is not None:
+        return max(kept, key=lambda row: float(row.attribute(best)))
+    if max_drop is not None:
+        return _smallest(kept, max_drop, table.name)
+    chosen = chosen_trial(study)
+    assert chosen is not None
+    return next(row for row in kept if row.trial.number == chosen.number)
+
+
+def _numbered(study: Study, table: StudyTable, number: int) -> Row:
+    trials = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
+    if number not in trials:
+        raise BadInputError(
+            f"Study '{table.name}' has no trial {number}; its trials are 0 to {len(trials) - 1}."
+            if trials
+            else f"Study '{table.name}' has no trial {number}; it has none."
+        )
+    trial = trials[number]
+    if trial.state == TrialState.FAIL:
+        reason = trial.user_attrs.get(FAILURE, "its process died.")
+        raise BadInputError(f"Trial {number} of study '{table.name}' failed: {reason}")
+    if trial.state != TrialState.COMPLETE:
+        how = "was stopped early" if trial.state == STOPPED else "is not finished"
+        raise BadInputError(f"Trial {number} of study '{table.name}' {how}: it has no file.")
+    return next(row for row in table.rows if row.trial.number == number)
+
+
+def _smallest(rows: list[Row], max_drop: float, study: str) -> Row:
+    def delta(row: Row) -> float:
+        return float(row.attribute("val_delta_pct"))
+
+    fitting = [row for row in rows if delta(row) >= -max_drop]
+    if not fitting:
+        least = max(rows, key=delta)
+        raise BadInputError(
+            f"No trial of study '{study}' loses at most {max_drop:g} points of validation "
+            f"accuracy; trial {least.trial.number} loses least, {-delta(least):.2f}."
+        )
+    return min(fitting, key=lambda row: (shipped_bytes(row), -delta(row)))

@@ -1,0 +1,85 @@
+"""Take a trial's file away: `python -m search.export --study NAME --out DIR`.
+
+The folder gets the ONNX file, its weights for PyTorch, a model card and checksums. The file is
+measured again first; if it is not what the trial measured, nothing is written.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from search.parsing import OneLineParser, add_data_root, add_study_location
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = OneLineParser(prog="python -m search.export", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--study", required=True, metavar="NAME")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--trial", type=int, metavar="N", help="its number (default: the recommended one)"
+    )
+    which.add_argument(
+        "--best",
+        choices=("quality", "saving"),
+        help="the one with the highest Q (Eq. 5) or retained saving U on validation",
+    )
+    which.add_argument(
+        "--max-drop",
+        type=float,
+        metavar="PP",
+        help="the smallest that loses so many percentage points of validation accuracy at most",
+    )
+    parser.add_argument(
+        "--out", required=True, type=Path, metavar="DIR", help="a folder that is new or empty"
+    )
+    parser.add_argument(
+        "--container", action="store_true", help="write the file's container (.onc), too"
+    )
+    add_study_location(parser)
+    add_data_root(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the folder; return the exit code, 1 if the file is not what was measured."""
+    options = _parser().parse_args(argv)
+
+    from models.errors import BadInputError
+    from objectives.errors import DiskFullError, MeasurementError
+    from search.bundle import write_bundle
+    from search.choice import choose
+    from search.paths import StudyPaths
+    from search.setup import reopen
+    from search.study import load_study
+    from search.table import StudyTable
+
+    try:
+        paths = StudyPaths(options.studies_dir, options.study)
+        study = load_study(paths.study, options.storage or paths.url)
+        table = StudyTable(study)
+        row = choose(
+            study, table, trial=options.trial, best=options.best, max_drop=options.max_drop
+        )
+        setup = reopen(table.config, table.name, options.data_root)
+        artifact = paths.root / row.attribute("artifact")
+        measured = write_bundle(
+            artifact, row, table, setup, options.out, container=options.container
+        )
+    except BadInputError as err:
+        print(err, file=sys.stderr)
+        return 2
+    except (DiskFullError, MeasurementError) as err:
+        print(err, file=sys.stderr)
+        return 1
+    print(
+        f"{options.out}: trial {row.trial.number} ({row.label}), "
+        f"{measured.test_accuracy_pct:.2f} % on test"
+    )
+    for file in sorted(options.out.iterdir()):
+        print(f"  {file.name}  {file.stat().st_size:,} bytes")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
