@@ -12,19 +12,21 @@ from search.table import StudyTable
 def cost_table(table: StudyTable, form: str) -> str:
     """Return the cost as a table in one of tabulate's formats.
 
-    A stage counts for each finished trial that went through it, from the cache or not.
+    A stage counts for each trial that went through it, from the cache or not.
     """
-    epochs = sum(row.attribute("epochs_trained") for row in table.rows)
-    finished = [row.trial for row in table.rows]
+    groups = {
+        "finished": [row.trial for row in table.rows],
+        "failed": table.failed,
+        "stopped early": table.stopped,
+    }
     rows: list[list[object]] = [
-        ["finished", len(finished), epochs, f"{_seconds(finished):,.1f}"],
-        ["failed", len(table.failed), "-", f"{_seconds(table.failed):,.1f}"],
-        ["stopped early", len(table.stopped), "-", f"{_seconds(table.stopped):,.1f}"],
+        [name, len(trials), _epochs(trials), f"{_seconds(trials):,.1f}"]
+        for name, trials in groups.items()
     ]
     before = table.attributes.get(EPOCHS_BEFORE)
     if before is not None:
         rows.append(["before the first trial", "-", before, "-"])
-    seconds = [row.attribute("stage_seconds") for row in table.rows]
+    seconds = [trial.user_attrs.get("stage_seconds", {}) for trial in table.finished]
     for stage in dict.fromkeys(name for each in seconds for name in each):
         spent = [each[stage] for each in seconds if stage in each]
         rows.append([f"stage {stage}", len(spent), "-", f"{sum(spent):,.1f}"])
@@ -37,3 +39,7 @@ def cost_table(table: StudyTable, form: str) -> str:
 
 def _seconds(trials: Iterable[FrozenTrial]) -> float:
     return sum(trial.duration.total_seconds() for trial in trials if trial.duration is not None)
+
+
+def _epochs(trials: Iterable[FrozenTrial]) -> int:
+    return sum(trial.user_attrs.get("epochs_trained", 0) for trial in trials)
