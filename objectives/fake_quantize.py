@@ -13,7 +13,7 @@ Source: Jacob et al. 2018, arXiv:1712.05877, Eq. 1; scales learned as in Esser e
 arXiv:1902.08153, but through their logarithm, so that Adam's step is relative to the scale.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -206,3 +206,38 @@ def attach_weight_(layer: nn.Module, stored: LayerFormat, grid: WeightGrid) -> N
     assert stored.weight_zero_point is not None
     quantizer = WeightFakeQuantizer(stored.weight_scale, stored.weight_zero_point, grid)
     parametrize.register_parametrization(layer, "weight", quantizer)
+
+
+def bias_of(layer: nn.Module) -> Tensor | None:
+    """Return the bias of `layer`, not a copy, if it has one."""
+    bias = getattr(layer, "bias", None)
+    return bias if isinstance(bias, Tensor) else None
+
+
+def latent_weights(layers: dict[str, nn.Module]) -> dict[str, Tensor]:
+    """Return the float weights (not copies), where fake-quantized those behind, by layer."""
+    return {
+        name: layer.get_parameter(
+            "parametrizations.weight.original" if parametrize.is_parametrized(layer) else "weight"
+        )
+        for name, layer in layers.items()
+    }
+
+
+def detach_weights_(
+    layers: dict[str, nn.Module], formats: dict[str, LayerFormat]
+) -> dict[str, LayerFormat]:
+    """Put weights and biases on their grids, in place; return the formats with final scales."""
+    final = {}
+    for name, stored in formats.items():
+        layer = layers[name]
+        quantizer = layer.get_submodule("parametrizations.weight.0")
+        assert isinstance(quantizer, WeightFakeQuantizer)
+        scale = quantizer.scale().detach()
+        parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+        final[name] = replace(stored, weight_scale=scale.cpu())
+        bias = bias_of(layer)
+        if bias is not None and stored.input_scale is not None:
+            bias_scale = scale * stored.input_scale.to(scale.device)
+            bias.data.copy_((bias.detach() / bias_scale).round() * bias_scale)
+    return final
