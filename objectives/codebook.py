@@ -84,6 +84,16 @@ def detach_codebook_(layer: nn.Module) -> Tensor:
     return codebook
 
 
+def round_codebook_(layer: nn.Module, stored: LayerFormat) -> Tensor:
+    """Round the codebook to float16, write the weight into `layer`, in place, and return it."""
+    assert stored.codebook is not None
+    assert stored.codes is not None
+    rounded = stored.codebook.half().float()
+    weight = layer.get_parameter("weight")
+    weight.data = rounded[stored.codes.flatten().long()].view_as(weight)
+    return rounded
+
+
 def round_bias_(layer: nn.Module) -> Tensor | None:
     """Round the bias of `layer` to int8 steps, in place, and return the step, () or None."""
     bias = getattr(layer, "bias", None)

@@ -108,7 +108,8 @@ class GraphEditor:
     def store_as_codes(self, layer: str, stored: LayerFormat) -> None:
         """Store the weight as codes behind a Gather from its codebook, its bias as int8.
 
-        Codes take 2, 4, 8 or 16 bits, the fewest that there are for so many entries.
+        Codes take 2, 4, 8 or 16 bits, the fewest that there are for so many entries. The numbers
+        of blocks are stored as float16.
         """
         assert stored.codebook is not None
         assert stored.codes is not None
@@ -117,7 +118,8 @@ class GraphEditor:
         is_shared = codebook.shape[1] == 1  # single numbers, not blocks
         codes = stored.codes.numpy().reshape(shape if is_shared else stored.codes.shape)
         code_type = next(kind for most, kind in CODE_TYPES if len(codebook) <= most)
-        self._add(f"{weight}_codebook", codebook[:, 0] if is_shared else codebook)
+        entries = codebook[:, 0] if is_shared else codebook.astype(np.float16)
+        self._add(f"{weight}_codebook", entries)
         operators = [
             helper.make_node("Cast", [weight], [f"{weight}_i"], to=TensorProto.INT32),
             helper.make_node("Gather", [f"{weight}_codebook", f"{weight}_i"], [f"{weight}_f"]),
@@ -126,7 +128,10 @@ class GraphEditor:
             self._add(f"{weight}_shape", np.array(shape, dtype=np.int64))
             operators[1].output[0] = f"{weight}_b"
             inputs = [f"{weight}_b", f"{weight}_shape"]
-            operators.append(helper.make_node("Reshape", inputs, [f"{weight}_f"]))
+            operators += [
+                helper.make_node("Reshape", inputs, [f"{weight}_h"]),
+                helper.make_node("Cast", [f"{weight}_h"], [f"{weight}_f"], to=TensorProto.FLOAT),
+            ]
         self._store_behind(weight, _integers(weight, codes, code_type), operators)
         self.opset = max(self.opset, LEAST_OPSET.get(code_type, 0))
         if bias in self._initializers and stored.bias_scale is not None:

@@ -9,6 +9,7 @@ from models.errors import BadInputError
 from objectives.recipe import Recipe
 from objectives.stages.base import StageSettings
 from objectives.stages.cluster import Clustering
+from objectives.stages.product import ProductQuantization
 from objectives.stages.prune import WeightPruning
 from objectives.stages.quantize import Quantization
 from objectives.stages.train import BaselineTraining
@@ -20,14 +21,18 @@ SETTINGS: dict[str, Any] = {
     "prune": WeightPruning,
     "quantize": Quantization,
     "cluster": Clustering,
+    "product": ProductQuantization,
 }
 """The type of each part of a plan, in the order of execution."""
 
 METHODS = tuple(name for name in SETTINGS if name not in {"recipe", "train", "warm_start"})
 """The compression methods that are stages."""
 
-REPRESENTATIONS = ("quantize", "cluster")
+REPRESENTATIONS = ("quantize", "cluster", "product")
 """Stages that decide what a weight is stored as: one at most."""
+
+WITHOUT_PRUNING = ("product",)
+"""Those that keep no mask."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +47,7 @@ class Plan:
     prune: WeightPruning
     quantize: Quantization
     cluster: Clustering | None = None
+    product: ProductQuantization | None = None
 
     def __post_init__(self) -> None:
         chosen = [name for name in REPRESENTATIONS if not _is_neutral(getattr(self, name))]
@@ -50,6 +56,12 @@ class Plan:
                 f"{' and '.join(chosen)} do not go together: each decides what a weight is stored "
                 "as, and the later would undo the earlier."
             )
+        if not _is_neutral(self.prune):
+            for name in set(WITHOUT_PRUNING).intersection(chosen):
+                raise BadInputError(
+                    f"prune and {name} do not go together: blocks mix pruned weights with others, "
+                    "and the entries that they share would not keep the zeros."
+                )
 
     def stages(self) -> Iterator[StageSettings]:
         """Yield the settings of the stages that do something, in the order of their execution."""

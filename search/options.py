@@ -196,8 +196,9 @@ def _add_compression(parser: argparse.ArgumentParser) -> None:
         "--methods",
         type=lambda text: tuple(text.split(",")),
         metavar="M,M,...",
-        help="what a search of the space wide may use: prune; one or more of quantize, cluster; "
-        "distill; and how the file is coded: huffman, arithmetic (default: prune,quantize)",
+        help="what a search of the space wide may use: prune; one or more of quantize, cluster, "
+        "product; distill; and how the file is coded: huffman, arithmetic (default: "
+        "prune,quantize)",
     )
     grid.add_argument(
         "--sparsity",

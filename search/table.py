@@ -96,6 +96,8 @@ def _weights(plan: Plan) -> str:
     """Return in words which numbers a weight may be, where it is not a float."""
     if plan.cluster is not None:
         return f"shared, k-means ({plan.cluster.initialization})"
+    if plan.product is not None:
+        return f"shared, blocks of {plan.product.block}"
     if plan.quantize.is_neutral or plan.quantize.bits == 16:
         return "-"
     symmetry = "symmetric" if plan.quantize.symmetric else "asymmetric"

@@ -19,10 +19,10 @@ def test_moments_of_a_convolution_are_those_of_its_unfolded_input(block: int) ->
 
 
 def test_moments_of_a_dense_layer_by_hand() -> None:
+    """The blocks are (1, 2), (3, 4), (0, 0) and (1, -1)."""
     layer = nn.Linear(4, 2)
     inputs = torch.tensor([[1.0, 2, 3, 4], [0, 0, 1, -1]])
     moments = input_moments(layer, {"dense": layer}, inputs, {"dense": 2})["dense"]
-    # blocks (1, 2), (3, 4), (0, 0), (1, -1)
     assert moments.tolist() == [[11 / 4, 13 / 4], [13 / 4, 21 / 4]]
 
 

@@ -21,7 +21,10 @@ from objectives.errors import MeasurementError
 from objectives.fake_quantize import attach_inputs_
 from objectives.fold import fold_batch_norms_
 from objectives.pipeline import Pipeline
+from objectives.stages.base import Tuning
 from objectives.stages.export import export_onnx
+from objectives.stages.measure import count_weights
+from objectives.stages.product import ProductQuantization
 from objectives.state import NetworkState, copy_weights
 
 
@@ -138,6 +141,10 @@ NETWORKS = {
 }
 
 
+REPRESENTED = [ProductQuantization]
+Represented = ProductQuantization
+
+
 def a_context(name: str, digits: FewDigits) -> Context:
     data: DataSource = digits
     if name == "words":
@@ -188,6 +195,35 @@ class TestAnyNetwork:
         (logits,) = session.run(None, {"input": inputs.numpy()})
         agreeing = np.abs(logits - expected).max(axis=1) < 1e-3
         assert agreeing.mean() >= (0.9 if bits == 8 else 1)
+
+    @pytest.mark.parametrize("stage", REPRESENTED)
+    def test_file_of_each_representation_answers_as_the_network_does(
+        self, name: str, stage: type[Represented], digits: FewDigits
+    ) -> None:
+        """Compared in the shares of rows that agree: a tie may be rounded either way."""
+        context = a_context(name, digits)
+        before = NetworkState(weights=copy_weights(context.build_network()))
+        tuning = Tuning(epochs=1, qat_epochs=0, batch_size=128, lr=1e-3)
+        state = stage.start(tuning).apply(before, context)
+        assert state.formats.keys() == context.layers_of(context.build_network()).keys()
+        network = context.network_of(state)
+        inputs, _ = next(context.data.batches("test"))
+        attach_inputs_(context.layers_of(network), state.formats)
+        with torch.no_grad():
+            expected = network(inputs).numpy()
+        content = export_onnx(state, context)
+        counts = count_weights(onnx.load_from_string(content))
+        for layer in state.formats:
+            weight = state.weights[f"{layer}.weight"]
+            assert counts[f"{layer}.weight"] == (int((weight != 0).sum()), weight.numel())
+        options = onnxruntime.SessionOptions()
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+        session = onnxruntime.InferenceSession(
+            content, options, providers=["CPUExecutionProvider"]
+        )
+        (logits,) = session.run(None, {"input": inputs.numpy()})
+        agreeing = np.abs(logits - expected).max(axis=1) < 1e-3
+        assert agreeing.mean() >= 0.9
 
 
 def test_layers_with_equal_weights_stay_two(digits: FewDigits) -> None:

@@ -6,14 +6,18 @@ import pytest
 import torch
 from toys import FewDigits, toy_context, toy_plan
 
-from objectives.stages.base import StageSettings
+from objectives.stages.base import StageSettings, Tuning
+from objectives.stages.product import ProductQuantization
 from objectives.state import NetworkState
+
+TUNING = Tuning(epochs=1, qat_epochs=1, batch_size=128, lr=1e-3)
 
 STAGES = {
     "prune": toy_plan(0.8).prune,
     "quantize to 16 bits": toy_plan(0.0, 16).quantize,
     "quantize to 8 bits": toy_plan(0.0, 8).quantize,
     "quantize to 8 bits untrained": toy_plan(0.0, 8, qat_epochs=0).quantize,
+    "product": ProductQuantization.start(TUNING),
 }
 
 
