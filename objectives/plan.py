@@ -9,6 +9,7 @@ from models.errors import BadInputError
 from objectives.recipe import Recipe
 from objectives.stages.base import StageSettings
 from objectives.stages.cluster import Clustering
+from objectives.stages.fixed_point import FixedPoint
 from objectives.stages.product import ProductQuantization
 from objectives.stages.prune import WeightPruning
 from objectives.stages.quantize import Quantization
@@ -22,13 +23,14 @@ SETTINGS: dict[str, Any] = {
     "quantize": Quantization,
     "cluster": Clustering,
     "product": ProductQuantization,
+    "fixed_point": FixedPoint,
 }
 """The type of each part of a plan, in the order of execution."""
 
 METHODS = tuple(name for name in SETTINGS if name not in {"recipe", "train", "warm_start"})
 """The compression methods that are stages."""
 
-REPRESENTATIONS = ("quantize", "cluster", "product")
+REPRESENTATIONS = ("quantize", "cluster", "product", "fixed_point")
 """Stages that decide what a weight is stored as: one at most."""
 
 WITHOUT_PRUNING = ("product",)
@@ -48,6 +50,7 @@ class Plan:
     quantize: Quantization
     cluster: Clustering | None = None
     product: ProductQuantization | None = None
+    fixed_point: FixedPoint | None = None
 
     def __post_init__(self) -> None:
         chosen = [name for name in REPRESENTATIONS if not _is_neutral(getattr(self, name))]

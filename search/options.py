@@ -197,7 +197,7 @@ def _add_compression(parser: argparse.ArgumentParser) -> None:
         type=lambda text: tuple(text.split(",")),
         metavar="M,M,...",
         help="what a search of the space wide may use: prune; one or more of quantize, cluster, "
-        "product; distill; and how the file is coded: huffman, arithmetic (default: "
+        "product, fixed_point; distill; and how the file is coded: huffman, arithmetic (default: "
         "prune,quantize)",
     )
     grid.add_argument(

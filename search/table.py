@@ -98,6 +98,8 @@ def _weights(plan: Plan) -> str:
         return f"shared, k-means ({plan.cluster.initialization})"
     if plan.product is not None:
         return f"shared, blocks of {plan.product.block}"
+    if plan.fixed_point is not None:
+        return f"fixed point, inputs {plan.fixed_point.input_bits} bits"
     if plan.quantize.is_neutral or plan.quantize.bits == 16:
         return "-"
     symmetry = "symmetric" if plan.quantize.symmetric else "asymmetric"

@@ -20,6 +20,7 @@ from models.checks import require
 from models.data_source import DataSource
 from objectives.context import Context
 from objectives.fake_quantize import (
+    LARGEST_BIAS,
     WeightGrid,
     asymmetric_range,
     attach_inputs_,
@@ -38,9 +39,6 @@ PRECISIONS = (32, 16, 8, 6, 5, 4, 3, 2)
 
 FEWEST_BITS_WITH_INPUTS = 3
 """Below, only weights are integers: ONNX Runtime's integer kernels refuse INT2."""
-
-LARGEST_BIAS = 2**30
-"""A stored bias stays below this, half of what int32 holds, so that learned scales have room."""
 
 PAPER_PRECISIONS = (32, 16, 8)
 

@@ -1,5 +1,6 @@
 """Networks unlike the built-in ones go through every stage, and their files answer as they do."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,9 @@ from objectives.errors import MeasurementError
 from objectives.fake_quantize import attach_inputs_
 from objectives.fold import fold_batch_norms_
 from objectives.pipeline import Pipeline
-from objectives.stages.base import Tuning
+from objectives.stages.base import StageSettings, Tuning
 from objectives.stages.export import export_onnx
+from objectives.stages.fixed_point import FixedPoint
 from objectives.stages.measure import count_weights
 from objectives.stages.product import ProductQuantization
 from objectives.state import NetworkState, copy_weights
@@ -141,8 +143,15 @@ NETWORKS = {
 }
 
 
-REPRESENTED = [ProductQuantization]
-Represented = ProductQuantization
+UNTRAINED = Tuning(epochs=1, qat_epochs=0, batch_size=128, lr=1e-3)
+FIXED_POINT = FixedPoint.start(UNTRAINED)
+REPRESENTED = [
+    ProductQuantization.start(UNTRAINED),
+    FIXED_POINT,
+    replace(FIXED_POINT, bits=32, input_bits=32),
+    replace(FIXED_POINT, bits=16, input_bits=16),
+    replace(FIXED_POINT, bits=4, input_bits=4),
+]
 
 
 def a_context(name: str, digits: FewDigits) -> Context:
@@ -196,15 +205,14 @@ class TestAnyNetwork:
         agreeing = np.abs(logits - expected).max(axis=1) < 1e-3
         assert agreeing.mean() >= (0.9 if bits == 8 else 1)
 
-    @pytest.mark.parametrize("stage", REPRESENTED)
+    @pytest.mark.parametrize("settings", REPRESENTED)
     def test_file_of_each_representation_answers_as_the_network_does(
-        self, name: str, stage: type[Represented], digits: FewDigits
+        self, name: str, settings: StageSettings, digits: FewDigits
     ) -> None:
         """Compared in the shares of rows that agree: a tie may be rounded either way."""
         context = a_context(name, digits)
         before = NetworkState(weights=copy_weights(context.build_network()))
-        tuning = Tuning(epochs=1, qat_epochs=0, batch_size=128, lr=1e-3)
-        state = stage.start(tuning).apply(before, context)
+        state = settings.apply(before, context)
         assert state.formats.keys() == context.layers_of(context.build_network()).keys()
         network = context.network_of(state)
         inputs, _ = next(context.data.batches("test"))

@@ -1,12 +1,13 @@
 """What every compression stage owes the pipeline; a new stage is added to `STAGES`."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 from toys import FewDigits, toy_context, toy_plan
 
 from objectives.stages.base import StageSettings, Tuning
+from objectives.stages.fixed_point import FixedPoint
 from objectives.stages.product import ProductQuantization
 from objectives.state import NetworkState
 
@@ -18,6 +19,8 @@ STAGES = {
     "quantize to 8 bits": toy_plan(0.0, 8).quantize,
     "quantize to 8 bits untrained": toy_plan(0.0, 8, qat_epochs=0).quantize,
     "product": ProductQuantization.start(TUNING),
+    "fixed point": FixedPoint.start(TUNING),
+    "fixed point of 16 bits": replace(FixedPoint.start(TUNING), bits=16, input_bits=16),
 }
 
 
