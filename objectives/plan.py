@@ -8,8 +8,11 @@ from typing import Any
 from models.errors import BadInputError
 from objectives.recipe import Recipe
 from objectives.stages.base import StageSettings
+from objectives.stages.binary import BinaryWeights
 from objectives.stages.cluster import Clustering
 from objectives.stages.fixed_point import FixedPoint
+from objectives.stages.points import QuantizationPoints
+from objectives.stages.power_of_two import PowerOfTwo
 from objectives.stages.product import ProductQuantization
 from objectives.stages.prune import WeightPruning
 from objectives.stages.quantize import Quantization
@@ -24,13 +27,24 @@ SETTINGS: dict[str, Any] = {
     "cluster": Clustering,
     "product": ProductQuantization,
     "fixed_point": FixedPoint,
+    "power_of_two": PowerOfTwo,
+    "binary": BinaryWeights,
+    "points": QuantizationPoints,
 }
 """The type of each part of a plan, in the order of execution."""
 
 METHODS = tuple(name for name in SETTINGS if name not in {"recipe", "train", "warm_start"})
 """The compression methods that are stages."""
 
-REPRESENTATIONS = ("quantize", "cluster", "product", "fixed_point")
+REPRESENTATIONS = (
+    "quantize",
+    "cluster",
+    "product",
+    "fixed_point",
+    "power_of_two",
+    "binary",
+    "points",
+)
 """Stages that decide what a weight is stored as: one at most."""
 
 WITHOUT_PRUNING = ("product",)
@@ -51,6 +65,9 @@ class Plan:
     cluster: Clustering | None = None
     product: ProductQuantization | None = None
     fixed_point: FixedPoint | None = None
+    power_of_two: PowerOfTwo | None = None
+    binary: BinaryWeights | None = None
+    points: QuantizationPoints | None = None
 
     def __post_init__(self) -> None:
         chosen = [name for name in REPRESENTATIONS if not _is_neutral(getattr(self, name))]

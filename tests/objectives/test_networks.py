@@ -23,9 +23,12 @@ from objectives.fake_quantize import attach_inputs_
 from objectives.fold import fold_batch_norms_
 from objectives.pipeline import Pipeline
 from objectives.stages.base import StageSettings, Tuning
+from objectives.stages.binary import BinaryWeights
 from objectives.stages.export import export_onnx
 from objectives.stages.fixed_point import FixedPoint
 from objectives.stages.measure import count_weights
+from objectives.stages.points import QuantizationPoints
+from objectives.stages.power_of_two import PowerOfTwo
 from objectives.stages.product import ProductQuantization
 from objectives.state import NetworkState, copy_weights
 
@@ -151,6 +154,9 @@ REPRESENTED = [
     replace(FIXED_POINT, bits=32, input_bits=32),
     replace(FIXED_POINT, bits=16, input_bits=16),
     replace(FIXED_POINT, bits=4, input_bits=4),
+    PowerOfTwo.start(UNTRAINED),
+    BinaryWeights.start(UNTRAINED),
+    QuantizationPoints.start(UNTRAINED),
 ]
 
 

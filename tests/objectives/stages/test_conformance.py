@@ -7,7 +7,10 @@ import torch
 from toys import FewDigits, toy_context, toy_plan
 
 from objectives.stages.base import StageSettings, Tuning
+from objectives.stages.binary import BinaryWeights
 from objectives.stages.fixed_point import FixedPoint
+from objectives.stages.points import QuantizationPoints
+from objectives.stages.power_of_two import PowerOfTwo
 from objectives.stages.product import ProductQuantization
 from objectives.state import NetworkState
 
@@ -21,6 +24,9 @@ STAGES = {
     "product": ProductQuantization.start(TUNING),
     "fixed point": FixedPoint.start(TUNING),
     "fixed point of 16 bits": replace(FixedPoint.start(TUNING), bits=16, input_bits=16),
+    "power of two": PowerOfTwo.start(TUNING),
+    "binary": BinaryWeights.start(TUNING),
+    "points": QuantizationPoints.start(TUNING),
 }
 
 
