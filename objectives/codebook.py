@@ -35,6 +35,20 @@ class _Lookup(torch.autograd.Function):
         return torch.stack(columns, dim=1).to(gradient.dtype), None
 
 
+def look_up(codebook: Tensor, codes: Tensor) -> Tensor:
+    """Return codebook[codes], (n, d), differentiable in the codebook (k, d)."""
+    looked_up: Tensor = _Lookup.apply(codebook, codes)  # type: ignore[no-untyped-call] # torch's
+    return looked_up
+
+
+def nearest_entries(values: Tensor, entries: Tensor) -> Tensor:
+    """Return the number of the nearest of `entries` (k,), ascending, for each of `values`.
+
+    Half-way goes to the lower one.
+    """
+    return torch.bucketize(values, (entries[1:] + entries[:-1]) / 2)
+
+
 class SharedWeight(nn.Module):
     """A parametrization of `weight`: its codebook is learned, its codes stay.
 
@@ -59,10 +73,7 @@ class SharedWeight(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the shared weight, shaped like `weight` (C_out, ...)."""
-        looked_up: Tensor = _Lookup.apply(  # type: ignore[no-untyped-call] # torch's
-            self.codebook(), self._codes
-        )
-        return looked_up.view_as(weight)
+        return look_up(self.codebook(), self._codes).view_as(weight)
 
 
 def attach_codebook_(layer: nn.Module, stored: LayerFormat, *, frozen_zero: bool) -> None:
@@ -82,6 +93,16 @@ def detach_codebook_(layer: nn.Module) -> Tensor:
     parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
     layer.get_parameter("weight").requires_grad_(True)
     return codebook
+
+
+def round_codebook_(layer: nn.Module, stored: LayerFormat) -> Tensor:
+    """Round the codebook to float16, write the weight into `layer`, in place, and return it."""
+    assert stored.codebook is not None
+    assert stored.codes is not None
+    rounded = stored.codebook.half().float()
+    weight = layer.get_parameter("weight")
+    weight.data = rounded[stored.codes.flatten().long()].view_as(weight)
+    return rounded
 
 
 def round_bias_(layer: nn.Module) -> Tensor | None:

@@ -13,7 +13,7 @@ Source: Jacob et al. 2018, arXiv:1712.05877, Eq. 1; scales learned as in Esser e
 arXiv:1902.08153, but through their logarithm, so that Adam's step is relative to the scale.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -24,6 +24,9 @@ from objectives.state import LayerFormat
 
 INPUT_MAX = 255
 """Layer inputs are uint8 at any weight precision."""
+
+LARGEST_BIAS = 2**30
+"""A stored bias stays below this, half of what int32 holds, so that learned scales have room."""
 
 RANGE_SHARES = tuple(1 - 0.04 * step for step in range(20))
 """Below 8 bits, the shares of a weight's range that are tried for the least squared error."""
@@ -154,14 +157,17 @@ def asymmetric_range(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class WeightFakeQuantizer(nn.Module):
-    """A parametrization of `weight`: Eq. 1 with a scale that is learned."""
+    """A parametrization of `weight`: Eq. 1 with a scale that is learned, or stays."""
 
-    def __init__(self, scale: Tensor, zero_point: Tensor, grid: WeightGrid) -> None:
+    def __init__(
+        self, scale: Tensor, zero_point: Tensor, grid: WeightGrid, *, learn_scale: bool
+    ) -> None:
         super().__init__()
         self._grid = grid
         self.register_buffer("_initial_scale", scale)
         self.register_buffer("_zero_point", zero_point)
-        self._log_gain = nn.Parameter(torch.zeros(len(scale) if grid.per_channel else 1))
+        gains = torch.zeros(len(scale) if grid.per_channel else 1)
+        self._log_gain = nn.Parameter(gains, requires_grad=learn_scale)
         self._initial_scale: Tensor
         self._zero_point: Tensor
 
@@ -179,8 +185,9 @@ class WeightFakeQuantizer(nn.Module):
 class InputFakeQuantizer(nn.Module):
     """A forward pre-hook: Eq. 1 on the layer's input with a fixed scale and zero point."""
 
-    def __init__(self, scale: Tensor, zero_point: Tensor) -> None:
+    def __init__(self, scale: Tensor, zero_point: Tensor, limits: tuple[int, int]) -> None:
         super().__init__()
+        self._limits = limits
         self.register_buffer("scale", scale, persistent=False)
         self.register_buffer("zero_point", zero_point, persistent=False)
         self.scale: Tensor
@@ -188,7 +195,7 @@ class InputFakeQuantizer(nn.Module):
 
     def forward(self, layer: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor]:
         """Return the fake-quantized input."""
-        return (fake_quantize(args[0], self.scale, self.zero_point, 0, INPUT_MAX),)
+        return (fake_quantize(args[0], self.scale, self.zero_point, *self._limits),)
 
 
 def attach_inputs_(layers: dict[str, nn.Module], formats: dict[str, LayerFormat]) -> None:
@@ -196,13 +203,54 @@ def attach_inputs_(layers: dict[str, nn.Module], formats: dict[str, LayerFormat]
     for name, stored in formats.items():
         if stored.input_scale is not None and stored.input_zero_point is not None:
             layer = layers[name]
-            layer.input_quantizer = InputFakeQuantizer(stored.input_scale, stored.input_zero_point)
+            layer.input_quantizer = InputFakeQuantizer(
+                stored.input_scale, stored.input_zero_point, stored.input_limits
+            )
             layer.register_forward_pre_hook(layer.input_quantizer)
 
 
-def attach_weight_(layer: nn.Module, stored: LayerFormat, grid: WeightGrid) -> None:
+def attach_weight_(
+    layer: nn.Module, stored: LayerFormat, grid: WeightGrid, *, learn_scale: bool = True
+) -> None:
     """Make `layer` compute, in place, with a weight on the `grid` that `stored` begins with."""
     assert stored.weight_scale is not None
     assert stored.weight_zero_point is not None
-    quantizer = WeightFakeQuantizer(stored.weight_scale, stored.weight_zero_point, grid)
+    quantizer = WeightFakeQuantizer(
+        stored.weight_scale, stored.weight_zero_point, grid, learn_scale=learn_scale
+    )
     parametrize.register_parametrization(layer, "weight", quantizer)
+
+
+def bias_of(layer: nn.Module) -> Tensor | None:
+    """Return the bias of `layer`, not a copy, if it has one."""
+    bias = getattr(layer, "bias", None)
+    return bias if isinstance(bias, Tensor) else None
+
+
+def latent_weights(layers: dict[str, nn.Module]) -> dict[str, Tensor]:
+    """Return the float weights (not copies), where fake-quantized those behind, by layer."""
+    return {
+        name: layer.get_parameter(
+            "parametrizations.weight.original" if parametrize.is_parametrized(layer) else "weight"
+        )
+        for name, layer in layers.items()
+    }
+
+
+def detach_weights_(
+    layers: dict[str, nn.Module], formats: dict[str, LayerFormat]
+) -> dict[str, LayerFormat]:
+    """Put weights and biases on their grids, in place; return the formats with final scales."""
+    final = {}
+    for name, stored in formats.items():
+        layer = layers[name]
+        quantizer = layer.get_submodule("parametrizations.weight.0")
+        assert isinstance(quantizer, WeightFakeQuantizer)
+        scale = quantizer.scale().detach()
+        parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+        final[name] = replace(stored, weight_scale=scale.cpu())
+        bias = bias_of(layer)
+        if bias is not None and stored.input_scale is not None:
+            bias_scale = scale * stored.input_scale.to(scale.device)
+            bias.data.copy_((bias.detach() / bias_scale).round() * bias_scale)
+    return final

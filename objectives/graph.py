@@ -10,12 +10,15 @@ from objectives.errors import MeasurementError
 from objectives.state import LayerFormat
 
 INTEGER_TYPES = {
+    32: TensorProto.INT32,
+    16: TensorProto.INT16,
     8: TensorProto.INT8,
     6: TensorProto.INT8,
     5: TensorProto.INT8,
     4: TensorProto.INT4,
     3: TensorProto.INT4,
     2: TensorProto.INT2,
+    1: TensorProto.INT2,
 }
 """What a weight is stored as, by bits: the narrowest type that ONNX has."""
 
@@ -27,7 +30,15 @@ CODE_TYPES = (
 )
 """What a code is stored as, by the most entries that a codebook can have for it."""
 
+INPUT_TYPES = {16: TensorProto.INT16, 8: TensorProto.INT8, 4: TensorProto.INT8}
+"""What an input is quantized to, by bits, where it is not uint8.
+
+ONNX Runtime 1.32 cannot open a graph that quantizes what comes out of a ReLU to INT4; so inputs of
+4 bits are clipped to their range and stored as INT8.
+"""
+
 LEAST_OPSET: dict[int, int] = {
+    TensorProto.INT16: 21,
     TensorProto.INT4: 21,
     TensorProto.UINT4: 21,
     TensorProto.INT2: 25,
@@ -97,18 +108,19 @@ class GraphEditor:
         self._dequantize(weight, weight_scale, zero_point, INTEGER_TYPES[stored.bits])
         if stored.input_scale is None or stored.input_zero_point is None:
             return
-        input_scale, input_zero = stored.input_scale.numpy(), stored.input_zero_point.numpy()
         for number, node in enumerate(layer_nodes):
             name = f"{layer}.in" if number == 0 else f"{layer}.in{number}"
-            self._quantize_input(node, name, input_scale, input_zero)
+            self._quantize_input(node, name, stored)
         if bias in self._initializers and all(bias in node.input[2:] for node in layer_nodes):
             zeros = np.zeros_like(zero_point)
-            self._dequantize(bias, weight_scale * input_scale, zeros, TensorProto.INT32)
+            bias_scale = weight_scale * stored.input_scale.numpy()
+            self._dequantize(bias, bias_scale, zeros, TensorProto.INT32)
 
     def store_as_codes(self, layer: str, stored: LayerFormat) -> None:
         """Store the weight as codes behind a Gather from its codebook, its bias as int8.
 
-        Codes take 2, 4, 8 or 16 bits, the fewest that there are for so many entries.
+        Codes take 2, 4, 8 or 16 bits, the fewest that there are for so many entries. The numbers
+        of blocks are stored as float16.
         """
         assert stored.codebook is not None
         assert stored.codes is not None
@@ -117,7 +129,8 @@ class GraphEditor:
         is_shared = codebook.shape[1] == 1  # single numbers, not blocks
         codes = stored.codes.numpy().reshape(shape if is_shared else stored.codes.shape)
         code_type = next(kind for most, kind in CODE_TYPES if len(codebook) <= most)
-        self._add(f"{weight}_codebook", codebook[:, 0] if is_shared else codebook)
+        entries = codebook[:, 0] if is_shared else codebook.astype(np.float16)
+        self._add(f"{weight}_codebook", entries)
         operators = [
             helper.make_node("Cast", [weight], [f"{weight}_i"], to=TensorProto.INT32),
             helper.make_node("Gather", [f"{weight}_codebook", f"{weight}_i"], [f"{weight}_f"]),
@@ -126,7 +139,10 @@ class GraphEditor:
             self._add(f"{weight}_shape", np.array(shape, dtype=np.int64))
             operators[1].output[0] = f"{weight}_b"
             inputs = [f"{weight}_b", f"{weight}_shape"]
-            operators.append(helper.make_node("Reshape", inputs, [f"{weight}_f"]))
+            operators += [
+                helper.make_node("Reshape", inputs, [f"{weight}_h"]),
+                helper.make_node("Cast", [f"{weight}_h"], [f"{weight}_f"], to=TensorProto.FLOAT),
+            ]
         self._store_behind(weight, _integers(weight, codes, code_type), operators)
         self.opset = max(self.opset, LEAST_OPSET.get(code_type, 0))
         if bias in self._initializers and stored.bias_scale is not None:
@@ -170,22 +186,33 @@ class GraphEditor:
             found += self._readers(node.output[0]) if through else [node]
         return found
 
-    def _quantize_input(
-        self, node: NodeProto, name: str, scale: np.ndarray, zero_point: np.ndarray
-    ) -> None:
+    def _quantize_input(self, node: NodeProto, name: str, stored: LayerFormat) -> None:
         """Put a QuantizeLinear and a DequantizeLinear before the node's input, shared if equal."""
-        source = node.input[0]
+        assert stored.input_scale is not None
+        assert stored.input_zero_point is not None
+        source, scale = node.input[0], stored.input_scale.numpy()
+        zero_point, (low, high) = stored.input_zero_point.numpy(), stored.input_limits
         key = source, scale.tobytes() + zero_point.tobytes()
         if key not in self._quantized:
+            integer_type = INPUT_TYPES[stored.input_bits] if low < 0 else TensorProto.UINT8
             parameters = [f"{name}_scale", f"{name}_zero"]
             self._add(parameters[0], scale)
-            self._add(parameters[1], zero_point)
+            self._graph.initializer.append(_integers(parameters[1], zero_point, integer_type))
+            self.opset = max(self.opset, LEAST_OPSET.get(integer_type, 0))
             integers = f"{name}_q"
-            place = self._nodes.index(node)
-            self._nodes[place:place] = [
+            operators = [
                 helper.make_node("QuantizeLinear", [source, *parameters], [integers]),
                 helper.make_node("DequantizeLinear", [integers, *parameters], [name]),
             ]
+            if stored.input_bits < 8:
+                limits = [f"{name}_low", f"{name}_high"]
+                for limit, value in zip(limits, (low, high), strict=True):
+                    self._add(limit, value * scale)
+                clipped = f"{name}_c"
+                operators.insert(0, helper.make_node("Clip", [source, *limits], [clipped]))
+                operators[1].input[0] = clipped
+            place = self._nodes.index(node)
+            self._nodes[place:place] = operators
             self._quantized[key] = name
         node.input[0] = self._quantized[key]
 

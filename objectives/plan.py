@@ -8,8 +8,13 @@ from typing import Any
 from models.errors import BadInputError
 from objectives.recipe import Recipe
 from objectives.stages.base import StageSettings
+from objectives.stages.binary import BinaryWeights
 from objectives.stages.cluster import Clustering
+from objectives.stages.fixed_point import FixedPoint
 from objectives.stages.mixed import MixedPrecision
+from objectives.stages.points import QuantizationPoints
+from objectives.stages.power_of_two import PowerOfTwo
+from objectives.stages.product import ProductQuantization
 from objectives.stages.prune import WeightPruning
 from objectives.stages.quantize import Quantization
 from objectives.stages.train import BaselineTraining
@@ -22,14 +27,31 @@ SETTINGS: dict[str, Any] = {
     "quantize": Quantization,
     "mixed": MixedPrecision,
     "cluster": Clustering,
+    "product": ProductQuantization,
+    "fixed_point": FixedPoint,
+    "power_of_two": PowerOfTwo,
+    "binary": BinaryWeights,
+    "points": QuantizationPoints,
 }
 """The type of each part of a plan, in the order of execution."""
 
 METHODS = tuple(name for name in SETTINGS if name not in {"recipe", "train", "warm_start"})
 """The compression methods that are stages."""
 
-REPRESENTATIONS = ("quantize", "mixed", "cluster")
+REPRESENTATIONS = (
+    "quantize",
+    "mixed",
+    "cluster",
+    "product",
+    "fixed_point",
+    "power_of_two",
+    "binary",
+    "points",
+)
 """Stages that decide what a weight is stored as: one at most."""
+
+WITHOUT_PRUNING = ("product",)
+"""Those that keep no mask."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +67,11 @@ class Plan:
     quantize: Quantization
     mixed: MixedPrecision | None = None
     cluster: Clustering | None = None
+    product: ProductQuantization | None = None
+    fixed_point: FixedPoint | None = None
+    power_of_two: PowerOfTwo | None = None
+    binary: BinaryWeights | None = None
+    points: QuantizationPoints | None = None
 
     def __post_init__(self) -> None:
         chosen = [name for name in REPRESENTATIONS if not _is_neutral(getattr(self, name))]
@@ -53,6 +80,12 @@ class Plan:
                 f"{' and '.join(chosen)} do not go together: each decides what a weight is stored "
                 "as, and the later would undo the earlier."
             )
+        if not _is_neutral(self.prune):
+            for name in set(WITHOUT_PRUNING).intersection(chosen):
+                raise BadInputError(
+                    f"prune and {name} do not go together: blocks mix pruned weights with others, "
+                    "and the entries that they share would not keep the zeros."
+                )
 
     def stages(self) -> Iterator[StageSettings]:
         """Yield the settings of the stages that do something, in the order of their execution."""

@@ -22,9 +22,9 @@ TENSORS = (
 class LayerFormat:
     """How the artifact stores one layer; a layer without one is stored as float32.
 
-    16 bits are float16 and have no scales. Fewer bits are integers: the weight has a scale and an
-    integer for 0 per output channel, the layer's input one of each. Or the weight is shared: its
-    blocks of d numbers are k different ones, named by codes.
+    16 bits without scales are float16. With scales they are integers, as fewer bits are: the
+    weight has a scale and an integer for 0 per output channel, the layer's input one of each. Or
+    the weight is shared: its blocks of d numbers are k different ones, named by codes.
     """
 
     bits: int
@@ -35,13 +35,23 @@ class LayerFormat:
     input_scale: Tensor | None = None
     """Step size of the layer's input, (), positive, float32."""
     input_zero_point: Tensor | None = None
-    """The integer that stands for an input of 0, (), uint8."""
+    """The integer that stands for an input of 0, (), uint8, or 0 of a signed type."""
+    input_bits: int = 8
+    """Width of the integers that inputs are."""
     codebook: Tensor | None = None
     """The k different blocks of a weight, (k, d), float32; d = 1 shares single numbers."""
     codes: Tensor | None = None
     """Which one each block is, (C_out, blocks of a row), int32 in [0, k)."""
     bias_scale: Tensor | None = None
     """Step size of a bias that is stored as int8, (), positive, float32."""
+
+    @property
+    def input_limits(self) -> tuple[int, int]:
+        """The smallest and the largest integer that an input can be."""
+        assert self.input_zero_point is not None
+        if self.input_zero_point.dtype == torch.uint8:
+            return 0, 255
+        return -(1 << self.input_bits - 1), (1 << self.input_bits - 1) - 1
 
     @property
     def bits_per_weight(self) -> float:
@@ -76,6 +86,8 @@ class NetworkState:
         tensors |= {f"masks/{layer}": mask for layer, mask in self.masks.items()}
         for layer, stored in self.formats.items():
             tensors[f"formats/{layer}/bits"] = torch.tensor(stored.bits)
+            if stored.input_bits != 8:
+                tensors[f"formats/{layer}/input_bits"] = torch.tensor(stored.input_bits)
             for name in TENSORS:
                 value = getattr(stored, name)
                 if value is not None:
@@ -100,6 +112,7 @@ class NetworkState:
         formats = {
             layer: LayerFormat(
                 bits=int(values["bits"]),
+                input_bits=int(values.get("input_bits", 8)),
                 **{name: values.get(name) for name in TENSORS},
             )
             for layer, values in fields.items()

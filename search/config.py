@@ -10,7 +10,7 @@ from models.errors import BadInputError
 from models.layers import ALL_LAYERS
 from objectives.masks import Allocation
 from objectives.plan import METHODS as STAGE_METHODS
-from objectives.plan import Plan
+from objectives.plan import REPRESENTATIONS, WITHOUT_PRUNING, Plan
 from objectives.recipe import LrDecay, Recipe
 from objectives.stages.base import Tuning
 from objectives.stages.prune import LOWEST_SEARCHED_DENSITY, WeightPruning
@@ -168,6 +168,13 @@ class StudyConfig:
         require(
             len(set(self.methods)) == len(self.methods),
             "methods names none twice",
+            methods=self.methods,
+        )
+        representations = set(self.methods).intersection(REPRESENTATIONS)
+        keep_no_zeros = bool(representations) and representations <= set(WITHOUT_PRUNING)
+        require(
+            not (keep_no_zeros and "prune" in self.methods),
+            "--methods with prune names a representation that keeps zeros",
             methods=self.methods,
         )
 

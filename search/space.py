@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 from optuna.trial import BaseTrial
 
 from objectives.plan import METHODS as STAGE_METHODS
-from objectives.plan import REPRESENTATIONS, SETTINGS, Plan
+from objectives.plan import REPRESENTATIONS, SETTINGS, WITHOUT_PRUNING, Plan
 from search.config import StudyConfig
 from search.layerwise import LayerwiseSpace
 
@@ -70,11 +70,12 @@ class WideSpace:
     def suggest(self, trial: BaseTrial) -> Plan:
         """Return the plan that `trial` is to carry out."""
         plan = self._config.plan()
-        if "prune" in self._config.methods:
+        representation = self._representation(trial)
+        if "prune" in self._config.methods and not set(representation) & set(WITHOUT_PRUNING):
             plan = replace(plan, prune=plan.prune.suggest_wide(trial, self._config.density))
         if "distill" in self._config.methods:
             plan = replace(plan, recipe=plan.recipe.suggest(trial))
-        chosen = [*self._others, *self._representation(trial)]
+        chosen = [*self._others, *representation]
         return replace(plan, **{name: self._suggested(name, trial) for name in chosen})
 
     def _suggested(self, method: str, trial: BaseTrial) -> Any:  # noqa: ANN401 - a plan's part

@@ -98,6 +98,16 @@ def _weights(plan: Plan) -> str:
         return f"shared, k-means ({plan.cluster.initialization})"
     if plan.mixed is not None:
         return "symmetric, per channel, bits of each layer"
+    if plan.product is not None:
+        return f"shared, blocks of {plan.product.block}"
+    if plan.fixed_point is not None:
+        return f"fixed point, inputs {plan.fixed_point.input_bits} bits"
+    if plan.power_of_two is not None:
+        return "0 and powers of two"
+    if plan.binary is not None:
+        return f"binary, per {'channel' if plan.binary.per_channel else 'tensor'}"
+    if plan.points is not None:
+        return "learned points"
     if plan.quantize.is_neutral or plan.quantize.bits == 16:
         return "-"
     symmetry = "symmetric" if plan.quantize.symmetric else "asymmetric"

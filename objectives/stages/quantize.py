@@ -14,35 +14,31 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Protocol
 
-import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from models.checks import require
 from models.data_source import DataSource
 from objectives.context import Context
 from objectives.fake_quantize import (
-    WeightFakeQuantizer,
+    LARGEST_BIAS,
     WeightGrid,
     asymmetric_range,
     attach_inputs_,
     attach_weight_,
+    bias_of,
+    detach_weights_,
     fit_grid,
+    latent_weights,
 )
+from objectives.layer_inputs import input_ranges
 from objectives.masks import MaskKeeper
 from objectives.state import LayerFormat, NetworkState, copy_weights
 from objectives.training import train_
 
 PRECISIONS = (32, 16, 8, 6, 5, 4, 3, 2)
 
-CALIBRATION_BATCH = 256
-"""Inputs in a forward pass: no result depends on it but by rounding."""
-
 FEWEST_BITS_WITH_INPUTS = 3
 """Below, only weights are integers: ONNX Runtime's integer kernels refuse INT2."""
-
-LARGEST_BIAS = 2**30
-"""A stored bias stays below this, half of what int32 holds, so that learned scales have room."""
 
 PAPER_PRECISIONS = (32, 16, 8)
 
@@ -158,10 +154,10 @@ class Quantization:
                 epochs=self.epochs,
                 batch_size=self.batch_size,
                 lr=self.lr,
-                callbacks=[MaskKeeper(_latent_weights(layers), state.masks)],
+                callbacks=[MaskKeeper(latent_weights(layers), state.masks)],
                 stop_at_pct=stop_at_pct,
             )
-        formats = _to_grid_(integers, formats)
+        formats = detach_weights_(integers, formats)
         for name, layer in layers.items():
             if self.bits_of(name) == 16:
                 _to_float16_(layer)
@@ -170,7 +166,7 @@ class Quantization:
 
 
 def _to_float16_(layer: nn.Module) -> None:
-    for values in (layer.get_parameter("weight"), _bias(layer)):
+    for values in (layer.get_parameter("weight"), bias_of(layer)):
         if values is not None:
             values.data = values.data.half().float()
 
@@ -194,7 +190,7 @@ def _calibrate(
     ranges: dict[str, tuple[Tensor, Tensor]] = {}
     if with_inputs:
         images = data.training_inputs(settings.calibration_images)
-        ranges = _input_ranges(network, with_inputs, images)
+        ranges = input_ranges(network, with_inputs, images)
     formats = {}
     for name, layer in layers.items():
         grid = settings.grid(name)
@@ -204,7 +200,7 @@ def _calibrate(
         )
         if name in ranges:
             input_scale, zero_point = asymmetric_range(*ranges[name])
-            bias = _bias(layer)
+            bias = bias_of(layer)
             if bias is not None:
                 least = bias.detach().abs() / (input_scale * LARGEST_BIAS)
                 weight_scale = weight_scale.maximum(least if settings.per_channel else least.max())
@@ -216,63 +212,3 @@ def _calibrate(
             )
         formats[name] = stored
     return formats
-
-
-def _input_ranges(
-    network: nn.Module, layers: dict[str, nn.Module], inputs: Tensor
-) -> dict[str, tuple[Tensor, Tensor]]:
-    """Return the smallest and largest number, each (), that each layer is given."""
-    ranges: dict[str, tuple[Tensor, Tensor]] = {}
-
-    def widen(name: str, values: Tensor) -> None:
-        if values.is_floating_point():
-            low, high = values.aminmax()
-            if name in ranges:
-                low, high = low.minimum(ranges[name][0]), high.maximum(ranges[name][1])
-            ranges[name] = low, high
-
-    hooks = [
-        layer.register_forward_pre_hook(lambda _, args, name=name: widen(name, args[0]))
-        for name, layer in layers.items()
-    ]
-    network.eval()
-    with torch.no_grad():
-        for batch in inputs.split(CALIBRATION_BATCH):
-            network(batch)
-    for hook in hooks:
-        hook.remove()
-    return ranges
-
-
-def _bias(layer: nn.Module) -> Tensor | None:
-    bias = getattr(layer, "bias", None)
-    return bias if isinstance(bias, Tensor) else None
-
-
-def _latent_weights(layers: dict[str, nn.Module]) -> dict[str, Tensor]:
-    """Return the float weights (not copies), where fake-quantized those behind, by layer."""
-    return {
-        name: layer.get_parameter(
-            "parametrizations.weight.original" if parametrize.is_parametrized(layer) else "weight"
-        )
-        for name, layer in layers.items()
-    }
-
-
-def _to_grid_(
-    layers: dict[str, nn.Module], formats: dict[str, LayerFormat]
-) -> dict[str, LayerFormat]:
-    """Put weights and biases on their grids, in place; return the formats with final scales."""
-    final = {}
-    for name, stored in formats.items():
-        layer = layers[name]
-        quantizer = layer.get_submodule("parametrizations.weight.0")
-        assert isinstance(quantizer, WeightFakeQuantizer)
-        scale = quantizer.scale().detach()
-        parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
-        final[name] = replace(stored, weight_scale=scale.cpu())
-        bias = _bias(layer)
-        if bias is not None and stored.input_scale is not None:
-            bias_scale = scale * stored.input_scale.to(scale.device)
-            bias.data.copy_((bias.detach() / bias_scale).round() * bias_scale)
-    return final

@@ -1,5 +1,6 @@
 """Networks unlike the built-in ones go through every stage, and their files answer as they do."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,14 @@ from objectives.fake_quantize import attach_inputs_
 from objectives.fold import fold_batch_norms_
 from objectives.pipeline import Pipeline
 from objectives.restore import restore_weights
+from objectives.stages.base import StageSettings, Tuning
+from objectives.stages.binary import BinaryWeights
 from objectives.stages.export import export_onnx
+from objectives.stages.fixed_point import FixedPoint
+from objectives.stages.measure import count_weights
+from objectives.stages.points import QuantizationPoints
+from objectives.stages.power_of_two import PowerOfTwo
+from objectives.stages.product import ProductQuantization
 from objectives.state import NetworkState, copy_weights
 
 
@@ -139,6 +147,20 @@ NETWORKS = {
 }
 
 
+UNTRAINED = Tuning(epochs=1, qat_epochs=0, batch_size=128, lr=1e-3)
+FIXED_POINT = FixedPoint.start(UNTRAINED)
+REPRESENTED = [
+    ProductQuantization.start(UNTRAINED),
+    FIXED_POINT,
+    replace(FIXED_POINT, bits=32, input_bits=32),
+    replace(FIXED_POINT, bits=16, input_bits=16),
+    replace(FIXED_POINT, bits=4, input_bits=4),
+    PowerOfTwo.start(UNTRAINED),
+    BinaryWeights.start(UNTRAINED),
+    QuantizationPoints.start(UNTRAINED),
+]
+
+
 def a_context(name: str, digits: FewDigits) -> Context:
     data: DataSource = digits
     if name == "words":
@@ -192,6 +214,34 @@ class TestAnyNetwork:
                 expected = network(inputs).numpy()
             agreeing = np.abs(logits - expected).max(axis=1) < 1e-3
             assert agreeing.mean() >= (0.9 if bits == 8 else 1)
+
+    @pytest.mark.parametrize("settings", REPRESENTED)
+    def test_file_of_each_representation_answers_as_the_network_does(
+        self, name: str, settings: StageSettings, digits: FewDigits
+    ) -> None:
+        """Compared in the shares of rows that agree: a tie may be rounded either way."""
+        context = a_context(name, digits)
+        before = NetworkState(weights=copy_weights(context.build_network()))
+        state = settings.apply(before, context)
+        assert state.formats.keys() == context.layers_of(context.build_network()).keys()
+        network = context.network_of(state)
+        inputs, _ = next(context.data.batches("test"))
+        attach_inputs_(context.layers_of(network), state.formats)
+        with torch.no_grad():
+            expected = network(inputs).numpy()
+        content = export_onnx(state, context)
+        counts = count_weights(onnx.load_from_string(content))
+        for layer in state.formats:
+            weight = state.weights[f"{layer}.weight"]
+            assert counts[f"{layer}.weight"] == (int((weight != 0).sum()), weight.numel())
+        options = onnxruntime.SessionOptions()
+        options.add_session_config_entry("session.disable_quant_qdq", "1")
+        session = onnxruntime.InferenceSession(
+            content, options, providers=["CPUExecutionProvider"]
+        )
+        (logits,) = session.run(None, {"input": inputs.numpy()})
+        agreeing = np.abs(logits - expected).max(axis=1) < 1e-3
+        assert agreeing.mean() >= 0.9
 
 
 def test_layers_with_equal_weights_stay_two(digits: FewDigits) -> None:

@@ -3,10 +3,15 @@
 from pathlib import Path
 
 import pytest
+from optuna import create_study
+from optuna.samplers import RandomSampler
 
 from objectives.container import decode
+from objectives.plan import REPRESENTATIONS
 from objectives.stages.code import write_container
 from search import run
+from search.config import StudyConfig
+from search.space import WideSpace
 from search.study import load_study
 
 FAST = ("--model", "cnn", "--data", "mnist5k", "--train-fraction", "0.3", "--epochs", "1")
@@ -50,6 +55,23 @@ def test_a_search_over_two_representations_and_distillation(tmp_path: Path) -> N
         assert trial.values[1] == trial.user_attrs["container_bytes"]
 
 
+def test_no_plan_of_a_search_is_refused() -> None:
+    """Blocks and pruning do not go together: it is one or the other."""
+    methods = ("prune", *REPRESENTATIONS)
+    common = {"model": "cnn", "data": "mnist5k", "epochs": 1, "qat_epochs": 1, "batch_size": 128}
+    space = WideSpace(StudyConfig(**common, lr=1e-3, space="wide", methods=methods))
+    study = create_study(sampler=RandomSampler(seed=0))
+    plans = [space.suggest(study.ask()) for _ in range(50)]
+    shared = [plan for plan in plans if plan.product is not None]
+    assert 0 < len(shared) < len(plans)
+    assert all(plan.prune.is_neutral for plan in shared)
+    assert not any(plan.prune.is_neutral for plan in plans if plan not in shared)
+    for trial in study.trials:
+        assert (trial.params["representation"] == "product") == (
+            "prune.density" not in trial.params
+        )
+
+
 def test_a_container_that_does_not_give_the_file_back_fails_the_trial(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,6 +90,10 @@ def test_a_container_that_does_not_give_the_file_back_fails_the_trial(
     ("arguments", "line"),
     [
         (("--methods", "prune,zip"), "Unknown method 'zip'. Known: prune, quantize"),
+        (
+            ("--methods", "prune,product"),
+            "`--methods with prune names a representation that keeps zeros` must hold",
+        ),
         (("--methods", "prune,prune"), "`methods names none twice` must hold"),
         (
             ("--methods", "prune,cluster", "--space", "paper"),

@@ -1,15 +1,22 @@
 """What every compression stage owes the pipeline; a new stage is added to `STAGES`."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 from toys import FewDigits, toy_context, toy_plan
 
-from objectives.stages.base import StageSettings
+from objectives.stages.base import StageSettings, Tuning
+from objectives.stages.binary import BinaryWeights
 from objectives.stages.cluster import Clustering
+from objectives.stages.fixed_point import FixedPoint
 from objectives.stages.mixed import MixedPrecision
+from objectives.stages.points import QuantizationPoints
+from objectives.stages.power_of_two import PowerOfTwo
+from objectives.stages.product import ProductQuantization
 from objectives.state import NetworkState
+
+TUNING = Tuning(epochs=1, qat_epochs=1, batch_size=128, lr=1e-3)
 
 STAGES = {
     "prune": toy_plan(0.8).prune,
@@ -18,6 +25,12 @@ STAGES = {
     "quantize to 8 bits untrained": toy_plan(0.0, 8, qat_epochs=0).quantize,
     "mix 2 to 8 bits": MixedPrecision(mean_bits=4.0, qat_epochs=1, batch_size=128, lr=1e-3),
     "share 4 values": Clustering(bits=2, tuning_epochs=1, batch_size=128, lr=1e-3),
+    "product": ProductQuantization.start(TUNING),
+    "fixed point": FixedPoint.start(TUNING),
+    "fixed point of 16 bits": replace(FixedPoint.start(TUNING), bits=16, input_bits=16),
+    "power of two": PowerOfTwo.start(TUNING),
+    "binary": BinaryWeights.start(TUNING),
+    "points": QuantizationPoints.start(TUNING),
 }
 
 

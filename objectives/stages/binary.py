@@ -1,0 +1,183 @@
+"""Binary weights: each weight is +a or -a, with one a for an output channel or for a layer.
+
+Notation: w (C_out, n) a layer's weight, n weights for a channel. Closest to w, in squared
+distance, among all a * (+-1) are
+
+    b = sign(w),   a = mean |w|                                                 (Eqs. 4 and 6)
+
+While the network is fine-tuned it computes with a * b, and float weights behind are trained: a
+passes gradients as it is, sign passes them straight through where |w| <= 1, and nowhere else:
+
+    dL/dw = dL/da sign(w) / n  +  a dL/d(ab) [|w| <= 1],   dL/da = sum of b dL/d(ab)
+
+Pruned weights are 0 and do not count in a, so that the layer has three values then. The first and
+the last layer, which bear it least, may be kept as floats.
+
+The file holds -1 and 1 as 2-bit integers, the narrowest that ONNX has, of which gzip makes little
+more than one bit; inputs stay floats.
+
+Source: Rastegari et al. 2016, arXiv:1603.05279 ("XNOR-Net"), section 3.1, Binary-Weight-Networks,
+whose dL/da has but the weight's own part of the sum; `per_channel=False` has the binary weights of
+Hashemi et al. 2017, arXiv:1612.03940, with a scale.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, Protocol, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from models.checks import require
+from objectives.context import Context
+from objectives.fake_quantize import latent_weights, per_channel
+from objectives.masks import MaskKeeper
+from objectives.stages.base import Tuning
+from objectives.state import LayerFormat, NetworkState, copy_weights
+from objectives.training import train_
+
+Ends = Literal["none", "first", "last", "both"]
+ENDS: tuple[Ends, ...] = get_args(Ends)
+
+
+class Suggests(Protocol):
+    """The part of Optuna's `Trial` that this stage uses."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:  # noqa: ANN401 - Optuna's type
+        """Return one of `choices`."""
+
+
+class _Sign(torch.autograd.Function):
+    """The sign, 1 for 0, whose gradient passes where |w| <= 1."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor) -> Tensor:  # noqa: ANN401 - torch's
+        ctx.save_for_backward(weight)
+        return torch.where(weight >= 0, 1.0, -1.0)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ANN401 - torch's
+        (weight,) = ctx.saved_tensors
+        passed: Tensor = gradient * (weight.abs() <= 1)
+        return passed
+
+
+class BinaryWeight(nn.Module):
+    """A parametrization of `weight`: a * sign(w), and 0 where the mask is False.
+
+    Args:
+        mask: Shaped like the weight, True = keep.
+        each_channel: Whether each output channel has its own a.
+    """
+
+    def __init__(self, mask: Tensor, *, each_channel: bool) -> None:
+        super().__init__()
+        self._each_channel = each_channel
+        self.register_buffer("_mask", mask)
+        self._mask: Tensor
+
+    def scale(self, weight: Tensor) -> Tensor:
+        """Return a of each output channel, (C_out,); 0 for a channel without weights."""
+        sums = (weight.abs() * self._mask).flatten(1).sum(1)
+        counts = self._mask.flatten(1).sum(1)
+        if not self._each_channel:
+            sums, counts = sums.sum().expand_as(sums), counts.sum().expand_as(counts)
+        return sums / counts.clamp(min=1)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return a * b, shaped like `weight` (C_out, ...)."""
+        sign: Tensor = _Sign.apply(weight)  # type: ignore[no-untyped-call] # torch's
+        return per_channel(self.scale(weight), weight) * sign * self._mask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BinaryWeights:
+    """Let each weight be one of two numbers."""
+
+    stage: ClassVar[str] = "binary"
+    version: ClassVar[int] = 1
+
+    per_channel: bool = True
+    """Whether each output channel has its own a."""
+    keep: Ends = "none"
+    """Which of the first and the last layer stay floats, the last before the first, as long as
+    one layer is left to be binary."""
+    tuning_epochs: int
+    """Passes over the training part while binary; 0 only rounds."""
+    batch_size: int
+    """Images in a step."""
+    lr: float
+    """Adam's learning rate."""
+
+    def __post_init__(self) -> None:
+        require(self.keep in ENDS, f"keep in {ENDS}", keep=self.keep)
+        require(self.tuning_epochs >= 0, "tuning_epochs >= 0", tuning_epochs=self.tuning_epochs)
+        require(self.batch_size >= 1, "batch_size >= 1", batch_size=self.batch_size)
+        require(self.lr > 0, "lr > 0", lr=self.lr)
+
+    @property
+    def is_neutral(self) -> bool:
+        """Rounding always changes weights."""
+        return False
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that the stage trains."""
+        return self.tuning_epochs
+
+    @classmethod
+    def start(cls, tuning: Tuning) -> "BinaryWeights":
+        """Return the settings that a search begins with."""
+        return cls(tuning_epochs=tuning.qat_epochs, batch_size=tuning.batch_size, lr=tuning.lr)
+
+    def suggest_wide(self, trial: Suggests) -> "BinaryWeights":
+        """Return these settings with the scales and the kept layers that `trial` suggests."""
+        return replace(
+            self,
+            per_channel=trial.suggest_categorical("binary.per_channel", (True, False)),
+            keep=trial.suggest_categorical("binary.keep", ENDS),
+        )
+
+    def binary_layers(self, names: Sequence[str]) -> list[str]:
+        """Return the layers of `names`, in the network's order, that become binary."""
+        rest = list(names)
+        if self.keep in {"last", "both"} and len(rest) > 1:
+            rest = rest[:-1]
+        if self.keep in {"first", "both"} and len(rest) > 1:
+            rest = rest[1:]
+        return rest
+
+    def apply(self, state: NetworkState, context: Context) -> NetworkState:
+        """Return binary weights and the formats of their layers."""
+        state = context.fold(state)
+        network = context.network_of(state)
+        layers = context.layers_of(network)
+        names = self.binary_layers(list(layers))
+        binary = {}
+        for name in names:
+            weight = layers[name].get_parameter("weight")
+            mask = state.masks.get(name, torch.ones_like(weight, dtype=torch.bool))
+            binary[name] = BinaryWeight(mask, each_channel=self.per_channel)
+            parametrize.register_parametrization(layers[name], "weight", binary[name])
+        if self.tuning_epochs > 0:
+            train_(
+                network,
+                context,
+                stage=self.stage,
+                epochs=self.tuning_epochs,
+                batch_size=self.batch_size,
+                lr=self.lr,
+                callbacks=[MaskKeeper(latent_weights(layers), state.masks)],
+            )
+        formats = {}
+        for name in names:
+            latent = layers[name].get_parameter("parametrizations.weight.original")
+            scale = binary[name].scale(latent.detach())
+            parametrize.remove_parametrizations(layers[name], "weight", leave_parametrized=True)
+            formats[name] = LayerFormat(
+                bits=1,
+                weight_scale=torch.where(scale > 0, scale, torch.ones_like(scale)),
+                weight_zero_point=torch.zeros(len(scale), dtype=torch.int8),
+            )
+        return replace(state, weights=copy_weights(network), formats=formats)

@@ -1,0 +1,204 @@
+"""Fixed point: integers whose scale is a power of two, so that scaling is a shift.
+
+Notation: x a weight or an input, b bits, f the place of the radix point, q the stored integer,
+
+    q = clamp(round(x * 2^f), q_min, q_max),   x^ = q * 2^-f                    (Eq. 1)
+
+with round half to even; q in [-2^(b-1), 2^(b-1) - 1], for weights without the lowest one, so that
+they are symmetric. Each layer has an f for its weights and one for its inputs, f may be negative
+or more than b. That of the inputs is the largest at which no training image overflows,
+
+    f = floor(log2(q_max / max |x|))                                            (Eq. 2)
+
+and that of the weights is this one or one of the next `FINER_SCALES`, whichever has the least
+squared error: clamping a few large weights can be worth finer steps for all others. Biases are
+integers, too, at the product of the two scales.
+
+While it is fine-tuned the network computes with x^, and rounding passes gradients straight through
+to float weights behind (section 4 of the paper: two sets of weights). From 16 bits on nothing is
+trained, as rounding is less than training's noise. 32 bits of an input leave it a float: ONNX
+quantizes to 16 bits at most.
+
+Source: Hashemi et al. 2017, arXiv:1612.03940, with (weights, inputs) of (32, 32), (16, 16), (8, 8)
+and (4, 4) bits.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from models.checks import require
+from objectives.context import Context
+from objectives.fake_quantize import (
+    LARGEST_BIAS,
+    WeightGrid,
+    attach_inputs_,
+    attach_weight_,
+    bias_of,
+    detach_weights_,
+    fake_quantize,
+    latent_weights,
+)
+from objectives.layer_inputs import input_ranges
+from objectives.masks import MaskKeeper
+from objectives.stages.base import Tuning
+from objectives.state import LayerFormat, NetworkState, copy_weights
+from objectives.training import train_
+
+WIDTHS = (32, 16, 8, 4)
+SEARCHED_WIDTHS = (16, 8, 4)
+FINER_SCALES = 3
+FEWEST_ROUNDED_BITS = 16
+"""From here on rounding is not trained."""
+
+
+class SuggestsCategorical(Protocol):
+    """The part of Optuna's `Trial` that this stage uses."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[int]) -> Any:  # noqa: ANN401 - Optuna's type
+        """Return one of `choices`."""
+
+
+def covering_scale(largest: float, highest: int) -> float:
+    """Return the least power of two, 2^-f, at which `largest` is at most `highest` (Eq. 2)."""
+    return 2.0 ** math.ceil(math.log2(largest / highest)) if largest > 0 else 1.0
+
+
+def weight_scale(weight: Tensor, grid: WeightGrid) -> float:
+    """Return the power of two with the least squared error for all of `weight`."""
+    covering = covering_scale(float(weight.abs().max()), grid.high)
+    zero = torch.zeros(())
+    candidates = [covering * 2.0**-finer for finer in range(FINER_SCALES + 1)]
+
+    def error(scale: float) -> float:
+        rounded = fake_quantize(weight, torch.tensor(scale), zero, grid.low, grid.high)
+        return float((rounded - weight).double().square().sum())
+
+    return min(candidates, key=error)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixedPoint:
+    """Store weights as fixed-point numbers, and compute with such inputs."""
+
+    stage: ClassVar[str] = "fixed_point"
+    version: ClassVar[int] = 1
+
+    bits: int
+    """Width of a weight: 32, 16, 8 or 4."""
+    input_bits: int
+    """Width of a layer's input: 16, 8 or 4; 32 leaves it a float."""
+    tuning_epochs: int
+    """Passes over the training part while rounded to less than 16 bits; 0 only rounds."""
+    batch_size: int
+    """Images in a step."""
+    lr: float
+    """Adam's learning rate."""
+    calibration_images: int = 1024
+    """Training images, evenly spread, that the largest layer inputs are read off."""
+
+    def __post_init__(self) -> None:
+        require(self.bits in WIDTHS, f"bits in {WIDTHS}", bits=self.bits)
+        require(self.input_bits in WIDTHS, f"input_bits in {WIDTHS}", input_bits=self.input_bits)
+        require(self.tuning_epochs >= 0, "tuning_epochs >= 0", tuning_epochs=self.tuning_epochs)
+        require(self.batch_size >= 1, "batch_size >= 1", batch_size=self.batch_size)
+        require(self.lr > 0, "lr > 0", lr=self.lr)
+        require(
+            self.calibration_images >= 1,
+            "calibration_images >= 1",
+            calibration_images=self.calibration_images,
+        )
+
+    @property
+    def is_neutral(self) -> bool:
+        """Even at 32 bits the file holds other numbers than floats."""
+        return False
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that the stage trains."""
+        is_coarse = min(self.bits, self.input_bits) < FEWEST_ROUNDED_BITS
+        return self.tuning_epochs if is_coarse else 0
+
+    @classmethod
+    def start(cls, tuning: Tuning) -> "FixedPoint":
+        """Return the settings that a search begins with."""
+        return cls(
+            bits=8,
+            input_bits=8,
+            tuning_epochs=tuning.qat_epochs,
+            batch_size=tuning.batch_size,
+            lr=tuning.lr,
+        )
+
+    def suggest_wide(self, trial: SuggestsCategorical) -> "FixedPoint":
+        """Return these settings with the two widths that `trial` suggests."""
+        return replace(
+            self,
+            bits=trial.suggest_categorical("fixed_point.bits", SEARCHED_WIDTHS),
+            input_bits=trial.suggest_categorical("fixed_point.input_bits", SEARCHED_WIDTHS),
+        )
+
+    def apply(self, state: NetworkState, context: Context) -> NetworkState:
+        """Return the weights as fixed-point numbers, and each layer's format."""
+        state = context.fold(state)
+        network = context.network_of(state)
+        layers = context.layers_of(network)
+        formats = self._fit(network, layers, context)
+        attach_inputs_(layers, formats)
+        grid = self._grid()
+        for name, layer in layers.items():
+            attach_weight_(layer, formats[name], grid, learn_scale=False)
+        if self.epochs > 0:
+            train_(
+                network,
+                context,
+                stage=self.stage,
+                epochs=self.epochs,
+                batch_size=self.batch_size,
+                lr=self.lr,
+                callbacks=[MaskKeeper(latent_weights(layers), state.masks)],
+            )
+        formats = detach_weights_(layers, formats)
+        return replace(state, weights=copy_weights(network), formats=formats)
+
+    def _grid(self) -> WeightGrid:
+        return WeightGrid(self.bits, symmetric=True, per_channel=False)
+
+    def _fit(
+        self, network: nn.Module, layers: dict[str, nn.Module], context: Context
+    ) -> dict[str, LayerFormat]:
+        """Return formats with the radix points of weights and inputs."""
+        ranges = {}
+        if self.input_bits < 32:
+            images = context.data.training_inputs(self.calibration_images)
+            ranges = input_ranges(network, layers, images)
+        formats = {}
+        for name, layer in layers.items():
+            weight = layer.get_parameter("weight").detach()
+            scale = weight_scale(weight, self._grid())
+            stored = LayerFormat(
+                bits=self.bits, weight_zero_point=torch.zeros(len(weight), dtype=torch.int8)
+            )
+            if name in ranges:
+                largest = max(float(end.abs()) for end in ranges[name])
+                input_scale = covering_scale(largest, (1 << self.input_bits - 1) - 1)
+                stored = replace(
+                    stored,
+                    input_scale=torch.tensor(input_scale),
+                    input_zero_point=torch.zeros(
+                        (), dtype=torch.int16 if self.input_bits == 16 else torch.int8
+                    ),
+                    input_bits=self.input_bits,
+                )
+                bias = bias_of(layer)
+                if bias is not None:
+                    largest_bias = float(bias.detach().abs().max())
+                    least = covering_scale(largest_bias / input_scale, LARGEST_BIAS)
+                    scale = max(scale, least) if largest_bias > 0 else scale
+            formats[name] = replace(stored, weight_scale=torch.full((len(weight),), scale))
+        return formats

@@ -1,0 +1,164 @@
+"""Quantization points: the few values that a layer's weights may have are themselves learned.
+
+Notation: v the trained weights of a layer, which stay; p (k,) its points; Q(v, p) the nearest
+point to each weight. The points begin at the quantiles of v. A step of training is
+
+    w = Q(v, p)                 each weight is assigned anew, as the points have moved
+    p <- p - lr dL(w) / dp      L is the loss, of labels or of a teacher's answers
+
+where the gradient of a point is the sum over the weights that are assigned to it,
+
+    dL / dp_i = sum over j with Q(v_j, p) = p_i of dL / dw_j                       (section 4)
+
+An assignment itself has no gradient. With 2^b values, those pruned are one of them, 0, and stay.
+
+That is what sets it apart from `objectives.stages.cluster`, where k-means groups the weights once
+and only then values are learned.
+
+Source: Polino, Pascanu & Alistarh 2018, arXiv:1802.05668, section 4 ("differentiable
+quantization"), with distillation by the plan's recipe. We differ from it: points belong to a layer
+and are in its own units, where the paper scales buckets of weights to [0, 1]; all layers have the
+same bits, where the paper gives more to those with larger gradients; Adam moves the points.
+"""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from models.checks import require
+from objectives.codebook import look_up, nearest_entries, round_bias_
+from objectives.context import Context
+from objectives.stages.base import Tuning
+from objectives.stages.cluster import initial_centroids
+from objectives.state import LayerFormat, NetworkState, copy_weights
+from objectives.training import train_
+
+MOST_BITS = 8
+SEARCHED_BITS = (1, 6)
+
+
+class Suggests(Protocol):
+    """The part of Optuna's `Trial` that this stage uses."""
+
+    def suggest_int(self, name: str, low: int, high: int) -> int:
+        """Return a value in [low, high]."""
+
+
+class LearnedPoints(nn.Module):
+    """A parametrization of `weight`, which stays: Q(v, p), where p is learned.
+
+    Args:
+        points: (k,) float32.
+        mask: Shaped like the weight, True = keep; None keeps all.
+    """
+
+    def __init__(self, points: Tensor, mask: Tensor | None) -> None:
+        super().__init__()
+        self._points = nn.Parameter(points)
+        self.register_buffer("_mask", mask)
+        self._mask: Tensor | None
+
+    def codebook(self) -> Tensor:
+        """Return the points as they are now, ascending, (k,); with a mask 0 stands before them."""
+        points = self._points.sort().values
+        return points if self._mask is None else torch.cat([points.new_zeros(1), points])
+
+    def assign(self, weight: Tensor) -> Tensor:
+        """Return which entry of the codebook each weight is, int64, shaped like `weight`."""
+        points = self._points.detach().sort().values
+        nearest = nearest_entries(weight, points)
+        return nearest if self._mask is None else (nearest + 1) * self._mask
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return Q(v, p), shaped like `weight`."""
+        codes = self.assign(weight.detach()).flatten()
+        return look_up(self.codebook()[:, None], codes).view_as(weight)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantizationPoints:
+    """Learn the values that weights may have."""
+
+    stage: ClassVar[str] = "points"
+    version: ClassVar[int] = 1
+
+    bits: int
+    """Bits of a code: a layer has 2^bits values, zero among them where it was pruned."""
+    tuning_epochs: int
+    """Passes over the training part that move the points; 0 leaves them at the quantiles."""
+    batch_size: int
+    """Images in a step."""
+    lr: float
+    """Adam's learning rate."""
+
+    def __post_init__(self) -> None:
+        require(1 <= self.bits <= MOST_BITS, f"1 <= bits <= {MOST_BITS}", bits=self.bits)
+        require(self.tuning_epochs >= 0, "tuning_epochs >= 0", tuning_epochs=self.tuning_epochs)
+        require(self.batch_size >= 1, "batch_size >= 1", batch_size=self.batch_size)
+        require(self.lr > 0, "lr > 0", lr=self.lr)
+
+    @property
+    def is_neutral(self) -> bool:
+        """Rounding always changes weights."""
+        return False
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that the stage trains."""
+        return self.tuning_epochs
+
+    @classmethod
+    def start(cls, tuning: Tuning) -> "QuantizationPoints":
+        """Return the settings that a search begins with."""
+        return cls(
+            bits=4, tuning_epochs=tuning.qat_epochs, batch_size=tuning.batch_size, lr=tuning.lr
+        )
+
+    def suggest_wide(self, trial: Suggests) -> "QuantizationPoints":
+        """Return these settings with the bits that `trial` suggests."""
+        return replace(self, bits=trial.suggest_int("points.bits", *SEARCHED_BITS))
+
+    def apply(self, state: NetworkState, context: Context) -> NetworkState:
+        """Return weights that are points, and each layer's format."""
+        state = context.fold(state)
+        network = context.network_of(state)
+        layers = context.layers_of(network)
+        points = {
+            name: self._attach_(layer, state.masks.get(name)) for name, layer in layers.items()
+        }
+        if self.tuning_epochs > 0:
+            train_(
+                network,
+                context,
+                stage=self.stage,
+                epochs=self.tuning_epochs,
+                batch_size=self.batch_size,
+                lr=self.lr,
+            )
+        formats = {}
+        for name, layer in layers.items():
+            before = layer.get_parameter("parametrizations.weight.original").detach()
+            formats[name] = LayerFormat(
+                bits=self.bits,
+                codebook=points[name].codebook().detach()[:, None],
+                codes=points[name].assign(before).flatten(1).int(),
+                bias_scale=round_bias_(layer),
+            )
+            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+        return replace(state, weights=copy_weights(network), formats=formats)
+
+    def _attach_(self, layer: nn.Module, mask: Tensor | None) -> LearnedPoints:
+        """Make `layer` compute, in place, with points at its quantiles, and train these alone."""
+        weight = layer.get_parameter("weight").detach()
+        kept = weight.flatten() if mask is None else weight[mask]
+        count = 2**self.bits - (0 if mask is None else 1)
+        if len(kept) == 0:
+            kept = torch.zeros(1)
+        begin = initial_centroids(kept, count, "density", torch.Generator())
+        points = LearnedPoints(begin, mask)
+        parametrize.register_parametrization(layer, "weight", points)
+        layer.get_parameter("parametrizations.weight.original").requires_grad_(False)
+        return points

@@ -1,0 +1,164 @@
+"""Powers of two: a weight is 0 or +-2^e, so that multiplying by it is a shift.
+
+Notation: w a weight, b bits of a code. With b bits there are 2^b - 1 values,
+
+    P = {0} and {+-2^e for e_1 <= e <= e_2},   e_1 = e_2 - (2^(b-1) - 2)         (Eq. 1)
+
+and the largest exponent of a layer is that of its largest weight, rounded to a power of two,
+
+    e_2 = floor(log2(4/3 max |w|))                                              (Eq. 2)
+
+since 3/4 2^e and 3/2 2^e are as far from 2^e as from the next lower and higher power. A weight is
+the nearest of P. While the network is fine-tuned it computes with that, and the rounding passes
+gradients straight through to float weights behind; P stays. What was pruned is 0.
+
+The file holds a code for each weight and the values of P, once for a layer; inputs stay floats.
+
+Source: Hashemi et al. 2017, arXiv:1612.03940, whose weights have 6 bits; Eq. 2 and the rounding as
+in Zhou et al. 2017, arXiv:1702.03044, section 2.1, whose codes spend a bit on 0 and have 2^(b-2)
+exponents. Zhou et al. round a share of the weights at a time and train the others; here all are
+rounded at each step.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from models.checks import require
+from objectives.codebook import nearest_entries, round_bias_
+from objectives.context import Context
+from objectives.fake_quantize import latent_weights
+from objectives.masks import MaskKeeper
+from objectives.stages.base import Tuning
+from objectives.state import LayerFormat, NetworkState, copy_weights
+from objectives.training import train_
+
+FEWEST_BITS, MOST_BITS = 2, 6
+"""More would have exponents that float32 does not."""
+
+
+class Suggests(Protocol):
+    """The part of Optuna's `Trial` that this stage uses."""
+
+    def suggest_int(self, name: str, low: int, high: int) -> int:
+        """Return a value in [low, high]."""
+
+
+def powers_of_two(largest: float, bits: int) -> Tensor:
+    """Return P for weights of at most `largest`, (2^bits - 1,), ascending: Eqs. 1 and 2."""
+    highest = math.floor(math.log2(4 / 3 * largest)) if largest > 0 else 0
+    exponents = torch.arange(highest - (2 ** (bits - 1) - 2), highest + 1)
+    powers = torch.exp2(exponents.double()).float()
+    return torch.cat([-powers.flip(0), torch.zeros(1), powers])
+
+
+class _StraightThrough(torch.autograd.Function):
+    """The nearest of ascending entries, with the gradient of the identity."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, entries: Tensor) -> Tensor:  # noqa: ANN401, ARG004 - torch's
+        return entries[nearest_entries(weight, entries)]
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401, ARG004 - torch's
+        return gradient, None
+
+
+class NearestPower(nn.Module):
+    """A parametrization of `weight`: each weight is the nearest of P, as it moves."""
+
+    def __init__(self, powers: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("_powers", powers)
+        self._powers: Tensor
+
+    def forward(self, weight: Tensor) -> Tensor:
+        """Return the rounded weight, shaped like `weight`."""
+        rounded: Tensor = _StraightThrough.apply(  # type: ignore[no-untyped-call] # torch's
+            weight, self._powers
+        )
+        return rounded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerOfTwo:
+    """Let each weight be 0 or a power of two with a sign."""
+
+    stage: ClassVar[str] = "power_of_two"
+    version: ClassVar[int] = 1
+
+    bits: int
+    """Bits of a code: 2 are 0 and one power with its two signs, 6 are 31 powers."""
+    tuning_epochs: int
+    """Passes over the training part while rounded; 0 only rounds."""
+    batch_size: int
+    """Images in a step."""
+    lr: float
+    """Adam's learning rate."""
+
+    def __post_init__(self) -> None:
+        require(
+            FEWEST_BITS <= self.bits <= MOST_BITS,
+            f"{FEWEST_BITS} <= bits <= {MOST_BITS}",
+            bits=self.bits,
+        )
+        require(self.tuning_epochs >= 0, "tuning_epochs >= 0", tuning_epochs=self.tuning_epochs)
+        require(self.batch_size >= 1, "batch_size >= 1", batch_size=self.batch_size)
+        require(self.lr > 0, "lr > 0", lr=self.lr)
+
+    @property
+    def is_neutral(self) -> bool:
+        """Rounding always changes weights."""
+        return False
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that the stage trains."""
+        return self.tuning_epochs
+
+    @classmethod
+    def start(cls, tuning: Tuning) -> "PowerOfTwo":
+        """Return the settings that a search begins with."""
+        return cls(
+            bits=4, tuning_epochs=tuning.qat_epochs, batch_size=tuning.batch_size, lr=tuning.lr
+        )
+
+    def suggest_wide(self, trial: Suggests) -> "PowerOfTwo":
+        """Return these settings with the bits that `trial` suggests."""
+        return replace(self, bits=trial.suggest_int("power_of_two.bits", FEWEST_BITS, MOST_BITS))
+
+    def apply(self, state: NetworkState, context: Context) -> NetworkState:
+        """Return weights that are powers of two, and each layer's format."""
+        state = context.fold(state)
+        network = context.network_of(state)
+        layers = context.layers_of(network)
+        powers = {}
+        for name, layer in layers.items():
+            largest = float(layer.get_parameter("weight").detach().abs().max())
+            powers[name] = powers_of_two(largest, self.bits)
+            parametrize.register_parametrization(layer, "weight", NearestPower(powers[name]))
+        if self.tuning_epochs > 0:
+            train_(
+                network,
+                context,
+                stage=self.stage,
+                epochs=self.tuning_epochs,
+                batch_size=self.batch_size,
+                lr=self.lr,
+                callbacks=[MaskKeeper(latent_weights(layers), state.masks)],
+            )
+        formats = {}
+        for name, layer in layers.items():
+            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+            codes = nearest_entries(layer.get_parameter("weight").detach(), powers[name])
+            formats[name] = LayerFormat(
+                bits=self.bits,
+                codebook=powers[name][:, None],
+                codes=codes.flatten(1).int(),
+                bias_scale=round_bias_(layer),
+            )
+        return replace(state, weights=copy_weights(network), formats=formats)

@@ -1,0 +1,236 @@
+r"""Product quantization: cut weights into blocks, and let the blocks of a layer share a few.
+
+Notation: W (C_out, n) a layer's weight, row by row; v (d,) one of its n / d blocks of a row; C
+(k, d) the codebook, c one of its entries; x (B, d) the blocks of what the layer is given, over
+training inputs and places. Each v is stored as the number of an entry: log2(k) bits for d weights.
+
+What shall stay is not the weight but the layer's output,
+
+    ||x (W - W^)||^2                                                             (Eq. 2)
+
+so distances are measured by what inputs make of them. k-means repeats two steps,
+
+    E: each v goes to the entry with the least ||x (c - v)||^2                   (Eq. 3)
+    M: each c becomes the point with the least sum of them over its v            (Eq. 4)
+
+With the second moments S = x^T x = R R^T of the inputs, ||x (c - v)||^2 = ||(c - v) R||^2: the
+groups are those of plain k-means on v R. The M-step's minimum is the mean of the v, whatever S is.
+An entry without blocks splits the one with most. Then all entries are fine-tuned, the gradient of
+each being the sum over its blocks (`objectives.codebook`), from labels or from the baseline's
+answers (the recipe's distillation, as in the paper). The file holds codes, and entries as
+float16.
+
+Pruned weights and others share blocks, so zeros would not stay: a plan that prunes is refused.
+
+Source: Stock et al. 2020, arXiv:1907.05686 ("And the Bit Goes Down"), section 3, after product
+quantization of weights in Gong et al. 2014, arXiv:1412.6115. We differ from it: all layers are
+grouped at once, by the inputs that the float network gives them, where the paper goes from layer
+to layer and tunes between; the M-step takes the mean where the paper takes the solution of least
+norm, which is as good; gradients are summed where the paper averages, which Adam undoes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from models.checks import require
+from objectives.codebook import (
+    attach_codebook_,
+    detach_codebook_,
+    round_bias_,
+    round_codebook_,
+)
+from objectives.context import Context
+from objectives.layer_inputs import input_moments
+from objectives.stages.base import Tuning
+from objectives.state import LayerFormat, NetworkState, copy_weights
+from objectives.training import stage_seed, train_
+
+MOST_BITS = 12
+SEARCHED_BITS = (3, 8)
+SEARCHED_BLOCKS = (2, 4, 8)
+
+MOST_ITERATIONS = 100
+"""Section 4.1 of the paper."""
+FEWEST_BLOCKS = 4
+"""Blocks for an entry at least: a layer of few blocks gets a smaller codebook (section 4.1)."""
+SPLIT = 1e-3
+"""How far the halves of a split entry are moved apart, of the blocks' standard deviation."""
+COMPARED_BLOCKS = 2**16
+"""Blocks whose distances are in memory at a time."""
+
+
+class Suggests(Protocol):
+    """The part of Optuna's `Trial` that this stage uses."""
+
+    def suggest_int(self, name: str, low: int, high: int) -> int:
+        """Return a value in [low, high]."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[int]) -> Any:  # noqa: ANN401 - Optuna's type
+        """Return one of `choices`."""
+
+
+def largest_divisor(length: int, most: int) -> int:
+    """Return the largest divisor of `length` that is not above `most`."""
+    return next(divisor for divisor in range(min(length, most), 0, -1) if length % divisor == 0)
+
+
+def group_blocks(
+    blocks: Tensor, moments: Tensor, count: int, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return a codebook (count, d) and the entry of each of `blocks` (n, d), by Eqs. 3 and 4.
+
+    Args:
+        blocks: At least one.
+        moments: S, (d, d), symmetric, positive semidefinite.
+        count: k; with fewer different blocks than that, entries are left over.
+        generator: Draws the blocks to begin with, and how entries are split.
+    """
+    values, vectors = torch.linalg.eigh(moments.double())
+    root = (vectors * values.clamp(min=0).sqrt()).float()  # R
+    drawn = torch.randperm(len(blocks), generator=generator)[:count]
+    codebook = blocks[drawn.repeat(-(-count // len(drawn)))[:count]]
+    codes = _nearest(blocks, codebook, root)
+    for _ in range(MOST_ITERATIONS):
+        codebook = _means(blocks, codes, codebook)
+        _split_(codebook, codes, SPLIT * float(blocks.std(correction=0)), generator)
+        before, codes = codes, _nearest(blocks, codebook, root)
+        if torch.equal(before, codes):
+            break
+    return codebook, codes
+
+
+def _nearest(blocks: Tensor, codebook: Tensor, root: Tensor) -> Tensor:
+    """Return the entry of each block, (n,): Eq. 3."""
+    entries = codebook @ root
+    squares = entries.square().sum(1)
+    found = [  # ||c||^2 - 2 c v, which is the distance but for ||v||^2
+        torch.addmm(squares, part @ root, entries.T, alpha=-2).argmin(1)
+        for part in blocks.split(COMPARED_BLOCKS)
+    ]
+    return torch.cat(found)
+
+
+def _means(blocks: Tensor, codes: Tensor, codebook: Tensor) -> Tensor:
+    """Return the mean of each entry's blocks, (k, d), or the entry if it has none: Eq. 4."""
+    counts = torch.bincount(codes, minlength=len(codebook))[:, None]
+    sums = torch.zeros_like(codebook, dtype=torch.double).index_add_(0, codes, blocks.double())
+    return torch.where(counts > 0, (sums / counts.clamp(min=1)).float(), codebook)
+
+
+def _split_(codebook: Tensor, codes: Tensor, step: float, generator: torch.Generator) -> None:
+    """Move each entry without blocks, in place, to the one with most, and the two apart."""
+    counts = torch.bincount(codes, minlength=len(codebook))
+    for empty in (counts == 0).nonzero().flatten().tolist():
+        fullest = int(counts.argmax())
+        apart = step * torch.randn(codebook.shape[1], generator=generator)
+        codebook[empty] = codebook[fullest] + apart
+        codebook[fullest] -= apart
+        counts[empty] = counts[fullest] // 2
+        counts[fullest] -= counts[empty]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductQuantization:
+    """Let blocks of weights share the entries of a codebook."""
+
+    stage: ClassVar[str] = "product"
+    version: ClassVar[int] = 1
+
+    bits: int
+    """Bits of a code: a layer has 2^bits entries, fewer if it has few blocks."""
+    block: int = 8
+    """d of dense layers, embeddings and 1x1 convolutions, or the next smaller divisor of a row."""
+    kernel_block: int = 16
+    """d of other convolutions is their kernel, or its largest divisor that is not above this."""
+    tuning_epochs: int
+    """Passes over the training part that move the entries; 0 only groups."""
+    batch_size: int
+    """Images in a step."""
+    lr: float
+    """Adam's learning rate."""
+    calibration_images: int = 1024
+    """Training images, evenly spread, that the second moments of layer inputs are taken over."""
+
+    def __post_init__(self) -> None:
+        require(1 <= self.bits <= MOST_BITS, f"1 <= bits <= {MOST_BITS}", bits=self.bits)
+        for name in ("block", "kernel_block", "batch_size", "calibration_images"):
+            value = getattr(self, name)
+            require(value >= 1, f"{name} >= 1", **{name: value})
+        require(self.tuning_epochs >= 0, "tuning_epochs >= 0", tuning_epochs=self.tuning_epochs)
+        require(self.lr > 0, "lr > 0", lr=self.lr)
+
+    @property
+    def is_neutral(self) -> bool:
+        """Sharing blocks always changes them."""
+        return False
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that the stage trains."""
+        return self.tuning_epochs
+
+    @classmethod
+    def start(cls, tuning: Tuning) -> "ProductQuantization":
+        """Return the settings that a search begins with."""
+        return cls(
+            bits=6, tuning_epochs=tuning.qat_epochs, batch_size=tuning.batch_size, lr=tuning.lr
+        )
+
+    def suggest_wide(self, trial: Suggests) -> "ProductQuantization":
+        """Return these settings with the bits and the block that `trial` suggests."""
+        return replace(
+            self,
+            bits=trial.suggest_int("product.bits", *SEARCHED_BITS),
+            block=trial.suggest_categorical("product.block", SEARCHED_BLOCKS),
+        )
+
+    def block_of(self, layer: nn.Module) -> int:
+        """Return d of `layer`: it divides the length of a row of its weight."""
+        weight = layer.get_parameter("weight")
+        kernel = weight[0, 0].numel()
+        if kernel > 1:
+            return largest_divisor(kernel, self.kernel_block)
+        return largest_divisor(weight[0].numel(), self.block)
+
+    def apply(self, state: NetworkState, context: Context) -> NetworkState:
+        """Return weights that share blocks, and each layer's format."""
+        state = context.fold(state)
+        network = context.network_of(state)
+        layers = context.layers_of(network)
+        generator = torch.Generator().manual_seed(stage_seed(context.seed, self.stage))
+        blocks = {name: self.block_of(layer) for name, layer in layers.items()}
+        images = context.data.training_inputs(self.calibration_images)
+        moments = input_moments(network, layers, images, blocks)
+        formats = {}
+        for name, layer in layers.items():
+            weighting = moments.get(name, torch.eye(blocks[name]))
+            formats[name] = self._group(layer, weighting, generator)
+            attach_codebook_(layer, formats[name], frozen_zero=False)
+        if self.tuning_epochs > 0:
+            train_(
+                network,
+                context,
+                stage=self.stage,
+                epochs=self.tuning_epochs,
+                batch_size=self.batch_size,
+                lr=self.lr,
+            )
+        for name, layer in layers.items():
+            tuned = replace(formats[name], codebook=detach_codebook_(layer))
+            formats[name] = replace(
+                tuned, codebook=round_codebook_(layer, tuned), bias_scale=round_bias_(layer)
+            )
+        return replace(state, weights=copy_weights(network), formats=formats)
+
+    def _group(self, layer: nn.Module, moments: Tensor, generator: torch.Generator) -> LayerFormat:
+        weight = layer.get_parameter("weight").detach()
+        blocks = weight.reshape(-1, len(moments))
+        count = min(2**self.bits, max(2, len(blocks) // FEWEST_BLOCKS))
+        codebook, codes = group_blocks(blocks, moments, count, generator)
+        return LayerFormat(
+            bits=self.bits, codebook=codebook, codes=codes.view(len(weight), -1).int()
+        )

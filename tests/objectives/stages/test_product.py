@@ -1,0 +1,147 @@
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+from sklearn.cluster import KMeans
+from torch import Tensor, nn
+from toys import toy_plan
+
+from models.errors import BadInputError
+from objectives.context import Context
+from objectives.evaluate import network_accuracy_pct
+from objectives.plan import Plan
+from objectives.stages.export import export_onnx
+from objectives.stages.product import ProductQuantization, group_blocks, largest_divisor
+from objectives.state import NetworkState
+
+
+def a_product(bits: int = 4, *, epochs: int = 1, **settings: object) -> ProductQuantization:
+    common = {"batch_size": 128, "lr": 1e-3}
+    return ProductQuantization(bits=bits, tuning_epochs=epochs, **(common | settings))
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def correlated_inputs(block: int) -> Tensor:
+    mixing = torch.randn(block, block, generator=seeded(2)) * torch.logspace(-2, 1, block)
+    return torch.randn(500, block, generator=seeded(3)) @ mixing
+
+
+@pytest.mark.parametrize("count", [2, 7, 16])
+def test_groups_are_scikit_learns_where_inputs_weigh_distances(count: int) -> None:
+    blocks = torch.randn(2000, 4, generator=seeded(1))
+    x = correlated_inputs(4)
+    codebook, codes = group_blocks(blocks, x.T @ x, count, seeded())
+    root = torch.linalg.cholesky(x.double().T @ x.double())
+    begin = torch.randperm(len(blocks), generator=seeded())[:count]
+    points = (blocks.double() @ root).numpy()
+    reference = KMeans(count, init=points[begin], n_init=1, max_iter=100, tol=0).fit(points)
+    error = float((x.double() @ (blocks - codebook[codes]).double().T).square().sum())
+    assert error == pytest.approx(reference.inertia_, rel=1e-3)
+
+
+def test_weighing_by_inputs_keeps_the_outputs_better() -> None:
+    blocks, x = torch.randn(500, 4, generator=seeded(1)), correlated_inputs(4)
+    errors = []
+    for moments in (x.T @ x, torch.eye(4)):
+        codebook, codes = group_blocks(blocks, moments, 8, seeded())
+        errors.append(float((x @ (blocks - codebook[codes]).T).square().sum()))
+    assert errors[0] < 0.5 * errors[1]
+
+
+def test_inputs_that_are_always_zero_weigh_nothing() -> None:
+    """Four blocks of two numbers by hand: only the first numbers are told apart."""
+    blocks = torch.tensor([[0.0, 8], [1, -8], [10, -8], [11, 8]])
+    codebook, codes = group_blocks(blocks, torch.diag(torch.tensor([1.0, 0])), 2, seeded())
+    assert codes[0] == codes[1] != codes[2] == codes[3]
+    assert codebook[codes].tolist() == [[0.5, 0], [0.5, 0], [10.5, 0], [10.5, 0]]
+
+
+def test_no_entry_is_left_without_blocks() -> None:
+    """Most draws begin at one of 200 equal blocks."""
+    blocks = torch.cat([torch.zeros(200, 3), torch.randn(30, 3, generator=seeded(1))])
+    _, codes = group_blocks(blocks, torch.eye(3), 8, seeded())
+    assert len(codes.unique()) == 8
+
+
+def test_equal_blocks_stay_equal() -> None:
+    codebook, codes = group_blocks(torch.ones(6, 2), torch.eye(2), 4, seeded())
+    assert codebook[codes].tolist() == [[1, 1]] * 6
+
+
+@pytest.mark.parametrize(
+    ("layer", "block"),
+    [
+        (nn.Linear(48, 3), 8),
+        (nn.Linear(30, 3), 6),
+        (nn.Linear(7, 3), 7),
+        (nn.Linear(11, 3), 1),
+        (nn.Conv2d(6, 4, 3), 9),
+        (nn.Conv2d(6, 4, 5), 5),
+        (nn.Conv2d(6, 12, 3, groups=6), 9),
+        (nn.Conv2d(32, 4, 1), 8),
+        (nn.Conv1d(6, 4, 3), 3),
+        (nn.Conv3d(6, 4, (1, 2, 3)), 6),
+        (nn.Embedding(30, 12), 6),
+    ],
+)
+def test_blocks_divide_rows(layer: nn.Module, block: int) -> None:
+    assert a_product().block_of(layer) == block
+    assert layer.weight[0].numel() % block == 0
+
+
+def test_the_largest_divisor_by_hand() -> None:
+    assert [largest_divisor(12, most) for most in (1, 4, 5, 11, 12, 100)] == [1, 4, 4, 6, 12, 12]
+
+
+def test_the_file_holds_codes_and_blocks_of_float16(
+    baseline: NetworkState, context: Context
+) -> None:
+    state = a_product(4).apply(baseline, context)
+    stored = state.formats["dense"]
+    assert stored.codebook.shape == (16, 6)  # 2,028 numbers in a row: 6 is the largest divisor
+    assert stored.bits_per_weight == pytest.approx(4 / 6)
+    weight = state.weights["dense.weight"]
+    assert torch.equal(stored.codebook[stored.codes.long()].view_as(weight), weight)
+    model = onnx.load_from_string(export_onnx(state, context))
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    codes = numpy_helper.to_array(tensors["dense.weight"]).astype(int)
+    blocks = numpy_helper.to_array(tensors["dense.weight_codebook"])
+    assert tensors["dense.weight"].data_type == onnx.TensorProto.UINT4
+    assert blocks.dtype == np.float16
+    assert np.array_equal(blocks[codes].reshape(weight.shape), weight.numpy())
+    assert tensors["dense.bias"].data_type == onnx.TensorProto.INT8
+    assert numpy_helper.to_array(tensors["conv.weight_codebook"]).shape == (3, 9)  # 12 kernels
+
+
+def test_fine_tuned_blocks_answer_better_than_grouped_ones(
+    baseline: NetworkState, context: Context
+) -> None:
+    accuracies = [
+        network_accuracy_pct(
+            context.network_of(a_product(2, epochs=epochs).apply(baseline, context)),
+            context.data,
+            "validation",
+        )
+        for epochs in (0, 4)
+    ]
+    assert accuracies[1] > accuracies[0]
+
+
+def test_a_plan_that_prunes_is_refused() -> None:
+    parts = {name: getattr(toy_plan(0.5), name) for name in ("train", "prune", "quantize")}
+    with pytest.raises(BadInputError, match="prune and product do not go together: blocks mix"):
+        Plan(**parts, product=a_product())
+    unpruned = Plan(**parts | {"prune": toy_plan().prune}, product=a_product())
+    assert Plan.from_json(unpruned.to_json()) == unpruned
+
+
+@pytest.mark.parametrize("settings", [{"bits": 0}, {"bits": 13}, {"block": 0}, {"lr": 0.0}])
+def test_settings_that_break_their_law_are_refused(settings: dict) -> None:
+    with pytest.raises(BadInputError, match="must hold, but got"):
+        replace(a_product(), **settings)
