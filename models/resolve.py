@@ -16,6 +16,7 @@ A **data** factory takes nothing and returns a `LightningDataModule` whose loade
 and `test_dataloader` in a fixed order. Each is read before anything trains; see `models.loaders`.
 """
 
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -145,10 +146,12 @@ def _module(name: str) -> Any:  # noqa: ANN401 - a module of the user's
 def _module_of_file(path: Path) -> Any:  # noqa: ANN401 - a module of the user's
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
+    name = f"{path.stem}_{place}"  # other folders may have files of that name
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(path.stem, module)  # dataclasses and pickling look it up
+    sys.modules[name] = module  # dataclasses, pickling and inspection look it up
     spec.loader.exec_module(module)
     return module
