@@ -6,15 +6,17 @@ named, and in this process.
 A **model** factory takes `(input_shape, num_classes)` or nothing and returns an untrained
 `nn.Module`: `forward` maps a batch of inputs (N, ...) to logits (N, classes). A `LightningModule`
 serves too; its own `training_step` (automatic optimization) and `configure_optimizers` are then
-used, and `--lr` and `--batch-size` mean nothing where it or its data decide them. Images come as
+used, and `--lr` and `--batch-size` mean nothing where it or its data decide them. It meets no
+validation batches: a scheduler can monitor what training logs, not `val_loss`. Images come as
 float32 pixels / 255: a network that wants them normalized does it in `forward`, so that the file
 that is shipped does it too. `forward` must be exportable by `torch.export`.
 
 A **data** factory takes nothing and returns a `LightningDataModule` whose loaders yield
-`(inputs, labels)`, labels int64 (N,): `train_dataloader`, and `val_dataloader` and
-`test_dataloader` in a fixed order.
+`(inputs, labels)`, labels int64 (N,), classes from 0 on: `train_dataloader`, and `val_dataloader`
+and `test_dataloader` in a fixed order. Each is read before anything trains; see `models.loaders`.
 """
 
+import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -27,7 +29,7 @@ from pytorch_lightning import LightningDataModule
 from torch import nn
 
 from models.data_source import DataOptions, DataSource
-from models.errors import BadInputError
+from models.errors import BadInputError, blaming, first_line
 from models.loaders import LoaderData
 from models.registry import DATA, MODELS, ModelSpec
 
@@ -113,14 +115,8 @@ def _own_builder(
 
 
 def _call(factory: Callable[..., Any], name: str, *arguments: object) -> Any:  # noqa: ANN401 - the user's
-    try:
+    with blaming(f"'{name}'"):
         return factory(*arguments)
-    except BadInputError:
-        raise
-    except Exception as err:
-        raise BadInputError(
-            f"'{name}' failed with {type(err).__name__}: {_first_line(err)}"
-        ) from err
 
 
 def _load(name: str, option: str) -> Callable[..., Any]:
@@ -130,7 +126,7 @@ def _load(name: str, option: str) -> Callable[..., Any]:
         module = _module_of_file(Path(place)) if place.endswith(".py") else _module(place)
     except Exception as err:
         raise BadInputError(
-            f"`{option} {name}` cannot be imported: {type(err).__name__}: {_first_line(err)}"
+            f"`{option} {name}` cannot be imported: {type(err).__name__}: {first_line(err)}"
         ) from err
     factory = getattr(module, attribute, None)
     if not callable(factory):
@@ -150,14 +146,12 @@ def _module(name: str) -> Any:  # noqa: ANN401 - a module of the user's
 def _module_of_file(path: Path) -> Any:  # noqa: ANN401 - a module of the user's
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
+    name = f"{path.stem}_{place}"  # other folders may have files of that name
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(path.stem, module)  # dataclasses and pickling look it up
+    sys.modules[name] = module  # dataclasses, pickling and inspection look it up
     spec.loader.exec_module(module)
     return module
-
-
-def _first_line(err: BaseException) -> str:
-    return (str(err).splitlines() or [""])[0]

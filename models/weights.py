@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from models.errors import BadInputError
+from models.errors import BadInputError, first_line
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -31,8 +31,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
                 warnings.simplefilter("ignore")  # about pickles that are then refused
                 stored = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, ValueError) as err:
-        reason = (str(err).splitlines() or [""])[0]
-        raise BadInputError(f"The weights {path} cannot be read: {reason}") from err
+        raise BadInputError(f"The weights {path} cannot be read: {first_line(err)}") from err
     if isinstance(stored, dict) and isinstance(stored.get("state_dict"), dict):
         stored = stored["state_dict"]
     if not isinstance(stored, dict) or not all(isinstance(v, Tensor) for v in stored.values()):

@@ -10,6 +10,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ from objectives.state import NetworkState
 log = logging.getLogger(__name__)
 
 DEFAULT_LIMIT_BYTES = 20 * 10**9
+
+ABANDONED_SECONDS = 24 * 3600
+"""After this time nobody still writes a temporary file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +111,19 @@ class StageCache:
         write_atomically(self._facts(key), json.dumps(facts, indent=1).encode())
 
     def _make_room(self, needed: int) -> None:
-        """Remove entries, the quickest to compute first, until `needed` bytes fit."""
-        sizes = {file: file.stat().st_size for file in self._folder.glob("*.safetensors")}
+        """Remove entries, the quickest to compute first, until `needed` bytes fit.
+
+        What writers that were killed left behind goes first.
+        """
+        for ending in ("safetensors", "json"):
+            for temporary in self._folder.glob(f".*.{ending}.*"):
+                with suppress(FileNotFoundError):
+                    if time.time() - temporary.stat().st_mtime > ABANDONED_SECONDS:
+                        temporary.unlink()
+        sizes = {}
+        for file in self._folder.glob("*.safetensors"):
+            with suppress(FileNotFoundError):  # another process removed it since
+                sizes[file] = file.stat().st_size
         total = sum(sizes.values())
         for file in sorted(sizes, key=_seconds_to_compute):
             if total + needed <= self._limit_bytes:

@@ -1,9 +1,7 @@
 """What every stage of every trial of a study shares."""
 
 import hashlib
-import inspect
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -16,6 +14,7 @@ from models.registry import ModelSpec
 from objectives.fold import fold_batch_norms_
 from objectives.progress import Progress, SilentProgress
 from objectives.recipe import Recipe
+from objectives.source import sources_of
 from objectives.state import NetworkState, copy_weights
 
 AfterEpoch = Callable[[int, float], None]
@@ -78,13 +77,16 @@ class Context:
         return {name: layer.get_parameter("weight").numel() for name, layer in layers.items()}
 
     def model_fingerprint(self) -> str:
-        """Return a hash over structure, initial weights and source of the network."""
+        """Return a hash over structure, initial weights and source of the network.
+
+        See `objectives.source` for what counts as its source.
+        """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             network = self.build_network()
         digest = hashlib.sha256(f"{network}{self.layers}".encode())
-        with suppress(OSError, TypeError):  # defined where there is no file
-            digest.update(inspect.getsource(type(network)).encode())
+        for source in sources_of(network):
+            digest.update(source)
         for name, tensor in network.state_dict().items():
             digest.update(f"{name}{tuple(tensor.shape)}".encode())
             digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)

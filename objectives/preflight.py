@@ -1,23 +1,30 @@
 """Look before training whether a network can go all the way, and how long the way will be."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch.nn import functional
 
-from models.errors import BadInputError
+from models.errors import BadInputError, blaming, first_line
 from models.layers import compressible_layers
 from objectives.context import Context
 from objectives.errors import MeasurementError
+from objectives.progress import SilentProgress
 from objectives.stages.export import export_onnx
 from objectives.state import NetworkState, copy_weights
+from objectives.training import train_
 
 TIMED_INPUTS = 32
 
 
 def check_network(context: Context) -> None:
     """See that the network takes the data, answers with logits, has layers and can be exported.
+
+    One that trains itself does so with one batch.
 
     Raises:
         BadInputError: It does not; the text names the layer where there is one.
@@ -28,9 +35,8 @@ def check_network(context: Context) -> None:
         with torch.no_grad():
             logits = network(inputs)
     except Exception as err:
-        reason = (str(err).splitlines() or [""])[0]
         raise BadInputError(
-            f"The network cannot take inputs of shape {tuple(inputs.shape)}: {reason}"
+            f"The network cannot take inputs of shape {tuple(inputs.shape)}: {first_line(err)}"
         ) from err
     wanted = (len(inputs), context.data.num_classes)
     if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != wanted:
@@ -41,10 +47,47 @@ def check_network(context: Context) -> None:
             f"No layer that can be compressed matches {', '.join(context.layers)}. "
             f"There are: {', '.join(compressible_layers(network)) or 'none'}."
         )
+    if isinstance(network, LightningModule):
+        _check_own_training(network, context)
     try:
         export_onnx(NetworkState(weights=copy_weights(network)), context)
     except MeasurementError as err:
         raise BadInputError(str(err)) from err
+
+
+def _check_own_training(network: LightningModule, context: Context) -> None:
+    for method in ("training_step", "configure_optimizers"):
+        if not is_overridden(method, network):
+            raise BadInputError(f"The network is a LightningModule, but has no `{method}`.")
+    with blaming("The network's own training"):
+        train_(
+            context.build_network(),
+            replace(context, progress=SilentProgress()),
+            stage="preflight",
+            epochs=1,
+            batch_size=TIMED_INPUTS,
+            lr=1e-3,
+            callbacks=[_OneBatch()],
+        )
+
+
+class _OneBatch(Callback):
+    """Ends a training after its first batch; refuses schedulers that training tells nothing.
+
+    Lightning would do that at the end of an epoch.
+    """
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        trainer.should_stop = True
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for scheduler in trainer.lr_scheduler_configs:
+            told = scheduler.monitor in trainer.callback_metrics
+            if scheduler.reduce_on_plateau and scheduler.strict and not told:
+                raise BadInputError(
+                    f"The network's scheduler must monitor what training logs, but got "
+                    f"'{scheduler.monitor}': there are no validation batches while it trains."
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,10 +3,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from pytorch_lightning import LightningDataModule
 from safetensors.torch import save_file
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
 
 from models.data_source import DataOptions
 from models.errors import BadInputError
@@ -83,53 +81,12 @@ def test_code_that_is_not_there_or_does_not_import_is_one_line(tmp_path: Path) -
         resolve_model(f"{tmp_path / 'broken.py'}:make")
 
 
-class TenNumbers(LightningDataModule):
-    """Ten inputs a part; the class of an input is its number modulo 3."""
-
-    def _loader(self, shuffle: bool = False) -> DataLoader:
-        inputs = torch.arange(10.0).view(10, 1)
-        labels = torch.arange(10) % 3
-        return DataLoader(TensorDataset(inputs, labels), batch_size=4, shuffle=shuffle)
-
-    def train_dataloader(self) -> DataLoader:
-        return self._loader(shuffle=True)
-
-    def val_dataloader(self) -> DataLoader:
-        return self._loader()
-
-    def test_dataloader(self) -> DataLoader:
-        return self._loader()
-
-
-def test_a_data_module_s_loaders_are_taken_as_they_are() -> None:
-    data = LoaderData(TenNumbers())
-    data.setup()
-    assert data.num_classes == 3
-    assert data.sizes() == {"train": 10, "validation": 10, "test": 10}
-    assert [len(labels) for _, labels in data.batches("test")] == [4, 4, 2]
-    assert data.input_shape == (1,)
-    assert torch.equal(data.training_inputs(5), data.training_inputs(5))
-    again = LoaderData(TenNumbers())
-    again.setup()
-    assert again.fingerprint() == data.fingerprint()
-
-
 def test_own_data_that_are_none_are_one_line(own: Path) -> None:
     assert isinstance(resolve_data(f"{own}:Data", DataOptions()), LoaderData)
     with pytest.raises(BadInputError, match="must return a LightningDataModule, not int"):
         resolve_data(f"{own}:wrong", DataOptions())
     with pytest.raises(BadInputError, match="decides sizes, shares and augmentation itself"):
         resolve_data(f"{own}:Data", DataOptions(train_fraction=0.5))
-
-
-class StringData(TenNumbers):
-    def val_dataloader(self) -> DataLoader:
-        return DataLoader(["a", "b"])
-
-
-def test_loaders_that_yield_something_else_are_named() -> None:
-    with pytest.raises(BadInputError, match=r"`val_dataloader` must yield \(inputs, labels\)"):
-        LoaderData(StringData()).setup()
 
 
 @pytest.mark.parametrize("form", ["ckpt", "pt", "safetensors", "prefixed"])

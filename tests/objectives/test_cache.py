@@ -1,5 +1,7 @@
 import errno
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -121,6 +123,25 @@ def test_a_full_cache_drops_what_is_quickest_to_compute_again(tmp_path: Path) ->
     kept = [key in cache for key in (slow, quick, middle, newer, newest)]
     assert kept == [True, False, True, False, True]
     assert sum(file.stat().st_size for file in tmp_path.glob("*.safetensors")) <= 3 * size
+
+
+def test_an_entry_that_another_process_removes_meanwhile_stops_nobody(tmp_path: Path) -> None:
+    (tmp_path / "gone.safetensors").symlink_to(tmp_path / "removed")  # listed, but not there
+    _, computed = StageCache(tmp_path).get_or_compute(KEY, a_state, SilentProgress())
+    assert computed
+    assert KEY in StageCache(tmp_path)
+
+
+def test_what_killed_writers_left_is_removed_after_a_day(tmp_path: Path) -> None:
+    old = [tmp_path / f".{KEY.digest}.{ending}.x1" for ending in ("safetensors", "json")]
+    new = [tmp_path / f".{KEY.digest}.{ending}.x2" for ending in ("safetensors", "json")]
+    for hours, files in ((25, old), (23, new)):
+        for file in files:
+            file.write_bytes(b"half")
+            os.utime(file, times=(time.time() - hours * 3600,) * 2)
+    StageCache(tmp_path).get_or_compute(KEY, a_state, SilentProgress())
+    assert not any(file.exists() for file in old)
+    assert all(file.exists() for file in new)
 
 
 def test_an_entry_larger_than_the_whole_cache_is_not_kept(

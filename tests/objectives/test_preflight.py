@@ -1,6 +1,8 @@
 import pytest
 import torch
+from pytorch_lightning import LightningModule
 from torch import Tensor, nn
+from torch.nn import functional
 from toys import FewDigits, toy_context
 
 from models.errors import BadInputError
@@ -49,6 +51,91 @@ def test_networks_that_do_not_fit_the_data_are_one_line(
 def test_patterns_that_match_no_layer_are_answered_with_the_layers(digits: FewDigits) -> None:
     with pytest.raises(BadInputError, match=r"matches head\.\*. There are: conv, dense\."):
         check_network(toy_context(digits, layers=("head.*",)))
+
+
+class OwnTraining(LightningModule):
+    """A dense layer that trains itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps = 0
+        self.dense = nn.Linear(784, 10)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.dense(pixels.flatten(1))
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        pixels, labels = batch
+        loss = functional.cross_entropy(self(pixels), labels)
+        self.log("train_loss", loss, on_step=False, on_epoch=True)
+        self.steps += 1
+        return loss
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class Plateau(OwnTraining):
+    """Has a scheduler that watches a metric."""
+
+    def __init__(self, monitor: str, *, strict: bool = True) -> None:
+        super().__init__()
+        self.monitor = monitor
+        self.strict_scheduler = strict
+
+    def configure_optimizers(self) -> tuple[list, list]:
+        optimizer = super().configure_optimizers()
+        scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+        settings = {"scheduler": scheduler, "monitor": self.monitor}
+        return [optimizer], [settings | {"strict": self.strict_scheduler}]
+
+
+class FailingStep(OwnTraining):
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        raise KeyError("no such thing\nanywhere")
+
+
+class NaNLoss(OwnTraining):
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        return super().training_step(batch, batch_idx) * float("nan")
+
+
+class NoStep(OwnTraining):
+    training_step = LightningModule.training_step
+
+
+class NoOptimizer(OwnTraining):
+    configure_optimizers = LightningModule.configure_optimizers
+
+
+@pytest.mark.parametrize("network", [OwnTraining(), Plateau("train_loss")])
+def test_a_network_that_trains_itself_is_tried_with_one_batch(
+    network: OwnTraining, digits: FewDigits
+) -> None:
+    check_network(context_of(network, digits))
+    assert network.steps == 1
+
+
+def test_a_scheduler_that_may_go_without_its_metric_passes(digits: FewDigits) -> None:
+    check_network(context_of(Plateau("val_loss", strict=False), digits))
+
+
+@pytest.mark.parametrize(
+    ("network", "line"),
+    [
+        (NoStep(), "^The network is a LightningModule, but has no `training_step`"),
+        (NoOptimizer(), "^The network is a LightningModule, but has no `configure_optimizers`"),
+        (Plateau("val_loss"), "but got 'val_loss': there are no validation batches"),
+        (FailingStep(), "^The network's own training failed with KeyError: 'no such thing"),
+        (NaNLoss(), "own training failed with TrainingDivergedError: The training loss .* nan"),
+    ],
+)
+def test_networks_that_cannot_train_themselves_are_one_line(
+    network: LightningModule, line: str, digits: FewDigits
+) -> None:
+    with pytest.raises(BadInputError, match=line) as caught:
+        check_network(context_of(network, digits))
+    assert "\n" not in str(caught.value)
 
 
 def test_pace_is_measured_and_leaves_no_trace(context: Context, digits: FewDigits) -> None:

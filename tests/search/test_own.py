@@ -19,7 +19,7 @@ FAST = ("--epochs", "1", "--qat-epochs", "1", "--sparsity", "0.5", "--precision"
 
 OWN = """
 import torch
-from pytorch_lightning import LightningDataModule
+from pytorch_lightning import LightningDataModule, LightningModule
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -44,6 +44,18 @@ class Quadrants(LightningDataModule):
         return DataLoader(self.parts, batch_size=100)
 
     test_dataloader = val_dataloader
+
+class Untrainable(LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.dense = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.dense(x)
+
+class Absent(Quadrants):
+    def setup(self, stage):
+        raise FileNotFoundError("quadrants.npy")
 """
 
 
@@ -80,6 +92,23 @@ def test_a_network_that_cannot_be_exported_fails_before_anything_trains(
     captured = capsys.readouterr()
     assert "cannot be exported to ONNX: layer '1' (Sorting)" in captured.err
     assert "trial 0" not in captured.out
+
+
+@pytest.mark.parametrize(
+    ("model", "data", "line"),
+    [
+        ("Untrainable", "Quadrants", "The network is a LightningModule, but has no `training_st"),
+        ("model", "Absent", "The data's `setup` failed with FileNotFoundError: quadrants.npy"),
+    ],
+)
+def test_faults_in_own_code_are_one_line_and_exit_code_2(
+    model: str, data: str, line: str, own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--model", f"{own}:{model}", "--data", f"{own}:{data}", *FAST]
+    assert run.main([*arguments, "--studies-dir", str(own.parent)]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(line)
+    assert err.count("\n") == 1
 
 
 def test_trained_weights_take_the_place_of_a_baseline(own: Path) -> None:
