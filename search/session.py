@@ -109,14 +109,14 @@ class Session:
         self.progress = StudyProgress()
         self.context = setup.context(self.progress)
         self.space = search_space(setup.config, self.context.layer_sizes())
-        self.study, storage = open_study(
+        self.study, storage, lock = open_study(
             paths, storage_url or paths.url, setup.config, heartbeat_seconds=heartbeat_seconds
         )
         config = setup.config
         self.study.pruner = stopping_rule(
             self.method.stopping_rule, config.fine_tuning_epochs + config.qat_epochs
         )
-        self.queue = self.method.queue(self.study, storage, self.space, paths, config)
+        self.queue = self.method.queue(self.study, storage, self.space, lock, config)
 
     def prepare(self, *, threads: int | None, cache_bytes: int) -> None:
         """Queue what is missing; say what will be done and how long it will take.

@@ -3,25 +3,25 @@
 import warnings
 
 import optuna
-from filelock import FileLock
 from optuna import Study
 from optuna.storages import RDBStorage
 
 from models.errors import BadInputError
 from search.config import DIRECTIONS, StudyConfig
 from search.paths import StudyPaths
-from search.storage import open_storage
+from search.storage import StudyLock, open_storage, study_lock
 
 
 def open_study(
     paths: StudyPaths, url: str, config: StudyConfig, *, heartbeat_seconds: int
-) -> tuple[Study, RDBStorage]:
-    """Create the study, or resume it if it is there.
+) -> tuple[Study, RDBStorage, StudyLock]:
+    """Create the study, or resume it if it is there; return it with its database and its lock.
 
     Raises:
         BadInputError: The storage does not open, or the study was made with another config.
     """
-    with FileLock(paths.lock):
+    lock = study_lock(url, paths)
+    with lock:
         storage = open_storage(url, heartbeat_seconds=heartbeat_seconds)
         study = optuna.create_study(
             storage=storage,
@@ -37,7 +37,7 @@ def open_study(
             study.set_user_attr("config", config.to_json())
         else:
             config.require_same(StudyConfig.from_json(stored), paths.study)
-    return study, storage
+    return study, storage, lock
 
 
 def load_study(name: str, url: str) -> Study:
