@@ -4,6 +4,7 @@ import json
 import warnings
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 import optuna
@@ -98,8 +99,13 @@ class TrialQueue:
         return None
 
     def release(self, trial: Trial) -> None:
-        """Put a running trial back into the queue."""
-        self.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+        """Put a running trial back into the queue, unless it was given up for dead."""
+        with suppress(optuna.exceptions.UpdateFinishedTrialError):
+            self.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+
+    def left(self) -> int:
+        """Return how many trials are still to be finished."""
+        return self.open_trials()
 
     def open_trials(self) -> int:
         """Return how many trials wait or run, here or in another process."""

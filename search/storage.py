@@ -5,7 +5,7 @@ import logging
 import sqlite3
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -78,6 +78,19 @@ def open_storage(url: str, *, heartbeat_seconds: int = 5, must_exist: bool = Fal
 def without_password(url: str) -> str:
     """Return `url` as it may be shown."""
     return _parsed(url).render_as_string(hide_password=True)
+
+
+def arguments_without_password(arguments: Sequence[str]) -> list[str]:
+    """Return a command's arguments as they may be shown."""
+    shown: list[str] = []
+    for argument in arguments:
+        option, is_joined, url = argument.partition("=")
+        if option == "--storage" and is_joined:
+            shown.append(f"{option}={without_password(url)}")
+        else:
+            is_url = bool(shown) and shown[-1] == "--storage"
+            shown.append(without_password(argument) if is_url else argument)
+    return shown
 
 
 def _parsed(url: str) -> sqlalchemy.URL:

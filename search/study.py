@@ -40,13 +40,30 @@ def open_study(
     return study, storage, lock
 
 
+def join_study(
+    paths: StudyPaths, url: str, config: StudyConfig, *, heartbeat_seconds: int
+) -> tuple[Study, RDBStorage, StudyLock]:
+    """Open a study that another process has created, to work on it.
+
+    Raises:
+        BadInputError: The storage does not open or lacks the study, or it has another config.
+    """
+    storage = open_storage(url, heartbeat_seconds=heartbeat_seconds, must_exist=True)
+    study = _study_in(storage, paths.study)
+    config.require_same(StudyConfig.from_json(study.user_attrs["config"]), paths.study)
+    return study, storage, study_lock(url, paths)
+
+
 def load_study(name: str, url: str) -> Study:
     """Open a study for reading.
 
     Raises:
         BadInputError: The storage does not open, or holds no such study.
     """
-    storage = open_storage(url, must_exist=True)
+    return _study_in(open_storage(url, must_exist=True), name)
+
+
+def _study_in(storage: RDBStorage, name: str) -> Study:
     try:
         return optuna.load_study(study_name=name, storage=storage)
     except KeyError as err:
