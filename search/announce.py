@@ -7,6 +7,7 @@ from optuna.trial import FrozenTrial, TrialState
 from objectives.context import Context
 from objectives.preflight import measure_pace
 from search.config import StudyConfig
+from search.crew import Crew
 from search.paths import StudyPaths
 from search.provenance import commit
 from search.queue import FAILURE
@@ -17,12 +18,16 @@ FILE_SECONDS = 1.5
 LONG_SECONDS = 600
 
 
-def estimate(context: Context, config: StudyConfig, *, epochs: int, trials: int) -> str:
+def estimate(
+    context: Context, config: StudyConfig, *, epochs: int, trials: int, crew: Crew
+) -> str:
     """Return how long the study will take here, and how to make it shorter if that is long."""
     pace = measure_pace(context, config.batch_size)
     seconds = epochs * pace.epoch_seconds + trials * (pace.evaluation_seconds + FILE_SECONDS)
+    seconds /= crew.workers
+    by = f" by {crew.workers} workers" if crew.workers > 1 else ""
     text = (
-        f"  about {_duration(seconds)} on this CPU: {epochs} epochs of "
+        f"  about {_duration(seconds)} on this CPU{by}: {epochs} epochs of "
         f"{_duration(pace.epoch_seconds)}, {trials} files to measure"
     )
     if seconds > LONG_SECONDS:

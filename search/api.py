@@ -67,7 +67,7 @@ def compress(
         storage: Database URL; SQLite in `studies_dir` if None.
         data_root: Folder in which built-in data are found or downloaded to.
         accelerator: auto, cpu, cuda or mps.
-        threads: Threads that train; see `search.session.default_threads`.
+        threads: Threads that train; see `search.crew.default_threads`.
         method: Sampler, number of trials and more; by default the grid for the space "paper",
             100 trials by TPE for the others.
         timeout_seconds: After this time no further trial begins.

@@ -8,11 +8,11 @@ from optuna.storages import RDBStorage
 from models.checks import require
 from models.errors import BadInputError
 from search.config import StudyConfig
-from search.paths import StudyPaths
 from search.queue import SampledQueue, TrialQueue
 from search.samplers import SamplerName, resolve_sampler, sampler_maker
 from search.space import FiniteSpace, SearchSpace
 from search.stopping import StoppingRuleName
+from search.storage import StudyLock
 
 DEFAULT_TRIALS = 100
 """Of a sampler."""
@@ -51,7 +51,7 @@ class SearchMethod:
         study: Study,
         storage: RDBStorage,
         space: SearchSpace,
-        paths: StudyPaths,
+        lock: StudyLock,
         config: StudyConfig,
     ) -> TrialQueue:
         """Return the queue of the grid, or of what a sampler suggests.
@@ -64,6 +64,6 @@ class SearchMethod:
         if sampler == "grid":
             if not isinstance(space, FiniteSpace):
                 raise BadInputError(f"`--sampler grid` knows no grid of the space {config.space}.")
-            return TrialQueue(study, storage, space.grid(), paths)
+            return TrialQueue(study, storage, space.grid(), lock)
         make_sampler = sampler_maker(sampler, config.seed)
-        return SampledQueue(study, storage, paths, total=total, make_sampler=make_sampler)
+        return SampledQueue(study, storage, lock, total=total, make_sampler=make_sampler)

@@ -56,12 +56,35 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         help="threads that train (default: 1 for networks of less than a million weights, for "
         "which more buy nothing, else one per core)",
     )
+    _add_workers(parser)
     _add_data(parser)
     _add_study(parser)
     _add_search(parser)
     _add_compression(parser)
     _add_training(parser)
     return parser.parse_args(argv)
+
+
+def _add_workers(parser: argparse.ArgumentParser) -> None:
+    workers = parser.add_argument_group("who works")
+    workers.add_argument(
+        "--workers",
+        type=positive_int,
+        metavar="N",
+        help="processes that run trials side by side (default: as many as the cores keep busy, "
+        "one per GPU on CUDA; on a cluster all that it has); 1 is this process alone",
+    )
+    workers.add_argument(
+        "--trials-per-gpu",
+        type=positive_int,
+        metavar="N",
+        help="processes that share a GPU (default: 1)",
+    )
+    workers.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="let the workers of this Dask cluster run the trials; they must see the same files",
+    )
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:

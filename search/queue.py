@@ -1,25 +1,29 @@
 """Which trials run next: combinations and samples, each handed to exactly one worker."""
 
+import json
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Container, Sequence
+from contextlib import suppress
+from datetime import timedelta
 
 import optuna
-from filelock import FileLock
 from optuna import Study, Trial
 from optuna.samplers import BaseSampler
-from optuna.storages import RDBStorage, fail_stale_trials
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from search.paths import StudyPaths
-from search.storage import MISSED_HEARTBEATS
+from search.ledger import Ledger, Running, Vigil
+from search.storage import MISSED_HEARTBEATS, StudyLock
 
 MAX_ATTEMPTS = 3
 """A combination whose worker died this often is given up."""
 
 FAILURE = "failure"
-"""User attribute of a failed trial that says why; a trial whose worker died has none."""
+"""User attribute of a failed trial that says why; one that is tried again has none."""
+
+SILENT = "Its worker gave no sign of life any more."
+"""Why a trial failed whose worker died unseen."""
 
 WORKER = "worker"
 """User attribute that says which process runs a trial, set after its first heartbeat."""
@@ -32,7 +36,7 @@ class TrialQueue:
         study: A study that the storage holds.
         storage: Where claims are made.
         grid: Parameters of each combination that is to be finished exactly once.
-        paths: Says which lock file keeps two processes from mending the queue at the same time.
+        lock: Keeps two processes from mending the queue at the same time.
     """
 
     def __init__(
@@ -40,12 +44,17 @@ class TrialQueue:
         study: Study,
         storage: RDBStorage,
         grid: Sequence[dict[str, float]],
-        paths: StudyPaths,
+        lock: StudyLock,
     ) -> None:
         self.study = study
         self.storage = storage
         self._grid = grid
-        self._lock = FileLock(paths.lock)
+        self._lock = lock
+        self._ledger = Ledger(storage, study._study_id, WORKER)
+        assert storage.heartbeat_interval is not None
+        grace_seconds = MISSED_HEARTBEATS * storage.heartbeat_interval
+        self._vigil = Vigil(timedelta(seconds=grace_seconds))
+        self._is_filled = False
 
     def next(self) -> Trial | None:
         """Mend the queue and return a trial that is this worker's alone, None if there is none."""
@@ -54,37 +63,62 @@ class TrialQueue:
 
     def mend(self) -> None:
         """Fail the trials of dead workers, and queue each combination that has no trial."""
+        dead = self._vigil.dead(self._ledger.running())
+        if dead or not self._is_filled:
+            with self._lock:
+                self._fail(dead)
+                self._fill()
+
+    def bury(self, workers: Container[str], reason: str) -> int:
+        """Fail the running trials of processes that are known to be dead; return how many.
+
+        Each is queued again, unless its combination has had its attempts: then it is given up for
+        `reason`.
+        """
         with self._lock:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                fail_stale_trials(self.study)
-            self._fail_trials_without_heartbeat()
-            present = {_point(trial) for trial in self._trials() if _counts(trial)}
-            attempts = Counter(_point(trial) for trial in self._trials())
-            for params in self._grid:
-                point = _as_point(params)
-                if point not in present and attempts[point] < MAX_ATTEMPTS:
-                    self.study.enqueue_trial(params)
+            running = self._ledger.running()
+            dead = [
+                trial
+                for trial in running
+                if trial.worker is not None and json.loads(trial.worker) in workers
+            ]
+            self._fail(dead, reason)
+            self._fill()
+        return len(dead)
 
     def claim(self) -> Trial | None:
         """Return a waiting trial that no other process gets, or None if none waits."""
-        for waiting in self._trials(TrialState.WAITING):
-            trial_id = waiting._trial_id
-            try:
-                claimed = self.storage.set_trial_state_values(trial_id, TrialState.RUNNING)
-            except optuna.exceptions.UpdateFinishedTrialError:
-                continue
-            if claimed:
-                return Trial(self.study, trial_id)
+        while waiting := self._ledger.waiting():
+            for trial_id in waiting:
+                try:
+                    claimed = self.storage.set_trial_state_values(trial_id, TrialState.RUNNING)
+                except optuna.exceptions.UpdateFinishedTrialError:
+                    continue
+                if claimed:
+                    return Trial(self.study, trial_id)
         return None
 
     def release(self, trial: Trial) -> None:
-        """Put a running trial back into the queue."""
-        self.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+        """Put a running trial back into the queue, unless it was given up for dead."""
+        with suppress(optuna.exceptions.UpdateFinishedTrialError):
+            self.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+
+    def left(self) -> int:
+        """Return how many trials are still to be finished."""
+        return self.open_trials()
+
+    def open_trials(self) -> int:
+        """Return how many trials wait or run, here or in another process."""
+        states = self._ledger.states()
+        return states[TrialState.WAITING] + states[TrialState.RUNNING]
 
     def is_done(self) -> bool:
-        """Return whether no trial waits or runs, here or in another process."""
-        return not self._trials(TrialState.WAITING, TrialState.RUNNING)
+        """Return whether nothing is left to run, here or in another process."""
+        if self.open_trials():
+            return False
+        with self._lock:  # a process may have died between failing a trial and queueing another
+            self._fill()
+        return not self.open_trials()
 
     def pending(self) -> list[dict[str, float]]:
         """Return the parameters of the combinations that wait or run."""
@@ -94,19 +128,36 @@ class TrialQueue:
             if "fixed_params" in trial.system_attrs
         ]
 
-    def _fail_trials_without_heartbeat(self) -> None:
-        """Fail trials whose worker died between its claim and its first heartbeat.
+    def _fill(self) -> None:
+        """Queue each combination of the grid that has no trial."""
+        self._is_filled = True
+        trials = self._trials()
+        present = {_point(trial) for trial in trials if _counts(trial)}
+        attempts = Counter(map(_point, trials))
+        for params in self._grid:
+            point = _as_point(params)
+            if point not in present and attempts[point] < MAX_ATTEMPTS:
+                self.study.enqueue_trial(params)
 
-        Optuna takes a trial without any heartbeat for a living one, for ever.
+    def _fail(self, dead: Sequence[Running], reason: str = SILENT) -> None:
+        """Fail trials whose worker died, and queue their parameters again.
+
+        The last attempt says for good why it failed; a trial that got no parameters is not missed.
         """
-        assert self.storage.heartbeat_interval is not None
-        grace = timedelta(seconds=MISSED_HEARTBEATS * self.storage.heartbeat_interval)
-        for trial in self._trials(TrialState.RUNNING):
-            started = trial.datetime_start
-            if WORKER in trial.user_attrs or started is None:
+        for each in dead:
+            trial = self.storage.get_trial(each.trial_id)
+            params = trial.system_attrs.get("fixed_params", trial.params)
+            attempts = [_point(other) for other in self._trials()].count(_point(trial))
+            is_last = attempts >= MAX_ATTEMPTS
+            try:
+                if is_last:
+                    text = f"{reason} It was tried {attempts} times."
+                    self.storage.set_trial_user_attr(each.trial_id, FAILURE, text)
+                self.storage.set_trial_state_values(each.trial_id, TrialState.FAIL)
+            except optuna.exceptions.UpdateFinishedTrialError:  # it was alive, and has finished
                 continue
-            if datetime.now() - started > grace:
-                self.study.tell(trial.number, state=TrialState.FAIL)
+            if params and not is_last:
+                self.study.enqueue_trial(params)
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self.study.get_trials(deepcopy=False, states=states or None)
@@ -116,20 +167,20 @@ class SampledQueue(TrialQueue):
     """A queue that asks a sampler for a trial when none waits, until the study has `total`.
 
     Asking happens under the lock, and each time by a sampler that is new and seeded by the number
-    of trials: workers see each other's trials, none is sampled twice, and a study that is resumed
-    goes on as if it had not stopped.
+    of trials, those not counted that are run again: workers see each other's trials, none is
+    sampled twice, and a study that is resumed goes on as if it had not stopped.
     """
 
     def __init__(
         self,
         study: Study,
         storage: RDBStorage,
-        paths: StudyPaths,
+        lock: StudyLock,
         *,
         total: int,
         make_sampler: Callable[[int], BaseSampler],
     ) -> None:
-        super().__init__(study, storage, [], paths)
+        super().__init__(study, storage, [], lock)
         self._total = total
         self._make_sampler = make_sampler
 
@@ -138,18 +189,26 @@ class SampledQueue(TrialQueue):
         self.mend()
         with self._lock:
             trial = self.claim()
-            trials = self._trials()
-            if trial is None and sum(map(_counts, trials)) < self._total:
-                self.study.sampler = self._make_sampler(len(trials))
+            if trial is None and (left := self.left_to_sample()) > 0:
+                self.study.sampler = self._make_sampler(self._total - left)
                 with warnings.catch_warnings():  # `search.worker` gives the heartbeat
                     warnings.filterwarnings("ignore", "Heartbeat of storage", UserWarning)
                     trial = self.study.ask()
             return trial
 
+    def is_done(self) -> bool:
+        """Return whether the study has its trials, and none of them waits or runs."""
+        return not self.open_trials() and not self.left_to_sample()
+
+    def left_to_sample(self) -> int:
+        """Return how many trials are still to be asked of the sampler."""
+        states = self._ledger.states()
+        counted = states.total() - states[TrialState.FAIL] + self._ledger.failed_with(FAILURE)
+        return max(0, self._total - counted)
+
     def left(self) -> int:
         """Return how many trials are still to be finished."""
-        finished = sum(_counts(trial) for trial in self._trials() if trial.state.is_finished())
-        return max(0, self._total - finished)
+        return self.left_to_sample() + self.open_trials()
 
 
 def _as_point(params: dict[str, float]) -> tuple[tuple[str, float], ...]:

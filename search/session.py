@@ -2,50 +2,47 @@
 
 import argparse
 import json
-import os
 import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import optuna
-import torch
 from filelock import FileLock
-from optuna.trial import TrialState
-from torch import nn
+from optuna.trial import FrozenTrial, TrialState
 
-from objectives.cache import StageCache
 from objectives.errors import DiskFullError
 from objectives.locks import hold
-from objectives.pipeline import Cost, Pipeline
+from objectives.pipeline import Cost
 from objectives.plan import Plan
 from objectives.preflight import check_network
 from objectives.progress import StopRequested
 from objectives.sensitivity import measure_sensitivity
-from search.announce import describe_params, estimate, heading, trial_line
+from search.announce import estimate, heading, trial_line
 from search.confirm import confirm
+from search.crew import Crew, crew_for
+from search.drive import drive
 from search.front import chosen_trial
 from search.layerwise import LayerwiseSpace
 from search.method import SearchMethod
 from search.notes import EPOCHS_BEFORE
-from search.objective import CompressionObjective
 from search.paths import StudyPaths
 from search.progress import StudyProgress
 from search.queue import SampledQueue
 from search.ranking import SHARES
 from search.report import show_report
 from search.setup import StudySetup, setup_from_options
-from search.space import search_space
-from search.stopping import stopping_rule
+from search.storage import arguments_without_password
 from search.study import open_study
-from search.warm_start import warm_started
+from search.study_worker import StudyWorker, method_of
+from search.task import Task
 from search.worker import work
+from search.workers import ClusterWorkers, LocalWorkers, Workers, WorkersMaker
 
 INTERRUPTED = 130
 """Exit code of a command that was stopped by Ctrl-C, as shells have it."""
 
-SMALL_NETWORK = 1_000_000
-"""Weights."""
 SENSITIVITY = "sensitivity"
 """Study attribute: what each layer bears, as `objectives.sensitivity` measures it."""
 
@@ -64,18 +61,20 @@ def run_study(options: argparse.Namespace, argv: list[str]) -> int:
         BadInputError: Something that was named or set cannot be used; nothing was trained.
     """
     setup = setup_from_options(options)
-    method = SearchMethod(
-        sampler=options.sampler,
-        trials=options.trials,
-        stopping_rule=options.stopping_rule,
-        warm_start=options.warm_start,
-    )
     paths = StudyPaths(options.studies_dir, options.study or setup.default_name)
-    session = Session(setup, paths, options.storage, method, heartbeat_seconds=options.heartbeat)
-    session.prepare(threads=options.threads, cache_bytes=int(options.cache_gb * 10**9))
-    command = shlex.join([Path(sys.executable).name, "-m", "search.run", *argv])
+    session = Session(
+        setup, paths, options.storage, method_of(options), heartbeat_seconds=options.heartbeat
+    )
+    crew = session.prepare(
+        cache_bytes=int(options.cache_gb * 10**9),
+        threads=options.threads,
+        workers=options.workers,
+        trials_per_gpu=options.trials_per_gpu,
+    )
+    shown = arguments_without_password(argv)
+    command = shlex.join([Path(sys.executable).name, "-m", "search.run", *shown])
     try:
-        session.work(timeout_seconds=options.timeout)
+        session.work(timeout_seconds=options.timeout, workers=_workers(options, argv, crew, paths))
         session.measure_shares()
         if options.confirm is not None:
             session.confirm(seeds=options.confirm)
@@ -89,8 +88,25 @@ def run_study(options: argparse.Namespace, argv: list[str]) -> int:
     return 0 if session.show() else 1
 
 
-class Session:
-    """One process's work on one study."""
+def _workers(
+    options: argparse.Namespace, argv: list[str], crew: Crew, paths: StudyPaths
+) -> WorkersMaker | None:
+    """Return what starts those who run the trials; None is this process."""
+    if options.cluster is None and crew.workers == 1:
+        return None
+
+    def start() -> tuple[Workers, Task]:
+        if options.cluster is None:
+            task = Task(tuple(argv), paths.study, crew.threads)
+            return LocalWorkers(crew.workers, crew.gpus), task
+        task = Task(tuple(argv), paths.study, options.threads)
+        return ClusterWorkers(options.cluster, paths.study, options.workers), task
+
+    return start
+
+
+class Session(StudyWorker):
+    """The process that a user has started: it works on a study, or lets others do it."""
 
     def __init__(
         self,
@@ -101,45 +117,59 @@ class Session:
         *,
         heartbeat_seconds: int = 5,
     ) -> None:
-        self.method = method or SearchMethod()
-        self.method.check(setup.config)
-        paths.make()
-        self.setup = setup
-        self.paths = paths
         self.progress = StudyProgress()
-        self.context = setup.context(self.progress)
-        self.space = search_space(setup.config, self.context.layer_sizes())
-        self.study, storage = open_study(
-            paths, storage_url or paths.url, setup.config, heartbeat_seconds=heartbeat_seconds
+        super().__init__(
+            setup,
+            paths,
+            storage_url,
+            method or SearchMethod(),
+            heartbeat_seconds=heartbeat_seconds,
+            progress=self.progress,
+            opener=open_study,
         )
-        config = setup.config
-        self.study.pruner = stopping_rule(
-            self.method.stopping_rule, config.fine_tuning_epochs + config.qat_epochs
-        )
-        self.queue = self.method.queue(self.study, storage, self.space, paths, config)
 
-    def prepare(self, *, threads: int | None, cache_bytes: int) -> None:
+    def prepare(
+        self,
+        *,
+        cache_bytes: int,
+        threads: int | None,
+        workers: int | None = 1,
+        trials_per_gpu: int | None = None,
+    ) -> Crew:
         """Queue what is missing; say what will be done and how long it will take.
+
+        Returns:
+            Who is to do it on this machine.
 
         Raises:
             BadInputError: The network cannot go all the way; nothing was trained.
         """
-        config, data = self.setup.config, self.setup.data
+        config = self.setup.config
         print(heading(config, self.paths))
         network = self.context.build_network()
-        torch.set_num_threads(threads or default_threads(network))
-        if config.accelerator == "cuda":
-            data.place(torch.device("cuda"))
-        cache = StageCache(self.paths.cache, cache_bytes)
-        self.pipeline = Pipeline(self.context, cache, self.paths.baseline, coders=config.coders)
+        self.open_pipeline(cache_bytes)
         self.queue.mend()
         epochs, trials = self._left()
+        crew = crew_for(
+            network,
+            config.accelerator,
+            trials=min(trials, self._most_trials() or trials),
+            workers=workers,
+            threads=threads,
+            trials_per_gpu=trials_per_gpu,
+        )
+        self.use_device(crew.threads)
         self.progress.expect(epochs=epochs, trials=trials)
         if trials > 0:
             check_network(self.context)
             print(f"  compressed layers: {', '.join(self.context.layers_of(network))}")
         if trials > 0 and config.accelerator == "cpu":
-            print(estimate(self.context, config, epochs=epochs, trials=trials))
+            print(estimate(self.context, config, epochs=epochs, trials=trials, crew=crew))
+        return crew
+
+    def _most_trials(self) -> int | None:
+        """Return how many trials may run now; None for as many as are missing."""
+        return None if isinstance(self.queue, SampledQueue) else self.method.trials
 
     def _left(self) -> tuple[int, int]:
         """Return the epochs to train, at most, and the trials to run."""
@@ -152,31 +182,37 @@ class Session:
         plans = [self.space.suggest(trial) for trial in fixed]
         return self.pipeline.pending_epochs(plans), len(plans)
 
-    def work(self, *, timeout_seconds: float | None = None) -> None:
-        """Run trials until none is left; see `search.worker.work`."""
-        objective = CompressionObjective(self.pipeline, self.paths, self.setup.config)
-
-        def run_trial(trial: optuna.Trial) -> list[float]:
-            plan = self.space.suggest(trial)
-            if self.method.warm_start:
-                plan = warm_started(plan, self._finished_plans(), self.pipeline.is_cached)
-            self.progress.start_trial(f"trial {trial.number}: {describe_params(trial.params)}")
-            return objective(trial, plan)
-
+    def work(
+        self, *, timeout_seconds: float | None = None, workers: WorkersMaker | None = None
+    ) -> None:
+        """Run trials until none is left; see `search.worker.work`, and `search.drive.drive`."""
+        limits: dict[str, Any] = {
+            "max_trials": self._most_trials(),
+            "timeout_seconds": timeout_seconds,
+        }
         with self.progress.listening():
             self._queue_first_trials()
-            work(
-                self.queue,
-                run_trial,
-                progress=self.progress,
-                on_finished=lambda trial: self.progress.finish_trial(trial_line(trial)),
-                max_trials=None if isinstance(self.queue, SampledQueue) else self.method.trials,
-                timeout_seconds=timeout_seconds,
-            )
+            if workers is None or self.queue.is_done():
+                work(
+                    self.queue,
+                    self.run_trial,
+                    progress=self.progress,
+                    on_finished=lambda trial: self.progress.finish_trial(trial_line(trial)),
+                    **limits,
+                )
+            else:
+                drive(
+                    self.queue,
+                    *workers(),
+                    progress=self.progress,
+                    on_finished=self._tell,
+                    **limits,
+                )
 
-    def _finished_plans(self) -> list[Plan]:
-        trials = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        return [Plan.from_json(trial.user_attrs["plan"]) for trial in trials]
+    def _tell(self, trial: FrozenTrial) -> None:
+        """Show a trial that another process has finished."""
+        self.progress.finish_trial(trial_line(trial))
+        self.progress.advance(trial.user_attrs.get("epochs_trained", 0))
 
     def _queue_first_trials(self) -> None:
         """Let a layerwise search begin at what each layer bears, measured once per study."""
@@ -219,12 +255,3 @@ class Session:
             print()
             show_report(self.study, self.paths)
         return bool(trials)
-
-
-def default_threads(network: nn.Module) -> int:
-    """Return how many threads train fastest.
-
-    The CNN's epoch takes 3.1 s on one thread and 3.2 s on two; AlexNet gains with each.
-    """
-    weights = sum(parameter.numel() for parameter in network.parameters())
-    return 1 if weights < SMALL_NETWORK else os.cpu_count() or 1

@@ -3,25 +3,25 @@
 import warnings
 
 import optuna
-from filelock import FileLock
 from optuna import Study
 from optuna.storages import RDBStorage
 
 from models.errors import BadInputError
 from search.config import DIRECTIONS, StudyConfig
 from search.paths import StudyPaths
-from search.storage import open_storage
+from search.storage import StudyLock, open_storage, study_lock
 
 
 def open_study(
     paths: StudyPaths, url: str, config: StudyConfig, *, heartbeat_seconds: int
-) -> tuple[Study, RDBStorage]:
-    """Create the study, or resume it if it is there.
+) -> tuple[Study, RDBStorage, StudyLock]:
+    """Create the study, or resume it if it is there; return it with its database and its lock.
 
     Raises:
         BadInputError: The storage does not open, or the study was made with another config.
     """
-    with FileLock(paths.lock):
+    lock = study_lock(url, paths)
+    with lock:
         storage = open_storage(url, heartbeat_seconds=heartbeat_seconds)
         study = optuna.create_study(
             storage=storage,
@@ -37,7 +37,21 @@ def open_study(
             study.set_user_attr("config", config.to_json())
         else:
             config.require_same(StudyConfig.from_json(stored), paths.study)
-    return study, storage
+    return study, storage, lock
+
+
+def join_study(
+    paths: StudyPaths, url: str, config: StudyConfig, *, heartbeat_seconds: int
+) -> tuple[Study, RDBStorage, StudyLock]:
+    """Open a study that another process has created, to work on it.
+
+    Raises:
+        BadInputError: The storage does not open or lacks the study, or it has another config.
+    """
+    storage = open_storage(url, heartbeat_seconds=heartbeat_seconds, must_exist=True)
+    study = _study_in(storage, paths.study)
+    config.require_same(StudyConfig.from_json(study.user_attrs["config"]), paths.study)
+    return study, storage, study_lock(url, paths)
 
 
 def load_study(name: str, url: str) -> Study:
@@ -46,7 +60,10 @@ def load_study(name: str, url: str) -> Study:
     Raises:
         BadInputError: The storage does not open, or holds no such study.
     """
-    storage = open_storage(url, must_exist=True)
+    return _study_in(open_storage(url, must_exist=True), name)
+
+
+def _study_in(storage: RDBStorage, name: str) -> Study:
     try:
         return optuna.load_study(study_name=name, storage=storage)
     except KeyError as err:

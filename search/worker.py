@@ -54,16 +54,22 @@ def work(
         if timeout_seconds is not None and time.monotonic() - started >= timeout_seconds:
             return
         progress.check()
-        trial = queue.next()
-        if trial is None:
-            if queue.is_done():
-                return
-            time.sleep(POLL_SECONDS)
-            continue
-        finished = _run(queue, trial, objective)
+        finished = run_next(queue, objective)
         if finished is not None:
             on_finished(finished)
             done += 1
+        elif queue.is_done():
+            return
+        else:
+            time.sleep(POLL_SECONDS)
+
+
+def run_next(
+    queue: TrialQueue, objective: Callable[[Trial], float | Sequence[float]]
+) -> FrozenTrial | None:
+    """Run one trial; None if none waits, or another process has given it up for dead meanwhile."""
+    trial = queue.next()
+    return None if trial is None else _run(queue, trial, objective)
 
 
 def _run(

@@ -36,3 +36,9 @@ def baseline(digits: FewDigits) -> NetworkState:
     from toys import toy_plan
 
     return toy_plan(epochs=3).train.apply(NetworkState(weights={}), toy_context(digits))
+
+
+@pytest.fixture(autouse=True)
+def one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let commands run trials in this process, where tests can reach them, unless told else."""
+    monkeypatch.setattr("search.crew.os.cpu_count", lambda: 1)

@@ -1,10 +1,11 @@
-"""A finished study, and a browser to look at things with."""
+"""A finished study, a browser to look at things with, and a database server."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from postgres import PostgresServer, programs
 from selenium import webdriver
 
 from docs.chromium import open_chromium
@@ -31,3 +32,24 @@ def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
         pytest.skip(str(err))
     yield opened
     opened.quit()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A running server."""
+    bin_folder = programs()
+    if bin_folder is None:
+        assert "CI" not in os.environ, "CI has no postgresql"
+        pytest.skip("needs Debian's package postgresql")
+    server = PostgresServer(bin_folder)
+    yield server
+    server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'stub.db'}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_database()

@@ -21,6 +21,7 @@ from search import report, run
 from search.study import load_study
 
 FAST = ("--model", "cnn", "--data", "mnist5k", "--epochs", "1", "--qat-epochs", "1")
+FAST += ("--workers", "1")
 SMALL = (*FAST, "--sparsity", "0,0.9", "--precision", "32,8")
 NAME = "cnn-mnist5k-paper"
 GRID = {(sparsity, bits) for sparsity in (0.0, 0.5, 0.75, 0.9, 0.95, 0.99) for bits in (32, 16, 8)}

@@ -14,7 +14,7 @@ from objectives.errors import TrialError
 from objectives.progress import SilentProgress, StopRequested
 from search.config import StudyConfig
 from search.paths import StudyPaths
-from search.queue import FAILURE, MAX_ATTEMPTS, SampledQueue, TrialQueue
+from search.queue import FAILURE, MAX_ATTEMPTS, WORKER, SampledQueue, TrialQueue
 from search.samplers import SAMPLERS, sampler_maker
 from search.space import PaperSpace
 from search.study import load_study, open_study
@@ -35,8 +35,10 @@ GRID = PaperSpace(CONFIG).grid()
 def a_queue(folder: Path, *, heartbeat_seconds: int = 1) -> TrialQueue:
     paths = StudyPaths(folder, "toy")
     paths.make()
-    study, storage = open_study(paths, paths.url, CONFIG, heartbeat_seconds=heartbeat_seconds)
-    return TrialQueue(study, storage, GRID, paths)
+    study, storage, lock = open_study(
+        paths, paths.url, CONFIG, heartbeat_seconds=heartbeat_seconds
+    )
+    return TrialQueue(study, storage, GRID, lock)
 
 
 def combinations(queue: TrialQueue, *states: TrialState) -> list[tuple[float, int]]:
@@ -149,16 +151,36 @@ def test_a_trial_claimed_by_a_worker_that_died_before_its_first_heartbeat_is_not
     assert combinations(queue, TrialState.COMPLETE) == the_whole_grid()
 
 
-def test_a_combination_that_kills_every_worker_is_given_up(tmp_path: Path) -> None:
+def claim_as(queue: TrialQueue, worker: str) -> int | None:
+    """Claim a trial in the name of `worker`."""
+    trial = queue.claim()
+    if trial is None:
+        return None
+    trial.set_user_attr(WORKER, worker)
+    return trial.number
+
+
+def test_a_combination_that_kills_every_worker_is_given_up_and_says_so(tmp_path: Path) -> None:
     queue = a_queue(tmp_path)
+    queue.mend()
+    alive = claim_as(queue, "here:1")
     for _ in range(MAX_ATTEMPTS):
-        queue.mend()
-        waiting = [queue.claim() for _ in range(18)]
-        for trial in waiting:
-            if trial is not None:
-                queue.study.tell(trial.number, state=TrialState.FAIL)
+        killer = claim_as(queue, "here:2")
+        while claim_as(queue, "here:3") is not None:
+            pass
+        assert queue.bury({"here:2"}, "It died.") == 1
+        for trial in queue.study.get_trials(states=(TrialState.RUNNING,)):
+            if trial.user_attrs[WORKER] == "here:3":
+                queue.storage.set_trial_state_values(trial._trial_id, TrialState.COMPLETE, [0.0])
+    assert killer is not None
+    failed = queue.study.get_trials(states=(TrialState.FAIL,))
+    assert len(failed) == MAX_ATTEMPTS
+    reasons = [trial.user_attrs.get(FAILURE) for trial in failed]
+    assert reasons == [None, None, "It died. It was tried 3 times."]
+    assert alive is not None
+    queue.study.tell(alive, 0.0)
     assert work_on(queue) == []
-    assert len(queue.study.trials) == 18 * MAX_ATTEMPTS
+    assert len(queue.study.trials) == 17 + MAX_ATTEMPTS
 
 
 def make_older(queue: TrialQueue, table: str, column: str, *, seconds: int) -> None:
@@ -225,9 +247,7 @@ def test_a_study_that_is_not_there_is_answered_with_those_that_are(tmp_path: Pat
 def a_sampled_queue(folder: Path, sampler: str, total: int) -> SampledQueue:
     base = a_queue(folder)
     make = sampler_maker(sampler, CONFIG.seed)
-    return SampledQueue(
-        base.study, base.storage, StudyPaths(folder, "toy"), total=total, make_sampler=make
-    )
+    return SampledQueue(base.study, base.storage, base._lock, total=total, make_sampler=make)
 
 
 @pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name != "grid"])

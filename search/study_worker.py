@@ -1,0 +1,108 @@
+"""One process's work on one study: its database, its pipeline, one trial after another."""
+
+import argparse
+from collections.abc import Callable
+
+import optuna
+import torch
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from objectives.cache import StageCache
+from objectives.pipeline import Pipeline
+from objectives.plan import Plan
+from objectives.progress import Progress
+from search.announce import describe_params
+from search.method import SearchMethod
+from search.objective import CompressionObjective
+from search.paths import StudyPaths
+from search.setup import StudySetup
+from search.space import search_space
+from search.stopping import stopping_rule
+from search.storage import StudyLock
+from search.warm_start import warm_started
+from search.worker import run_next
+
+Opener = Callable[..., tuple[optuna.Study, RDBStorage, StudyLock]]
+"""`search.study.open_study` or `join_study`."""
+
+
+class StudyWorker:
+    """Runs trials of a study.
+
+    Args:
+        setup: What the study works on.
+        paths: Where its files go.
+        storage_url: Its database; SQLite in the studies folder if None.
+        method: How it is searched.
+        heartbeat_seconds: Interval of the sign of life that a running trial gives.
+        progress: Told by trials where they are.
+        opener: Creates the study if it is missing, or does not.
+    """
+
+    def __init__(
+        self,
+        setup: StudySetup,
+        paths: StudyPaths,
+        storage_url: str | None,
+        method: SearchMethod,
+        *,
+        heartbeat_seconds: int,
+        progress: Progress,
+        opener: Opener,
+    ) -> None:
+        config = setup.config
+        self.method = method
+        self.method.check(config)
+        paths.make()
+        self.setup = setup
+        self.paths = paths
+        self.context = setup.context(progress)
+        self.space = search_space(config, self.context.layer_sizes())
+        self.study, storage, lock = opener(
+            paths, storage_url or paths.url, config, heartbeat_seconds=heartbeat_seconds
+        )
+        self.study.pruner = stopping_rule(
+            self.method.stopping_rule, config.fine_tuning_epochs + config.qat_epochs
+        )
+        self.queue = self.method.queue(self.study, storage, self.space, lock, config)
+
+    def open_pipeline(self, cache_bytes: int) -> None:
+        """Make ready to run trials and to look into the cache."""
+        cache = StageCache(self.paths.cache, cache_bytes)
+        coders = self.setup.config.coders
+        self.pipeline = Pipeline(self.context, cache, self.paths.baseline, coders=coders)
+        self._objective = CompressionObjective(self.pipeline, self.paths, self.setup.config)
+
+    def use_device(self, threads: int) -> None:
+        """Train with so many threads, or with the data on the GPU, in this process."""
+        torch.set_num_threads(threads)
+        if self.setup.config.accelerator == "cuda":
+            self.setup.data.place(torch.device("cuda"))
+
+    def run_next(self) -> FrozenTrial | None:
+        """Take a trial and run it; see `search.worker.run_next`."""
+        return run_next(self.queue, self.run_trial)
+
+    def run_trial(self, trial: optuna.Trial) -> list[float]:
+        """Carry out the plan that `trial` suggests; return its values."""
+        plan = self.space.suggest(trial)
+        if self.method.warm_start:
+            plan = warm_started(plan, self._finished_plans(), self.pipeline.is_cached)
+        told = f"trial {trial.number}: {describe_params(trial.params)}"
+        self.context.progress.start_trial(told)
+        return self._objective(trial, plan)
+
+    def _finished_plans(self) -> list[Plan]:
+        trials = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        return [Plan.from_json(trial.user_attrs["plan"]) for trial in trials]
+
+
+def method_of(options: argparse.Namespace) -> SearchMethod:
+    """Return how the options of `search.run` want the study to be searched."""
+    return SearchMethod(
+        sampler=options.sampler,
+        trials=options.trials,
+        stopping_rule=options.stopping_rule,
+        warm_start=options.warm_start,
+    )

@@ -1,0 +1,197 @@
+"""Workers that are real processes, on SQLite and on a real PostgreSQL, and what befalls them."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+from postgres import PostgresServer
+from stub_study import OPENED, DyingTask, StubTask, finished_numbers, in_state
+
+from models.errors import BadInputError
+from objectives.progress import SilentProgress, StopRequested
+from search.drive import drive
+from search.queue import FAILURE, WORKER
+from search.workers import LocalWorkers
+
+ALL = [float(x) for x in range(12)]
+
+
+@pytest.fixture(autouse=True)
+def closed_connections() -> Iterator[None]:
+    yield
+    while OPENED:
+        storage = OPENED.pop()
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def drive_stub(
+    task: StubTask, *, workers: int = 2, progress: SilentProgress | None = None, **limits: object
+) -> list[FrozenTrial]:
+    told: list[FrozenTrial] = []
+    drive(
+        task.queue(),
+        LocalWorkers(workers),
+        task,
+        progress=progress or SilentProgress(),
+        on_finished=told.append,
+        **limits,
+    )
+    return told
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "It never came true."
+        time.sleep(0.05)
+
+
+class StopWhen(SilentProgress):
+    """Asks to stop as soon as something holds."""
+
+    def __init__(self, holds: Callable[[], bool]) -> None:
+        self._holds = holds
+
+    def check(self) -> None:
+        if self._holds():
+            raise StopRequested
+
+
+def test_two_workers_run_each_trial_once_and_a_resume_with_three_runs_nothing(
+    tmp_path: Path, database: str
+) -> None:
+    task = StubTask(tmp_path, database, seconds=0.3)
+    told = drive_stub(task)
+    assert sorted(trial.params["x"] for trial in told) == ALL
+    assert finished_numbers(task.queue()) == ALL
+    workers = {trial.user_attrs[WORKER] for trial in task.queue().study.trials}
+    assert len(workers) == 2
+    assert f"{os.getpid()}" not in {worker.rpartition(":")[2] for worker in workers}
+    assert drive_stub(task, workers=3) == []
+
+
+def test_a_worker_that_is_killed_costs_its_trial_one_attempt(
+    tmp_path: Path, database: str
+) -> None:
+    task = StubTask(tmp_path, database, deadly=(3,), seconds=0.1)
+    drive_stub(task)
+    queue = task.queue()
+    assert finished_numbers(queue) == ALL
+    failed = in_state(queue, TrialState.FAIL)
+    assert [trial.params["x"] for trial in failed] == [3.0]
+    assert FAILURE not in failed[0].user_attrs
+    assert not in_state(queue, TrialState.RUNNING, TrialState.WAITING)
+
+
+def test_a_trial_that_kills_every_worker_fails_with_its_reason_and_the_others_go_on(
+    tmp_path: Path,
+) -> None:
+    url = f"sqlite:///{tmp_path / 'stub.db'}"
+    task = StubTask(tmp_path, url, count=4, deadly=(1,), lives=99)
+    drive_stub(task)
+    queue = task.queue()
+    assert finished_numbers(queue) == [0.0, 2.0, 3.0]
+    reasons = [trial.user_attrs.get(FAILURE) for trial in in_state(queue, TrialState.FAIL)]
+    assert reasons == [
+        None,
+        None,
+        "Its worker died of SIGKILL, as when memory runs out. It was tried 3 times.",
+    ]
+
+
+def test_workers_that_die_before_they_take_a_trial_end_the_command_in_one_line(
+    tmp_path: Path,
+) -> None:
+    task = DyingTask(tmp_path, f"sqlite:///{tmp_path / 'stub.db'}", count=2)
+    with pytest.raises(BadInputError, match="3 workers in a row died before they took a trial"):
+        drive_stub(task, workers=1)
+    assert len(in_state(task.queue(), TrialState.WAITING)) == 2
+
+
+def test_a_stop_puts_running_trials_back_and_leaves_no_process(
+    tmp_path: Path, database: str
+) -> None:
+    task = StubTask(tmp_path, database, seconds=60)
+    queue = task.queue()
+    both_run = StopWhen(lambda: len(in_state(queue, TrialState.RUNNING)) == 2)
+    with pytest.raises(StopRequested):
+        drive_stub(task, progress=both_run)
+    assert len(in_state(queue, TrialState.WAITING)) == len(ALL)
+    assert multiprocessing.active_children() == []
+    drive_stub(StubTask(tmp_path, database))
+    assert finished_numbers(queue) == ALL
+    assert len(queue.study.trials) == len(ALL)
+
+
+def test_no_more_trials_than_were_asked_for(tmp_path: Path) -> None:
+    task = StubTask(tmp_path, f"sqlite:///{tmp_path / 'stub.db'}")
+    assert len(drive_stub(task, max_trials=3)) == 3
+    assert drive_stub(task, timeout_seconds=0) == []
+    assert len(in_state(task.queue(), TrialState.COMPLETE)) == 3
+
+
+def test_workers_of_a_driver_that_is_killed_put_their_trials_back_and_end(
+    tmp_path: Path,
+) -> None:
+    task = StubTask(tmp_path, f"sqlite:///{tmp_path / 'stub.db'}", seconds=60)
+    queue = task.queue()
+    driver = multiprocessing.get_context("spawn").Process(target=drive_stub, args=(task,))
+    driver.start()
+    wait_until(
+        lambda: sum(WORKER in t.user_attrs for t in in_state(queue, TrialState.RUNNING)) == 2
+    )
+    workers = [trial.user_attrs[WORKER] for trial in in_state(queue, TrialState.RUNNING)]
+    assert driver.pid is not None
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.join()
+    processes = [Path("/proc") / worker.rpartition(":")[2] for worker in workers]
+    wait_until(lambda: not any(process.exists() for process in processes))
+    assert len(in_state(queue, TrialState.WAITING)) == len(ALL)
+    drive_stub(StubTask(tmp_path, task.url))
+    assert finished_numbers(queue) == ALL
+    assert len(queue.study.trials) == len(ALL)
+
+
+def test_two_drivers_that_start_at_once_on_a_new_study_share_it(
+    tmp_path: Path, database: str
+) -> None:
+    task = StubTask(tmp_path, database, seconds=0.2)
+    spawn = multiprocessing.get_context("spawn")
+    drivers = [spawn.Process(target=drive_stub, args=(task,)) for _ in range(2)]
+    for driver in drivers:
+        driver.start()
+    for driver in drivers:
+        driver.join()
+    assert [driver.exitcode for driver in drivers] == [0, 0]
+    assert finished_numbers(task.queue()) == ALL
+    assert len(task.queue().study.trials) == len(ALL)
+
+
+def test_a_database_server_that_is_restarted_costs_no_trial(
+    tmp_path: Path, postgres: PostgresServer
+) -> None:
+    task = StubTask(tmp_path, postgres.new_database(), seconds=0.5)
+    queue = task.queue()
+    restarted = threading.Event()
+
+    def restart() -> None:
+        wait_until(lambda: len(in_state(queue, TrialState.COMPLETE)) >= 2)
+        postgres.stop()
+        time.sleep(2)
+        postgres.start()
+        restarted.set()
+
+    thread = threading.Thread(target=restart)
+    thread.start()
+    drive_stub(task)
+    thread.join()
+    assert restarted.is_set()
+    assert finished_numbers(task.queue()) == ALL
+    assert not in_state(task.queue(), TrialState.RUNNING, TrialState.WAITING)

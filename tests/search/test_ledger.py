@@ -1,0 +1,46 @@
+from datetime import datetime, timedelta
+
+import pytest
+
+from search.ledger import Running, Vigil
+
+GRACE = timedelta(seconds=30)
+
+
+def running(heartbeat: datetime, *, age_seconds: float) -> Running:
+    age = timedelta(seconds=age_seconds)
+    return Running(
+        trial_id=1, number=0, started=None, heartbeat=heartbeat, age=age, worker='"here:1"'
+    )
+
+
+@pytest.fixture
+def monotonic(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The clock that nobody sets: its one item is the time."""
+    now = [100.0]
+    monkeypatch.setattr("search.ledger.time.monotonic", lambda: now[0])
+    return now
+
+
+def test_a_worker_is_dead_when_its_heartbeat_is_older_than_the_grace_period() -> None:
+    vigil = Vigil(GRACE)
+    assert vigil.dead([running(datetime(2026, 1, 1), age_seconds=30)]) == []
+    late = running(datetime(2026, 1, 1), age_seconds=31)
+    assert vigil.dead([late]) == [late]
+
+
+def test_a_clock_that_was_set_back_keeps_no_dead_worker_alive(monotonic: list[float]) -> None:
+    vigil = Vigil(GRACE)
+    from_the_future = running(datetime(2030, 1, 1), age_seconds=-3600)
+    assert vigil.dead([from_the_future]) == []
+    monotonic[0] += 31
+    assert vigil.dead([from_the_future]) == [from_the_future]
+
+
+def test_a_worker_that_gives_signs_of_life_lives_whatever_they_are_dated(
+    monotonic: list[float],
+) -> None:
+    vigil = Vigil(GRACE)
+    for minute in range(5):
+        assert vigil.dead([running(datetime(2030, 1, 1, 0, minute), age_seconds=-3600)]) == []
+        monotonic[0] += 29
