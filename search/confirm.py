@@ -2,13 +2,14 @@
 
 from optuna import Study
 
+from objectives.errors import TrialError
 from objectives.pipeline import Pipeline, Result
 from objectives.plan import Plan
 from search.front import chosen_trial
 from search.paths import StudyPaths
 
 CONFIRMATION = "confirmation"
-"""Study attribute: trial, seeds, and what was measured with each."""
+"""Study attribute: trial, seeds, what was measured with each, and why others failed."""
 
 
 def confirm(study: Study, pipeline: Pipeline, paths: StudyPaths, *, seeds: int) -> None:
@@ -18,7 +19,6 @@ def confirm(study: Study, pipeline: Pipeline, paths: StudyPaths, *, seeds: int) 
     `confirm` of the study. Does nothing where no trial was scored.
 
     Raises:
-        TrialError: With one of the seeds the plan cannot be scored.
         StopRequested: Somebody wants an end; what is trained stays in the cache.
     """
     chosen = chosen_trial(study)
@@ -27,15 +27,23 @@ def confirm(study: Study, pipeline: Pipeline, paths: StudyPaths, *, seeds: int) 
     plan = Plan.from_json(chosen.user_attrs["plan"])
     own = pipeline.context.seed
     numbers = list(range(own + 1, own + 1 + seeds))
-    results = [_result(plan, pipeline, seed, paths) for seed in numbers]
+    results: dict[int, Result] = {}
+    failed: dict[int, str] = {}
+    for seed in numbers:
+        try:
+            results[seed] = _result(plan, pipeline, seed, paths)
+        except TrialError as err:
+            failed[seed] = str(err)
+    measured = results.values()
     study.set_user_attr(
         CONFIRMATION,
         {
             "trial": chosen.number,
-            "seeds": numbers,
-            "test_accuracy_pct": [result.measurement.test_accuracy_pct for result in results],
-            "test_delta_pct": [result.test_delta_pct for result in results],
-            "bytes": [result.measurement.shipped_bytes for result in results],
+            "seeds": list(results),
+            "test_accuracy_pct": [result.measurement.test_accuracy_pct for result in measured],
+            "test_delta_pct": [result.test_delta_pct for result in measured],
+            "bytes": [result.measurement.shipped_bytes for result in measured],
+            "failed": failed,
         },
     )
 

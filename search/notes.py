@@ -98,13 +98,19 @@ def _about_confirmation(table: StudyTable) -> list[str]:
         deviation = stdev(values) if len(values) > 1 else 0.0
         return f"{mean(values):{form}} ± {deviation:{form}}"
 
+    failed = [
+        f"Trial {made['trial']} cannot be scored with seed {seed}: {reason}"
+        for seed, reason in made.get("failed", {}).items()
+    ]
+    if not made["seeds"]:
+        return failed
     sentence = (
         f"Trial {made['trial']} confirmed with {len(made['seeds'])} other seeds, mean ± standard "
         f"deviation: test accuracy {spread(made['test_accuracy_pct'], '.2f')} %, against each "
         f"seed's own baseline {spread(made['test_delta_pct'], '.2f')} points, "
         f"{spread(made['bytes'], ',.0f')} bytes."
     )
-    return [sentence]
+    return [sentence, *failed]
 
 
 def settings(table: StudyTable) -> str:

@@ -12,7 +12,7 @@ import optuna
 from filelock import FileLock
 from optuna.trial import FrozenTrial, TrialState
 
-from objectives.errors import DiskFullError
+from objectives.errors import DiskFullError, TrialError
 from objectives.locks import hold
 from objectives.pipeline import Cost
 from objectives.plan import Plan
@@ -33,8 +33,8 @@ from search.queue import SampledQueue
 from search.ranking import SHARES
 from search.report import show_report
 from search.setup import StudySetup, setup_from_options
-from search.storage import arguments_without_password
-from search.study import open_study
+from search.storage import arguments_without_password, full_disk_is_told
+from search.study import is_stored, open_study
 from search.study_worker import StudyWorker, method_of
 from search.task import Task
 from search.worker import work
@@ -60,6 +60,22 @@ def run_study(options: argparse.Namespace, argv: list[str]) -> int:
     Raises:
         BadInputError: Something that was named or set cannot be used; nothing was trained.
     """
+    shown = arguments_without_password(argv)
+    command = shlex.join([Path(sys.executable).name, "-m", "search.run", *shown])
+    try:
+        with full_disk_is_told():
+            return _run(options, argv)
+    except StopRequested:
+        print(f"\nStopped; nothing that was finished is lost. To go on: {command}")
+        return INTERRUPTED
+    except DiskFullError as err:
+        print(f"{err} Make room, then: {command}", file=sys.stderr)
+    except TrialError as err:
+        print(err, file=sys.stderr)
+    return 1
+
+
+def _run(options: argparse.Namespace, argv: list[str]) -> int:
     setup = setup_from_options(options)
     paths = StudyPaths(options.studies_dir, options.study or setup.default_name)
     session = Session(
@@ -71,8 +87,6 @@ def run_study(options: argparse.Namespace, argv: list[str]) -> int:
         workers=options.workers,
         trials_per_gpu=options.trials_per_gpu,
     )
-    shown = arguments_without_password(argv)
-    command = shlex.join([Path(sys.executable).name, "-m", "search.run", *shown])
     try:
         session.work(timeout_seconds=options.timeout, workers=_workers(options, argv, crew, paths))
         session.measure_shares()
@@ -80,11 +94,7 @@ def run_study(options: argparse.Namespace, argv: list[str]) -> int:
             session.confirm(seeds=options.confirm)
     except StopRequested:
         session.show()
-        print(f"\nStopped; nothing that was finished is lost. To go on: {command}")
-        return INTERRUPTED
-    except DiskFullError as err:
-        print(f"{err} Make room, then: {command}", file=sys.stderr)
-        return 1
+        raise
     return 0 if session.show() else 1
 
 
@@ -106,7 +116,12 @@ def _workers(
 
 
 class Session(StudyWorker):
-    """The process that a user has started: it works on a study, or lets others do it."""
+    """The process that a user has started: it works on a study, or lets others do it.
+
+    Raises:
+        BadInputError: The network cannot go all the way, or the study cannot be opened; a study
+            that was not there is not made.
+    """
 
     def __init__(
         self,
@@ -117,6 +132,8 @@ class Session(StudyWorker):
         *,
         heartbeat_seconds: int = 5,
     ) -> None:
+        if not is_stored(paths.study, storage_url or paths.url):  # else it passed already
+            check_network(setup.context())
         self.progress = StudyProgress()
         super().__init__(
             setup,
@@ -140,9 +157,6 @@ class Session(StudyWorker):
 
         Returns:
             Who is to do it on this machine.
-
-        Raises:
-            BadInputError: The network cannot go all the way; nothing was trained.
         """
         config = self.setup.config
         print(heading(config, self.paths))
@@ -161,7 +175,6 @@ class Session(StudyWorker):
         self.use_device(crew.threads)
         self.progress.expect(epochs=epochs, trials=trials)
         if trials > 0:
-            check_network(self.context)
             print(f"  compressed layers: {', '.join(self.context.layers_of(network))}")
         if trials > 0 and config.accelerator == "cpu":
             print(estimate(self.context, config, epochs=epochs, trials=trials, crew=crew))
@@ -215,7 +228,11 @@ class Session(StudyWorker):
         self.progress.advance(trial.user_attrs.get("epochs_trained", 0))
 
     def _queue_first_trials(self) -> None:
-        """Let a layerwise search begin at what each layer bears, measured once per study."""
+        """Let a layerwise search begin at what each layer bears, measured once per study.
+
+        Raises:
+            TrialError: The baseline cannot be trained, nor could any trial's.
+        """
         if not isinstance(self.space, LayerwiseSpace):
             return
         with hold(FileLock(self.paths.folder / ".sensitivity.lock"), self.progress):

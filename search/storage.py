@@ -16,6 +16,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy import event
 
 from models.errors import BadInputError
+from objectives.errors import DiskFullError
 from search.paths import StudyPaths
 from search.patience import PatientStorage, connect_patiently_
 
@@ -206,3 +207,17 @@ def heartbeat(storage: RDBStorage, trial_id: int) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
+
+
+@contextmanager
+def full_disk_is_told() -> Iterator[None]:
+    """Turn an error of SQLite within the block, wherever it comes out, into `DiskFullError`."""
+    try:
+        yield
+    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as err:
+        cause: BaseException | None = err
+        while cause is not None and not isinstance(cause, sqlite3.Error):
+            cause = cause.__cause__ or cause.__context__
+        if getattr(cause, "sqlite_errorname", None) != "SQLITE_FULL":
+            raise
+        raise DiskFullError("No space is left for the study's database.") from err

@@ -54,6 +54,15 @@ def join_study(
     return study, storage, study_lock(url, paths)
 
 
+def is_stored(name: str, url: str) -> bool:
+    """Return whether the storage at `url` opens and holds the study."""
+    try:
+        load_study(name, url)
+    except BadInputError:
+        return False
+    return True
+
+
 def load_study(name: str, url: str) -> Study:
     """Open a study for reading.
 

@@ -8,6 +8,8 @@ import pytest
 from optuna.trial import TrialState
 from toys import toy_plan
 
+from objectives.errors import TrainingDivergedError
+from objectives.pipeline import Result
 from objectives.plan import Plan
 from search import run
 from search.config import StudyConfig
@@ -127,6 +129,19 @@ def test_confirming_trains_the_chosen_plan_with_other_seeds(tmp_path: Path) -> N
         file = tmp_path / "s" / "confirm" / f"seed-{seed}.onnx"
         assert file.stat().st_size > size > 0
     assert any("confirmed with 2 other seeds" in note for note in notes(StudyTable(study)))
+
+
+def test_a_seed_with_which_the_plan_fails_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def diverging(*_: object) -> Result:
+        raise TrainingDivergedError("The loss became nan.")
+
+    monkeypatch.setattr("search.confirm._result", diverging)
+    arguments = ("--epochs", "1", "--sparsity", "0", "--precision", "16")
+    assert start(tmp_path, *arguments, "--confirm", "1") == 0
+    said = notes(StudyTable(stored(tmp_path)))
+    assert "Trial 0 cannot be scored with seed 1: The loss became nan." in said
 
 
 def test_the_command_of_a_trial_makes_its_file_again(tmp_path: Path) -> None:

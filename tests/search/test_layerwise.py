@@ -122,3 +122,14 @@ def test_the_file_of_a_layerwise_trial_stores_each_layer_in_its_own_bits(tmp_pat
     values = numpy_helper.to_array(dense)
     assert values.size == 20_280
     assert int((values != 0).sum()) <= round(0.05 * 20_280)
+
+
+def test_a_baseline_that_diverges_ends_the_search_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["--model", "cnn", "--data", "mnist5k", "--space", "layerwise", "--trials", "1"]
+    command += ["--epochs", "1", "--lr", "1e25", "--studies-dir", str(tmp_path)]
+    assert run.main(command) == 1
+    err = capsys.readouterr().err
+    assert err.startswith("The training loss of stage 'train' became")
+    assert err.count("\n") == 1

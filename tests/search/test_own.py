@@ -190,3 +190,14 @@ def test_bad_input_is_one_line_and_exit_code_2(
     err = capsys.readouterr().err
     assert err.startswith(line)
     assert err.count("\n") == 1
+
+
+def test_a_command_that_is_refused_leaves_no_study_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["--model", "cnn", "--data", "mnist5k", "--epochs", "1", "--sparsity", "0"]
+    command += ["--precision", "32", "--studies-dir", str(tmp_path)]
+    assert run.main([*command, "--layers", "zz*"]) == 2
+    assert "No layer that can be compressed matches zz*" in capsys.readouterr().err
+    assert list(tmp_path.rglob("*.db")) == []
+    assert run.main(command) == 0

@@ -1,11 +1,15 @@
 import os
+import sqlite3
 from pathlib import Path
 
+import optuna
 import pytest
+import sqlalchemy
 
 from models.errors import BadInputError
+from objectives.errors import DiskFullError
 from search.paths import StudyPaths
-from search.storage import open_storage
+from search.storage import full_disk_is_told, open_storage
 
 
 @pytest.mark.parametrize(
@@ -68,3 +72,18 @@ def test_a_file_in_the_place_of_the_folder_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "studies").write_text("")
     with pytest.raises(BadInputError, match="cannot be written to: Not a directory"):
         StudyPaths(tmp_path / "studies", "toy").make()
+
+
+def test_a_database_that_finds_no_room_is_a_full_disk(tmp_path: Path) -> None:
+    storage = open_storage(f"sqlite:///{tmp_path / 's.db'}")
+    study = optuna.create_study(storage=storage)
+
+    @sqlalchemy.event.listens_for(storage.engine, "connect")
+    def leave_no_room(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute("PRAGMA max_page_count = 1")  # no more than there are
+
+    storage.engine.dispose()
+    with pytest.raises(DiskFullError, match="for the study's database"), full_disk_is_told():
+        study.set_user_attr("large", "x" * 100_000)
+    with pytest.raises(sqlalchemy.exc.OperationalError), full_disk_is_told():
+        storage.engine.connect().exec_driver_sql("SELECT * FROM nowhere")
