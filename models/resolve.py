@@ -21,6 +21,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,9 @@ from models.registry import DATA, MODELS, ModelSpec
 
 OWN_DATA = "cifar10"
 """Data of a model that is not built in, unless the user names others."""
+
+WITH_AUXILIARY_LOGITS = ("googlenet", "inception_v3")
+"""torchvision's that answer with several logits while they train, unless they are told not to."""
 
 
 def resolve_model(name: str) -> ModelSpec:
@@ -86,9 +90,12 @@ def _torchvision_model(name: str) -> ModelSpec:
         raise BadInputError(f"Unknown torchvision model '{name}'. Known: {', '.join(known)}.")
 
     def build(_: tuple[int, ...], num_classes: int) -> nn.Module:
-        network: nn.Module = torchvision.models.get_model(
-            name, weights=None, num_classes=num_classes
-        )
+        settings = {"aux_logits": False} if name in WITH_AUXILIARY_LOGITS else {}
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The default weight initialization", FutureWarning)
+            network: nn.Module = torchvision.models.get_model(
+                name, weights=None, num_classes=num_classes, **settings
+            )
         return network
 
     return ModelSpec(build=build, data=OWN_DATA, normalize=True)

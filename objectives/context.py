@@ -1,6 +1,7 @@
 """What every stage of every trial of a study shares."""
 
 import hashlib
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -45,7 +46,10 @@ class Context:
 
     def build_network(self) -> nn.Module:
         """Return a new untrained network on the CPU."""
-        network = self.model.build(self.data.input_shape, self.data.num_classes)
+        with warnings.catch_warnings():
+            # Of inputs too small for a layer `check_network` tells in a line.
+            warnings.filterwarnings("ignore", "Initializing zero-element tensors is a no-op")
+            network = self.model.build(self.data.input_shape, self.data.num_classes)
         if self.model.normalize and self.data.mean_and_std is not None:
             network = Normalized(network, *self.data.mean_and_std)
         return network

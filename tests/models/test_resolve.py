@@ -71,6 +71,11 @@ def test_own_models_that_are_none_are_one_line(own: Path, attribute: str, line: 
     assert "\n" not in str(caught.value)
 
 
+def test_torchvision_s_networks_of_several_logits_answer_with_one_and_without_a_warning() -> None:
+    network = resolve_model("torchvision:googlenet").build((3, 32, 32), 10)  # warnings are errors
+    assert network.train()(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+
+
 def test_code_that_is_not_there_or_does_not_import_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match=r"cannot be imported: FileNotFoundError: .*nope\.py"):
         resolve_model(f"{tmp_path / 'nope.py'}:make")

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from toys import FewDigits, toy_context
 
+from models.data_source import DataOptions
 from models.errors import BadInputError
 from models.registry import ModelSpec
 from objectives.context import Context
@@ -46,6 +47,13 @@ def test_networks_that_do_not_fit_the_data_are_one_line(
     with pytest.raises(BadInputError, match=line) as caught:
         check_network(context_of(network, digits))
     assert "\n" not in str(caught.value)
+
+
+def test_images_too_small_for_a_built_in_network_are_one_line() -> None:
+    data = FewDigits(DataOptions(input_size=3))
+    data.setup()
+    with pytest.raises(BadInputError, match=r"cannot take inputs of shape \(2, 1, 3, 3\)"):
+        check_network(toy_context(data))  # warnings are errors
 
 
 def test_patterns_that_match_no_layer_are_answered_with_the_layers(digits: FewDigits) -> None:
