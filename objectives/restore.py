@@ -45,18 +45,20 @@ def restore_weights(model: ModelProto, context: Context) -> dict[str, Tensor]:
 def _stored_weights(model: ModelProto) -> dict[str, np.ndarray]:
     """Return what readers of each initializer are given, by the initializer's name.
 
-    `GraphEditor` widens an initializer NAME to NAME_f. The exporter makes one of equal biases:
-    then it is the layer's node that tells which.
+    `GraphEditor` widens an initializer NAME to NAME_f. The exporter makes one of equal biases and
+    drops one of zeros: then it is the layer's node that tells.
     """
     values = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     widened = _widened(model)
     stored = {name: widened.get(f"{name}_f", value) for name, value in values.items()}
     for node in model.graph.node:
-        if node.op_type in {"Conv", "Gemm"} and len(node.input) == 3:
-            weight, bias = (name.removesuffix("_f") for name in node.input[1:])
+        if node.op_type in {"Conv", "Gemm"}:
+            weight, *bias = (name.removesuffix("_f") for name in node.input[1:])
             name = weight.removesuffix(".weight") + ".bias"
-            if name not in stored and bias in stored:
-                stored[name] = stored[bias]
+            if not bias and weight in stored:
+                stored.setdefault(name, np.zeros(len(stored[weight])))
+            elif bias and bias[0] in stored:
+                stored.setdefault(name, stored[bias[0]])
     return stored
 
 

@@ -62,18 +62,20 @@ def test_folded_batch_norms_become_such_as_change_nothing(bias: bool, digits: Fe
     assert bool((network[1].running_mean == 0).all()) == bias
 
 
-def test_a_bias_that_the_file_shares_between_layers_is_found(digits: FewDigits) -> None:
+@pytest.mark.parametrize("bias", [torch.zeros(8), torch.linspace(0, 1, 8)])
+def test_a_bias_that_the_file_drops_or_shares_between_layers_is_found(
+    bias: torch.Tensor, digits: FewDigits
+) -> None:
     def build(*_: object) -> nn.Module:
-        layers = (nn.Linear(784, 8), nn.ReLU(), nn.Linear(8, 8), nn.Linear(8, 10))
-        return nn.Sequential(nn.Flatten(), *layers)
+        layers = (nn.Conv2d(1, 8, 28), nn.Flatten(), nn.Linear(8, 8), nn.Linear(8, 10))
+        return nn.Sequential(*layers)
 
     context = toy_context(digits, model=ModelSpec(build=build, data="own"))
     weights = copy_weights(context.build_network())
-    weights["1.bias"] = weights["3.bias"] = torch.linspace(0, 1, 8)
-    content = export_onnx(NetworkState(weights=weights), context)
-    names = {tensor.name for tensor in onnx.load_from_string(content).graph.initializer}
-    assert {"1.bias", "3.bias"} - names
-    found = restore_weights(onnx.load_from_string(content), context)
+    weights["0.bias"] = weights["2.bias"] = bias
+    model = onnx.load_from_string(export_onnx(NetworkState(weights=weights), context))
+    assert {"0.bias", "2.bias"} - {tensor.name for tensor in model.graph.initializer}
+    found = restore_weights(model, context)
     assert all(torch.equal(found[name], weight) for name, weight in weights.items())
 
 
