@@ -9,6 +9,7 @@ from models.errors import BadInputError
 from objectives.recipe import Recipe
 from objectives.stages.base import StageSettings
 from objectives.stages.cluster import Clustering
+from objectives.stages.factorize import Factorization
 from objectives.stages.prune import WeightPruning
 from objectives.stages.quantize import Quantization
 from objectives.stages.train import BaselineTraining
@@ -16,6 +17,7 @@ from objectives.stages.train import BaselineTraining
 SETTINGS: dict[str, Any] = {
     "recipe": Recipe,
     "train": BaselineTraining,
+    "factorize": Factorization,
     "warm_start": WeightPruning,
     "prune": WeightPruning,
     "quantize": Quantization,
@@ -25,6 +27,9 @@ SETTINGS: dict[str, Any] = {
 
 METHODS = tuple(name for name in SETTINGS if name not in {"recipe", "train", "warm_start"})
 """The compression methods that are stages."""
+
+STRUCTURES = ("factorize",)
+"""Stages that decide which weights there are, before any is zeroed or stored otherwise."""
 
 REPRESENTATIONS = ("quantize", "cluster")
 """Stages that decide what a weight is stored as: one at most."""
@@ -37,6 +42,7 @@ class Plan:
     recipe: Recipe = field(default_factory=Recipe)
     """How all stages train."""
     train: BaselineTraining
+    factorize: Factorization | None = None
     warm_start: WeightPruning | None = None
     """Pruning whose result is pruned further, or less; None starts from the baseline."""
     prune: WeightPruning

@@ -1,5 +1,6 @@
 """Networks unlike the built-in ones go through every stage, and their files answer as they do."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,9 @@ from objectives.errors import MeasurementError
 from objectives.fake_quantize import attach_inputs_
 from objectives.fold import fold_batch_norms_
 from objectives.pipeline import Pipeline
+from objectives.stages.base import StageSettings
 from objectives.stages.export import export_onnx
+from objectives.stages.factorize import Factorization
 from objectives.state import NetworkState, copy_weights
 
 
@@ -145,6 +148,36 @@ def a_context(name: str, digits: FewDigits) -> Context:
         data.setup()
     build = NETWORKS[name][0]
     return toy_context(data, model=ModelSpec(build=lambda *_: build(), data="own"))
+
+
+COMMON = {"epochs": 1, "batch_size": 128, "lr": 1e-3}
+STRUCTURES = {"factorize": Factorization(energy=0.5, **COMMON)}
+"""Stages that leave a network with other tensors."""
+
+
+@pytest.mark.parametrize("settings", STRUCTURES.values(), ids=STRUCTURES)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_another_structure_goes_through_every_stage(
+    name: str, settings: StageSettings, digits: FewDigits, tmp_path: Path
+) -> None:
+    context = a_context(name, digits)
+    pipeline = Pipeline(context, StageCache(tmp_path / "cache"), tmp_path / "baseline.onnx")
+    plan = replace(toy_plan(0.5, 8), **{settings.stage: settings})
+    result = pipeline.run(plan, tmp_path / "a.onnx")
+    total = sum(context.layer_sizes().values())
+    kept = sum(kept for kept, _ in result.measurement.nonzero_weights.values())
+    # integers round a few small weights to 0 as well
+    assert result.sparsity - 1e-9 <= 1 - kept / total <= result.sparsity + 0.1
+    assert result.sparsity > 0.5
+    state = settings.apply(pipeline.baseline_state(plan), context)
+    inputs, _ = next(context.data.batches("test"))
+    with torch.no_grad():
+        expected = context.network_of(state)(inputs).numpy()
+    session = onnxruntime.InferenceSession(
+        export_onnx(state, context), providers=["CPUExecutionProvider"]
+    )
+    (logits,) = session.run(None, {"input": inputs.numpy()})
+    assert np.abs(logits - expected).max() < 1e-3
 
 
 @pytest.mark.parametrize("name", NETWORKS)
