@@ -8,6 +8,7 @@ from typing import Any
 from models.errors import BadInputError
 from objectives.recipe import Recipe
 from objectives.stages.base import StageSettings
+from objectives.stages.channels import ChannelRemoval
 from objectives.stages.cluster import Clustering
 from objectives.stages.factorize import Factorization
 from objectives.stages.prune import WeightPruning
@@ -17,6 +18,7 @@ from objectives.stages.train import BaselineTraining
 SETTINGS: dict[str, Any] = {
     "recipe": Recipe,
     "train": BaselineTraining,
+    "channels": ChannelRemoval,
     "factorize": Factorization,
     "warm_start": WeightPruning,
     "prune": WeightPruning,
@@ -28,7 +30,7 @@ SETTINGS: dict[str, Any] = {
 METHODS = tuple(name for name in SETTINGS if name not in {"recipe", "train", "warm_start"})
 """The compression methods that are stages."""
 
-STRUCTURES = ("factorize",)
+STRUCTURES = ("channels", "factorize")
 """Stages that decide which weights there are, before any is zeroed or stored otherwise."""
 
 REPRESENTATIONS = ("quantize", "cluster")
@@ -42,6 +44,7 @@ class Plan:
     recipe: Recipe = field(default_factory=Recipe)
     """How all stages train."""
     train: BaselineTraining
+    channels: ChannelRemoval | None = None
     factorize: Factorization | None = None
     warm_start: WeightPruning | None = None
     """Pruning whose result is pruned further, or less; None starts from the baseline."""

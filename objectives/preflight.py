@@ -8,8 +8,9 @@ from torch.nn import functional
 
 from models.errors import BadInputError
 from models.layers import compressible_layers
+from objectives.channels import equal_worth, keep_channels
 from objectives.context import Context
-from objectives.errors import MeasurementError
+from objectives.errors import MeasurementError, TrialError
 from objectives.stages.export import export_onnx
 from objectives.state import NetworkState, copy_weights
 
@@ -44,6 +45,19 @@ def check_network(context: Context) -> None:
     try:
         export_onnx(NetworkState(weights=copy_weights(network)), context)
     except MeasurementError as err:
+        raise BadInputError(str(err)) from err
+
+
+def check_channels(context: Context) -> None:
+    """See that channels of the network can be removed.
+
+    Raises:
+        BadInputError: They cannot; the text says why.
+    """
+    state = NetworkState(weights=copy_weights(context.build_network()))
+    try:
+        keep_channels(state, context, share=0.5, worth=equal_worth)
+    except TrialError as err:
         raise BadInputError(str(err)) from err
 
 

@@ -19,7 +19,7 @@ from objectives.errors import DiskFullError
 from objectives.locks import hold
 from objectives.pipeline import Cost, Pipeline
 from objectives.plan import Plan
-from objectives.preflight import check_network
+from objectives.preflight import check_channels, check_network
 from objectives.progress import StopRequested
 from objectives.sensitivity import measure_sensitivity
 from search.announce import describe_params, estimate, heading, trial_line
@@ -137,6 +137,8 @@ class Session:
         self.progress.expect(epochs=epochs, trials=trials)
         if trials > 0:
             check_network(self.context)
+            if "channels" in config.methods:
+                check_channels(self.context)
             print(f"  compressed layers: {', '.join(self.context.layers_of(network))}")
         if trials > 0 and config.accelerator == "cpu":
             print(estimate(self.context, config, epochs=epochs, trials=trials))

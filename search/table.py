@@ -99,6 +99,8 @@ def _weights(plan: Plan) -> str:
 
 
 def _structure(plan: Plan) -> Iterator[str]:
+    if plan.channels is not None and not plan.channels.is_neutral:
+        yield f"{100 * plan.channels.share:.3g} % of channels"
     if plan.factorize is not None:
         yield f"factors of {100 * plan.factorize.energy:.3g} % energy"
 

@@ -67,7 +67,7 @@ def test_a_container_that_does_not_give_the_file_back_fails_the_trial(
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("--methods", "prune,zip"), "Unknown method 'zip'. Known: factorize, "),
+        (("--methods", "prune,zip"), "Unknown method 'zip'. Known: channels, factorize, "),
         (("--methods", "prune,prune"), "`methods names none twice` must hold"),
         (
             ("--methods", "prune,cluster", "--space", "paper"),

@@ -7,6 +7,7 @@ import torch
 from toys import FewDigits, toy_context, toy_plan
 
 from objectives.stages.base import StageSettings
+from objectives.stages.channels import ChannelRemoval
 from objectives.stages.factorize import Factorization
 from objectives.state import NetworkState, copy_weights
 
@@ -16,9 +17,10 @@ STAGES = {
     "quantize to 16 bits": toy_plan(0.0, 16).quantize,
     "quantize to 8 bits": toy_plan(0.0, 8).quantize,
     "quantize to 8 bits untrained": toy_plan(0.0, 8, qat_epochs=0).quantize,
+    "channels": ChannelRemoval(share=0.5, **COMMON),
     "factorize": Factorization(energy=0.6, **COMMON),
 }
-RESHAPING = ("factorize",)
+RESHAPING = ("channels", "factorize")
 """Stages after which a network has other tensors."""
 
 
