@@ -4,6 +4,7 @@ import hashlib
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from objectives.progress import Progress, SilentProgress
 from objectives.recipe import Recipe
 from objectives.source import sources_of
 from objectives.state import NetworkState, copy_weights
+from objectives.structure import SplitLayer, fit_shapes_, split_layers_
 
 AfterEpoch = Callable[[int, float], None]
 """Takes the number of the epoch, from 1, and the validation accuracy, percent."""
@@ -55,10 +57,15 @@ class Context:
         return network
 
     def network_of(self, state: NetworkState) -> nn.Module:
-        """Return a new network with the weights of `state`, on the CPU, in evaluation mode."""
+        """Return a new network with the structure and the weights of `state`.
+
+        It is on the CPU, in evaluation mode.
+        """
         network = self.build_network().eval()
+        split_layers_(network, state.weights)
         if state.folded:
             fold_batch_norms_(network)
+        fit_shapes_(network, state.weights)
         network.load_state_dict(state.weights)
         return network
 
@@ -72,8 +79,14 @@ class Context:
         return replace(state, weights=copy_weights(network), folded=True)
 
     def layers_of(self, network: nn.Module) -> dict[str, nn.Module]:
-        """Return the layers of `network` that are compressed, by name."""
-        return compressible_layers(network, self.layers)
+        """Return the layers of `network` that are compressed, by name: both of a split one."""
+        split = [
+            f"{name}.*"
+            for name, module in network.named_modules()
+            if isinstance(module, SplitLayer)
+            and any(fnmatchcase(name, pattern) for pattern in self.layers)
+        ]
+        return compressible_layers(network, (*self.layers, *split))
 
     def layer_sizes(self) -> dict[str, int]:
         """Return the weights of each layer that is compressed, by name."""

@@ -9,7 +9,9 @@ from models.errors import BadInputError
 from objectives.recipe import Recipe
 from objectives.stages.base import StageSettings
 from objectives.stages.binary import BinaryWeights
+from objectives.stages.channels import ChannelRemoval
 from objectives.stages.cluster import Clustering
+from objectives.stages.factorize import Factorization
 from objectives.stages.fixed_point import FixedPoint
 from objectives.stages.mixed import MixedPrecision
 from objectives.stages.points import QuantizationPoints
@@ -22,6 +24,8 @@ from objectives.stages.train import BaselineTraining
 SETTINGS: dict[str, Any] = {
     "recipe": Recipe,
     "train": BaselineTraining,
+    "channels": ChannelRemoval,
+    "factorize": Factorization,
     "warm_start": WeightPruning,
     "prune": WeightPruning,
     "quantize": Quantization,
@@ -37,6 +41,9 @@ SETTINGS: dict[str, Any] = {
 
 METHODS = tuple(name for name in SETTINGS if name not in {"recipe", "train", "warm_start"})
 """The compression methods that are stages."""
+
+STRUCTURES = ("channels", "factorize")
+"""Stages that decide which weights there are, before any is zeroed or stored otherwise."""
 
 REPRESENTATIONS = (
     "quantize",
@@ -61,6 +68,8 @@ class Plan:
     recipe: Recipe = field(default_factory=Recipe)
     """How all stages train."""
     train: BaselineTraining
+    channels: ChannelRemoval | None = None
+    factorize: Factorization | None = None
     warm_start: WeightPruning | None = None
     """Pruning whose result is pruned further, or less; None starts from the baseline."""
     prune: WeightPruning

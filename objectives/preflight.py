@@ -11,8 +11,9 @@ from torch.nn import functional
 
 from models.errors import BadInputError, blaming, first_line
 from models.layers import compressible_layers
+from objectives.channels import equal_worth, keep_channels
 from objectives.context import Context
-from objectives.errors import MeasurementError
+from objectives.errors import MeasurementError, TrialError
 from objectives.progress import SilentProgress
 from objectives.stages.export import export_onnx
 from objectives.state import NetworkState, copy_weights
@@ -88,6 +89,19 @@ class _OneBatch(Callback):
                     f"The network's scheduler must monitor what training logs, but got "
                     f"'{scheduler.monitor}': there are no validation batches while it trains."
                 )
+
+
+def check_channels(context: Context) -> None:
+    """See that channels of the network can be removed.
+
+    Raises:
+        BadInputError: They cannot; the text says why.
+    """
+    state = NetworkState(weights=copy_weights(context.build_network()))
+    try:
+        keep_channels(state, context, share=0.5, worth=equal_worth)
+    except TrialError as err:
+        raise BadInputError(str(err)) from err
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from objectives.errors import DiskFullError, TrialError
 from objectives.locks import hold
 from objectives.pipeline import Cost
 from objectives.plan import Plan
-from objectives.preflight import check_network
+from objectives.preflight import check_channels, check_network
 from objectives.progress import StopRequested
 from objectives.sensitivity import measure_sensitivity
 from search.announce import estimate, heading, trial_line
@@ -134,6 +134,8 @@ class Session(StudyWorker):
     ) -> None:
         if not is_stored(paths.study, storage_url or paths.url):  # else it passed already
             check_network(setup.context())
+            if "channels" in setup.config.methods:
+                check_channels(setup.context())
         self.progress = StudyProgress()
         super().__init__(
             setup,

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,7 +93,19 @@ def _attribute(name: str, form: str) -> Cell:
 
 
 def _weights(plan: Plan) -> str:
-    """Return in words which numbers a weight may be, where it is not a float."""
+    """Return in words which weights there are, and which numbers one may be if not a float."""
+    words = [*_structure(plan), _numbers(plan)]
+    return "; ".join(word for word in words if word != "-") or "-"
+
+
+def _structure(plan: Plan) -> Iterator[str]:
+    if plan.channels is not None and not plan.channels.is_neutral:
+        yield f"{100 * plan.channels.share:.3g} % of channels"
+    if plan.factorize is not None:
+        yield f"factors of {100 * plan.factorize.energy:.3g} % energy"
+
+
+def _numbers(plan: Plan) -> str:
     if plan.cluster is not None:
         return f"shared, k-means ({plan.cluster.initialization})"
     if plan.mixed is not None:

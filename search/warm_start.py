@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from objectives.plan import Plan
+from objectives.plan import STRUCTURES, Plan
 
 WARM_SHARE_OF_EPOCHS = 1 / 3
 LARGEST_DENSITY_RATIO = 2.0
@@ -38,6 +38,7 @@ def warm_started(plan: Plan, others: Iterable[Plan], is_cached: Callable[[Plan],
         if other.warm_start is None  # a chain would have no end
         and not other.prune.is_neutral
         and other.train == plan.train
+        and all(getattr(other, name) == getattr(plan, name) for name in STRUCTURES)
         and other.prune.allocation == plan.prune.allocation
         and distance(other) <= math.log(LARGEST_DENSITY_RATIO)
         and is_cached(_pruned(other))

@@ -25,7 +25,9 @@ from objectives.pipeline import Pipeline
 from objectives.restore import restore_weights
 from objectives.stages.base import StageSettings, Tuning
 from objectives.stages.binary import BinaryWeights
+from objectives.stages.channels import ChannelRemoval
 from objectives.stages.export import export_onnx
+from objectives.stages.factorize import Factorization
 from objectives.stages.fixed_point import FixedPoint
 from objectives.stages.measure import count_weights
 from objectives.stages.points import QuantizationPoints
@@ -168,6 +170,39 @@ def a_context(name: str, digits: FewDigits) -> Context:
         data.setup()
     build = NETWORKS[name][0]
     return toy_context(data, model=ModelSpec(build=lambda *_: build(), data="own"))
+
+
+COMMON = {"epochs": 1, "batch_size": 128, "lr": 1e-3}
+FACTORIZATION = Factorization(energy=0.5, **COMMON)
+CHANNELS = ChannelRemoval(share=0.5, **COMMON)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        *((name, FACTORIZATION) for name in NETWORKS),
+        *((name, CHANNELS) for name in ("residual", "attention", "own training")),
+    ],
+)
+def test_the_file_of_another_structure_answers_as_the_network_does(
+    name: str, settings: StageSettings, digits: FewDigits
+) -> None:
+    context = a_context(name, digits)
+    before = NetworkState(weights=copy_weights(context.build_network()))
+    state = toy_plan(0.5).prune.apply(settings.apply(before, context), context)
+    total = sum(context.layer_sizes().values())
+    kept = sum(int(mask.sum()) for mask in state.masks.values())
+    assert kept < 0.5 * total
+    state = toy_plan(0.5, 16).quantize.apply(state, context)  # folds, too
+    content = export_onnx(state, context)
+    counts = count_weights(onnx.load_from_string(content))
+    assert sum(nonzero for nonzero, _ in counts.values()) <= kept
+    inputs, _ = next(context.data.batches("test"))
+    with torch.no_grad():
+        expected = context.network_of(state)(inputs).numpy()
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    (logits,) = session.run(None, {"input": inputs.numpy()})
+    assert np.abs(logits - expected).max() < 1e-3
 
 
 @pytest.mark.parametrize("name", NETWORKS)

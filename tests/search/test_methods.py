@@ -89,7 +89,7 @@ def test_a_container_that_does_not_give_the_file_back_fails_the_trial(
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("--methods", "prune,zip"), "Unknown method 'zip'. Known: prune, quantize"),
+        (("--methods", "prune,zip"), "Unknown method 'zip'. Known: channels, factorize, "),
         (
             ("--methods", "prune,product"),
             "`--methods with prune names a representation that keeps zeros` must hold",

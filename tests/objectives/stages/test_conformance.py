@@ -8,16 +8,20 @@ from toys import FewDigits, toy_context, toy_plan
 
 from objectives.stages.base import StageSettings, Tuning
 from objectives.stages.binary import BinaryWeights
+from objectives.stages.channels import ChannelRemoval
 from objectives.stages.cluster import Clustering
+from objectives.stages.factorize import Factorization
 from objectives.stages.fixed_point import FixedPoint
 from objectives.stages.mixed import MixedPrecision
 from objectives.stages.points import QuantizationPoints
 from objectives.stages.power_of_two import PowerOfTwo
 from objectives.stages.product import ProductQuantization
-from objectives.state import NetworkState
+from objectives.state import NetworkState, copy_weights
 
 TUNING = Tuning(epochs=1, qat_epochs=1, batch_size=128, lr=1e-3)
 
+
+COMMON = {"epochs": 1, "batch_size": 128, "lr": 1e-3}
 STAGES = {
     "prune": toy_plan(0.8).prune,
     "quantize to 16 bits": toy_plan(0.0, 16).quantize,
@@ -31,7 +35,11 @@ STAGES = {
     "power of two": PowerOfTwo.start(TUNING),
     "binary": BinaryWeights.start(TUNING),
     "points": QuantizationPoints.start(TUNING),
+    "channels": ChannelRemoval(share=0.5, **COMMON),
+    "factorize": Factorization(energy=0.6, **COMMON),
 }
+RESHAPING = ("channels", "factorize")
+"""Stages after which a network has other tensors."""
 
 
 @pytest.mark.parametrize("settings", STAGES.values(), ids=STAGES)
@@ -54,7 +62,7 @@ class TestCompressionStage:
         assert first.keys() == second.keys()
         assert all(torch.equal(first[name], second[name]) for name in first)
 
-    def test_keeps_names_shapes_and_types_of_the_weights(
+    def test_only_what_says_so_changes_names_and_shapes_of_the_weights(
         self, settings: StageSettings, baseline: NetworkState, digits: FewDigits
     ) -> None:
         after = settings.apply(baseline, toy_context(digits))
@@ -62,7 +70,16 @@ class TestCompressionStage:
             {name: (weight.shape, weight.dtype) for name, weight in state.weights.items()}
             for state in (baseline, after)
         ]
-        assert described[0] == described[1]
+        assert (described[0] == described[1]) == (settings.stage not in RESHAPING)
+
+    def test_its_network_can_be_built_again(
+        self, settings: StageSettings, baseline: NetworkState, digits: FewDigits
+    ) -> None:
+        context = toy_context(digits)
+        after = settings.apply(baseline, context)
+        again = copy_weights(context.network_of(after))
+        assert again.keys() == after.weights.keys()
+        assert all(torch.equal(again[name], after.weights[name]) for name in again)
 
     def test_survives_the_cache(
         self, settings: StageSettings, baseline: NetworkState, digits: FewDigits

@@ -1,0 +1,104 @@
+"""Channels: remove whole output channels and neurons for good, and fine-tune what is left.
+
+Single zeros make a file smaller, but a runtime still multiplies by them; a channel that is gone
+is in no matrix any more, so the file gets faster too. What it takes with it, its normalization
+and its part of the layers that read it, is worked out in `objectives/channels.py`. The worth of a
+channel c is the mean, over the layers l of its group, of
+
+    sum |w|^p    over the weights w of l that make c or read it, p = 1 or 2        (Eq. 1)
+
+as small weights change answers little. Each group keeps the same share of its channels.
+
+Source: Li et al. 2017, arXiv:1608.08710, section 3.1 (p = 1, the weights that make a channel);
+Fang et al. 2023, arXiv:2301.12900, section 3.3 (p = 2, all weights of the group).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal, Protocol, get_args
+
+from torch_pruning.pruner.importance import GroupMagnitudeImportance
+
+from models.checks import require
+from objectives.channels import keep_channels
+from objectives.context import Context
+from objectives.stages.base import Tuning
+from objectives.state import NetworkState, copy_weights
+from objectives.training import train_
+
+Norm = Literal["l1", "l2"]
+NORMS: tuple[Norm, ...] = get_args(Norm)
+POWERS = {"l1": 1, "l2": 2}
+
+SEARCHED_SHARE = (0.1, 1.0)
+
+
+class Suggests(Protocol):
+    """The part of Optuna's `Trial` that this stage uses."""
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        """Return a value in [low, high]."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[str]) -> Any:  # noqa: ANN401 - Optuna's type
+        """Return one of `choices`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelRemoval:
+    """Remove the channels of the smallest weights."""
+
+    stage: ClassVar[str] = "channels"
+    version: ClassVar[int] = 1
+
+    share: float
+    """Share of its channels that each group of layers keeps, in (0, 1]; one at least."""
+    norm: Norm = "l2"
+    """What a channel's worth is the sum of: magnitudes or their squares."""
+    epochs: int
+    """Passes over the training part afterwards."""
+    batch_size: int
+    """Images in a step."""
+    lr: float
+    """Adam's learning rate."""
+
+    def __post_init__(self) -> None:
+        require(0 < self.share <= 1, "0 < share <= 1", share=self.share)
+        require(self.norm in NORMS, f"norm in {NORMS}", norm=self.norm)
+        require(self.epochs >= 0, "epochs >= 0", epochs=self.epochs)
+        require(self.batch_size >= 1, "batch_size >= 1", batch_size=self.batch_size)
+        require(self.lr > 0, "lr > 0", lr=self.lr)
+
+    @property
+    def is_neutral(self) -> bool:
+        """All channels are kept, and nothing is fine-tuned."""
+        return self.share == 1
+
+    @classmethod
+    def start(cls, tuning: Tuning) -> "ChannelRemoval":
+        """Return the settings that a search begins with."""
+        return cls(share=0.5, epochs=tuning.epochs, batch_size=tuning.batch_size, lr=tuning.lr)
+
+    def suggest_wide(self, trial: Suggests) -> "ChannelRemoval":
+        """Return these settings with the share and the norm that `trial` suggests."""
+        return replace(
+            self,
+            share=trial.suggest_float("channels.share", *SEARCHED_SHARE, log=True),
+            norm=trial.suggest_categorical("channels.norm", NORMS),
+        )
+
+    def apply(self, state: NetworkState, context: Context) -> NetworkState:
+        """Return the weights of the smaller network."""
+        worth = GroupMagnitudeImportance(p=POWERS[self.norm])  # Eq. 1, over its mean
+        smaller = keep_channels(state, context, share=self.share, worth=worth)
+        if self.epochs == 0:
+            return smaller
+        network = context.network_of(smaller)
+        train_(
+            network,
+            context,
+            stage=self.stage,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            lr=self.lr,
+        )
+        return NetworkState(weights=copy_weights(network))

@@ -1,0 +1,155 @@
+"""Factorize: put two thin layers in the place of a thick one, and fine-tune them.
+
+Notation: W (out, n) the weight of a layer as a matrix, n = inputs of a dense layer, inputs *
+kernel of a convolution; W = U diag(s) V its singular value decomposition, s_1 >= s_2 >= ... >= 0.
+Of all matrices of rank r the nearest to W, in the sum of squares, is
+
+    W_r = U[:, :r] diag(s[:r]) V[:r]                                               (Eq. 1)
+
+and it leaves out sum of s_i^2 for i > r. A layer y = W x + b becomes two,
+
+    h = diag(sqrt(s[:r])) V[:r] x,    y = U[:, :r] diag(sqrt(s[:r])) h + b         (Eq. 2)
+
+with (out + n) r numbers instead of out n; the singular values are shared by both, so that
+neither is larger than the other. Of a convolution the first has the kernel, the stride, the
+padding and r output channels, the second is 1x1. The rank is the least that keeps the share
+`energy` of all the squares,
+
+    r = min { r : sum of s_i^2, i <= r  >=  energy * sum of s_i^2 }                (Eq. 3)
+
+A layer whose two would hold no fewer numbers stays as it is, as do convolutions in groups.
+
+Source: Eckart & Young 1936 (Eq. 1); Denton et al. 2014, arXiv:1404.0736, section 3 (dense and
+convolutional layers of trained networks); Zhang et al. 2015, arXiv:1411.4229, section 2.1 (a
+convolution as one with fewer channels and a 1x1).
+"""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from models.checks import require
+from objectives.context import Context
+from objectives.errors import TrialError
+from objectives.stages.base import Tuning
+from objectives.state import NetworkState, copy_weights
+from objectives.structure import can_be_split, replace_layer_, split_layer
+from objectives.training import train_
+
+SEARCHED_ENERGY = (0.3, 0.99)
+ROUNDING = 1e-6
+"""Singular values of this share of the norm of W, and less, are the rounding of float32."""
+
+
+class Suggests(Protocol):
+    """The part of Optuna's `Trial` that this stage uses."""
+
+    def suggest_float(self, name: str, low: float, high: float) -> float:
+        """Return a value in [low, high]."""
+
+
+def rank_of(singular_values: Tensor, energy: float) -> int:
+    """Return the least rank that keeps the share `energy` of the squares, Eq. 3; 1 at least.
+
+    Args:
+        singular_values: (k,), descending.
+        energy: In (0, 1].
+    """
+    squares = singular_values.double().square()
+    left_out = squares.flip(0).cumsum(0).flip(0)  # by the ranks 0, 1, ...
+    enough = max(1 - energy, ROUNDING**2) * squares.sum()
+    return max(1, int((left_out > enough).sum()))
+
+
+def factors(weight: Tensor, energy: float) -> tuple[Tensor, Tensor] | None:
+    """Return (out, r) and (r, n) whose product is near `weight` (out, ...), see Eq. 2.
+
+    None if they would hold no fewer numbers.
+    """
+    matrix = weight.detach().flatten(1)
+    left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+    rank = rank_of(values, energy)
+    if rank * sum(matrix.shape) >= matrix.numel():
+        return None
+    root = values[:rank].sqrt()
+    return left[:, :rank] * root, root[:, None] * right[:rank]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Factorization:
+    """Put two thin layers in the place of each layer that gets smaller by it."""
+
+    stage: ClassVar[str] = "factorize"
+    version: ClassVar[int] = 1
+
+    energy: float
+    """Share of the sum of squared singular values that each layer keeps, in (0, 1]."""
+    epochs: int
+    """Passes over the training part afterwards."""
+    batch_size: int
+    """Images in a step."""
+    lr: float
+    """Adam's learning rate."""
+
+    def __post_init__(self) -> None:
+        require(0 < self.energy <= 1, "0 < energy <= 1", energy=self.energy)
+        require(self.epochs >= 0, "epochs >= 0", epochs=self.epochs)
+        require(self.batch_size >= 1, "batch_size >= 1", batch_size=self.batch_size)
+        require(self.lr > 0, "lr > 0", lr=self.lr)
+
+    @property
+    def is_neutral(self) -> bool:
+        """Even all of the energy may be in fewer numbers than a layer has."""
+        return False
+
+    @classmethod
+    def start(cls, tuning: Tuning) -> "Factorization":
+        """Return the settings that a search begins with."""
+        return cls(energy=0.9, epochs=tuning.epochs, batch_size=tuning.batch_size, lr=tuning.lr)
+
+    def suggest_wide(self, trial: Suggests) -> "Factorization":
+        """Return these settings with the energy that `trial` suggests."""
+        return replace(self, energy=trial.suggest_float("factorize.energy", *SEARCHED_ENERGY))
+
+    def apply(self, state: NetworkState, context: Context) -> NetworkState:
+        """Return the weights with `X.0` and `X.1` in the place of each layer X that was split."""
+        network = context.network_of(state)
+        for layer in context.layers_of(network).values():
+            if can_be_split(layer):
+                self._split_(network, layer)
+        _check(network, context)
+        if self.epochs > 0:
+            train_(
+                network,
+                context,
+                stage=self.stage,
+                epochs=self.epochs,
+                batch_size=self.batch_size,
+                lr=self.lr,
+            )
+        return NetworkState(weights=copy_weights(network))
+
+    def _split_(self, network: nn.Module, layer: nn.Module) -> None:
+        """Put the two factors of `layer` in its place, if they are smaller."""
+        found = factors(layer.get_parameter("weight"), self.energy)
+        if found is None:
+            return
+        second, first = found
+        split = split_layer(layer, rank=len(first))
+        with torch.no_grad():
+            for part, values in zip(split, (first, second), strict=True):
+                part.get_parameter("weight").copy_(values.view_as(part.get_parameter("weight")))
+            if isinstance(layer.bias, Tensor):
+                split[1].get_parameter("bias").copy_(layer.bias)
+        replace_layer_(network, layer, split)
+
+
+def _check(network: nn.Module, context: Context) -> None:
+    """Raise `TrialError` if the network computes with a split layer's own weight."""
+    try:
+        with torch.no_grad():
+            network.eval()(context.data.training_inputs(2))
+    except AttributeError as err:
+        raise TrialError(f"The network cannot be factorized, as it reads layers: {err}.") from err
