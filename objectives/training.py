@@ -106,6 +106,7 @@ def train_(
         # Workers would copy what is in memory already.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
         warnings.filterwarnings("ignore", ".*have no `val_dataloader`.*")
+        warnings.filterwarnings("ignore", ".*have no `validation_step`.*")
         warnings.filterwarnings("ignore", ".*treespec.*", FutureWarning)
         trainer = Trainer(
             accelerator=context.accelerator,

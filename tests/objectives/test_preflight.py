@@ -1,18 +1,20 @@
 import pytest
 import torch
-from pytorch_lightning import LightningModule
+from pytorch_lightning import LightningDataModule, LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset
 from toys import FewDigits, toy_context
 
-from models.data_source import DataOptions
+from models.data_source import DataOptions, DataSource
 from models.errors import BadInputError
+from models.loaders import LoaderData
 from models.registry import ModelSpec
 from objectives.context import Context
 from objectives.preflight import check_network, measure_pace
 
 
-def context_of(network: nn.Module, digits: FewDigits, **changes: object) -> Context:
+def context_of(network: nn.Module, digits: DataSource, **changes: object) -> Context:
     return toy_context(digits, model=ModelSpec(build=lambda *_: network, data="own"), **changes)
 
 
@@ -122,6 +124,18 @@ def test_a_network_that_trains_itself_is_tried_with_one_batch(
 ) -> None:
     check_network(context_of(network, digits))
     assert network.steps == 1
+
+
+def test_no_validation_step_is_asked_for_beside_data_with_a_validation_part() -> None:
+    parts = [TensorDataset(torch.rand(20, 784), torch.arange(20) % 10)] * 3
+    train, validation, test = (DataLoader(part, batch_size=5) for part in parts)
+    module = LightningDataModule()
+    module.train_dataloader = lambda: train
+    module.val_dataloader = lambda: validation
+    module.test_dataloader = lambda: test
+    data = LoaderData(module)
+    data.setup()
+    check_network(context_of(OwnTraining(), data))  # warnings are errors
 
 
 def test_a_scheduler_that_may_go_without_its_metric_passes(digits: FewDigits) -> None:
