@@ -35,11 +35,12 @@ DIRECTIONS: dict[str, Direction] = {
     "artifact_bytes": "minimize",
     "container_bytes": "minimize",
     "latency_ms": "minimize",
+    "energy_uj": "minimize",
 }
 """Which way each user attribute that can be an objective is better."""
 
-FURTHER_COSTS = ("latency_ms",)
-"""User attributes that `pareto` can minimize beside the size."""
+EXTRA_OBJECTIVES = {"latency": "latency_ms", "energy": "energy_uj"}
+"""The user attributes that `pareto` can minimize beside the size."""
 
 PAPER_SPARSITIES = (0.0, 0.5, 0.75, 0.9, 0.95, 0.99)
 
@@ -86,8 +87,8 @@ class StudyConfig:
     """Whether each layer is pruned to the sparsity, or all layers together."""
     objective: ObjectiveName = "quality"
     """What a trial returns, on validation: Eq. 5, the retained saving U, or accuracy and bytes."""
-    with_latency: bool = False
-    """Whether `pareto` minimizes latency too."""
+    extra_objectives: tuple[str, ...] = ()
+    """What `pareto` minimizes too, by the names of `EXTRA_OBJECTIVES`."""
     max_drop: float | None = None
     """Constraint: percentage points of validation accuracy that may be lost."""
     max_bytes: int | None = None
@@ -131,9 +132,20 @@ class StudyConfig:
         )
         if self.only_plan is not None:
             Plan.from_json(self.only_plan)
+        extra = ",".join(self.extra_objectives)
         require(
-            not self.with_latency or self.objective == "pareto",
-            "--with latency goes with --objective pareto",
+            set(self.extra_objectives) <= set(EXTRA_OBJECTIVES),
+            f"--with names some of {', '.join(EXTRA_OBJECTIVES)}",
+            named=extra,
+        )
+        require(
+            len(set(self.extra_objectives)) == len(self.extra_objectives),
+            "--with names none twice",
+            named=extra,
+        )
+        require(
+            not self.extra_objectives or self.objective == "pareto",
+            f"--with {extra} goes with --objective pareto",
             objective=self.objective,
         )
         for name in ("max_drop", "max_bytes", "max_latency_ms"):
@@ -198,8 +210,8 @@ class StudyConfig:
         """The user attributes that a trial's values are."""
         if self.objective != "pareto":
             return (self.objective,)
-        latency = ("latency_ms",) if self.with_latency else ()
-        return ("val_accuracy_pct", self.size, *latency)
+        extra = [EXTRA_OBJECTIVES[name] for name in self.extra_objectives]
+        return ("val_accuracy_pct", self.size, *extra)
 
     def plan(self, sparsity: float = 0.0, bits: int = PRECISIONS[0]) -> Plan:
         """Return the plan of one combination."""
@@ -248,7 +260,10 @@ class StudyConfig:
     def from_json(cls, text: str) -> "StudyConfig":
         """Return the config that `to_json` wrote."""
         fields: dict[str, Any] = json.loads(text)
-        for name in ("sparsity", "density", "precision", "layers", "methods"):
+        if fields.pop("with_latency", False):  # what studies stored before there was energy
+            fields["extra_objectives"] = ["latency"]
+        names = ("sparsity", "density", "precision", "layers", "methods", "extra_objectives")
+        for name in names:
             if name in fields:
                 fields[name] = tuple(fields[name])
         return cls(**fields)

@@ -8,7 +8,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from tabulate import tabulate
 
-from search.config import FURTHER_COSTS
+from search.config import EXTRA_OBJECTIVES
 from search.paper import Point
 from search.table import Row, StudyTable
 
@@ -19,7 +19,7 @@ def front_rows(table: StudyTable) -> list[Row]:
     Beaten is who is nowhere better: in bytes, in test accuracy, and in what else the study
     minimizes.
     """
-    others = [name for name in table.config.values if name in FURTHER_COSTS]
+    others = [name for name in table.config.values if name in EXTRA_OBJECTIVES.values()]
 
     def costs(row: Row) -> tuple[float, ...]:
         further = (float(row.attribute(name)) for name in others)

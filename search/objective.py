@@ -4,6 +4,7 @@ from typing import Any
 
 from optuna import Trial
 
+from objectives.errors import TrialError
 from objectives.pipeline import Cost, Pipeline, Result
 from objectives.plan import Plan
 from objectives.stages.code import ENDING
@@ -50,6 +51,9 @@ class CompressionObjective:
         offer(trial, [file for file in (artifact, container) if file.exists()], self._paths)
         for name, excess in self._excesses(attributes).items():
             trial.set_constraint(name, excess)
+        unknown = [name for name in self._config.values if attributes[name] is None]
+        if unknown:
+            raise TrialError(f"The file does not tell its {unknown[0]}, which is an objective.")
         return [float(attributes[name]) for name in self._config.values]
 
     def _excesses(self, attributes: dict[str, Any]) -> dict[str, float]:
@@ -96,5 +100,6 @@ def describe(result: Result) -> dict[str, Any]:
         "nonzero_weights": measured.nonzero_weights,
         "latency_ms": measured.latency_ms,
         "latency_iqr_ms": measured.latency_iqr_ms,
+        "energy_uj": measured.energy_uj,
         "stage_keys": result.stage_keys,
     }

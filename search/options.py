@@ -186,9 +186,10 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
     )
     search.add_argument(
         "--with",
-        dest="with_latency",
-        choices=("latency",),
-        help="a third objective for pareto",
+        dest="extra_objectives",
+        type=lambda text: tuple(text.split(",")),
+        metavar="O,O",
+        help="what pareto minimizes, too: latency; energy, which is an estimate",
     )
     search.add_argument(
         "--max-drop", type=float, metavar="PP", help="keep validation accuracy, percentage points"

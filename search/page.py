@@ -76,6 +76,12 @@ def _command(table: StudyTable, row: Row) -> str | None:
     return remake_command(table.config, row.plan, f"{table.name}-trial-{row.trial.number}")
 
 
+def _energy(row: Row) -> dict[str, str]:
+    """Return the estimate in words, nothing where a study has none."""
+    energy = row.attribute("energy_uj")
+    return {} if energy is None else {"Energy": f"{energy:.3g} uJ for one input, an estimate"}
+
+
 def _facts(table: StudyTable, row: Row) -> dict[str, Any]:
     """Return what a click shows of a trial."""
     value = row.attribute
@@ -86,6 +92,7 @@ def _facts(table: StudyTable, row: Row) -> dict[str, Any]:
             "Validation": _accuracy(row, "val"),
             "Size": f"{shipped_bytes(row):,} bytes, {value('reduction_factor'):.2f} times less",
             "Latency": f"{value('latency_ms'):.3f} ms on one thread",
+            **_energy(row),
             "Q, U": f"{value('test_quality'):.4f}, {value('test_saving'):.4f} (test)",
         },
         "file": value("artifact"),

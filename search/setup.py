@@ -92,7 +92,6 @@ def setup_from_options(options: argparse.Namespace) -> StudySetup:
         if getattr(options, field.name, None) is not None
     }
     given.pop("weights", None)
-    given["with_latency"] = options.with_latency is not None
     if options.only_plan is not None:
         given["space"] = "plan"
     elif options.methods is not None:

@@ -36,6 +36,7 @@ CSV_ATTRIBUTES = (
     "measured_sparsity",
     "latency_ms",
     "latency_iqr_ms",
+    "energy_uj",
     "mean_bits",
     "epochs_trained",
     "peak_memory_mb",
@@ -164,6 +165,7 @@ OURS: dict[str, Cell] = {
     "latency ms": _attribute("latency_ms", ".3f"),
 }
 CONTAINER: dict[str, Cell] = {"container": _attribute("container_bytes", ",d")}
+ENERGY: dict[str, Cell] = {"est. energy uJ": _attribute("energy_uj", ".3g")}
 SETTINGS: dict[str, Cell] = {
     "trial": lambda row: row.trial.number,
     "allocation": lambda row: row.plan.prune.allocation,
@@ -225,6 +227,8 @@ class StudyTable:
         columns = dict(OURS)
         if any(row.attribute("container_bytes") for row in self.rows):
             columns |= CONTAINER
+        if any(row.attribute("energy_uj") for row in self.rows):
+            columns |= ENERGY
         if self.config.space != "paper":
             columns |= SETTINGS
         if any(row.paper for row in self.rows):

@@ -11,24 +11,20 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
+from onnx import ModelProto, numpy_helper
 
 from models.data_source import DataSource, Part
+from objectives.energy import estimate_energy_uj
 from objectives.errors import MeasurementError
 from objectives.runtime import OnnxClassifier
 from objectives.sizes import gzip_bytes
+from objectives.stored_weights import StoredWeights
 
 WARM_UP_RUNS = 10
 LATENCY_RUNS = 200
 FEWEST_LATENCY_RUNS = 20
 LATENCY_SECONDS = 3.0
 """A large network is run fewer times, but at least 20."""
-
-
-WEIGHT_POSITION = {"Conv": 1, "Gemm": 1, "MatMul": 1, "Gather": 0}
-"""Which input of a node is a layer's weight."""
-WIDENING = {"Cast", "DequantizeLinear", "Gather", "Reshape", "Transpose"}
-"""What a stored weight may stand behind."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +53,8 @@ class Measurement(FileMeasurement):
     """Size of its container; None where none was made."""
     ships_container: bool = False
     """Whether the container is what is shipped."""
+    energy_uj: float | None
+    """Estimated microjoules of one input; see `objectives.energy`."""
     nonzero_weights: dict[str, tuple[int, int]]
     """Non-zero and all weights of each layer, as stored."""
 
@@ -85,7 +83,12 @@ def measure_file(path: Path, data: DataSource) -> Measurement:
         measured = measure_any(path, data)
     except MeasurementError as err:
         raise MeasurementError(f"{path.name}: {err}") from err
-    return Measurement(**asdict(measured), nonzero_weights=count_weights(onnx.load(path)))
+    model = onnx.load(path)
+    return Measurement(
+        **asdict(measured),
+        energy_uj=estimate_energy_uj(model),
+        nonzero_weights=count_weights(model),
+    )
 
 
 def measure_any(path: Path, data: DataSource) -> FileMeasurement:
@@ -152,37 +155,20 @@ def count_weights(model: ModelProto) -> dict[str, tuple[int, int]]:
 
     An integer or a code that stands for 0 counts as 0.
     """
-    producers = {output: node for node in model.graph.node for output in node.output}
-    initializers = {tensor.name: tensor for tensor in model.graph.initializer}
+    stored_weights = StoredWeights(model.graph)
     counts = {}
     for node in model.graph.node:
-        if node.op_type not in WEIGHT_POSITION or _is_lookup(node, producers, initializers):
+        stored = stored_weights.weight_of(node)
+        if stored is None:
             continue
-        name, zero_point, codebook = node.input[WEIGHT_POSITION[node.op_type]], None, None
-        while name in producers and producers[name].op_type in WIDENING:
-            before = producers[name]
-            name = before.input[0]
-            if before.op_type == "DequantizeLinear":
-                zero_point = numpy_helper.to_array(initializers[before.input[2]])
-            if before.op_type == "Gather":
-                codebook, name = numpy_helper.to_array(initializers[name]), before.input[1]
-        if name in initializers:
-            values = numpy_helper.to_array(initializers[name])
-            if codebook is not None:
-                values = codebook[values.astype(np.int64)]
-            zero = 0 if zero_point is None else _broadcast(zero_point, values.ndim)
-            counts[name] = int((values != zero).sum()), int(values.size)
+        values = numpy_helper.to_array(stored.tensor)
+        if stored.codebook is not None:
+            values = numpy_helper.to_array(stored.codebook)[values.astype(np.int64)]
+        zero: np.ndarray | int = 0
+        if stored.zero_point is not None:
+            zero = _broadcast(numpy_helper.to_array(stored.zero_point), values.ndim)
+        counts[stored.tensor.name] = int((values != zero).sum()), int(values.size)
     return counts
-
-
-def _is_lookup(
-    node: NodeProto, producers: dict[str, NodeProto], initializers: dict[str, TensorProto]
-) -> bool:
-    """Return whether `node` reads weights from a codebook, by codes that are in the file."""
-    if node.op_type != "Gather":
-        return False
-    indices = producers.get(node.input[1])
-    return indices is not None and indices.input[0] in initializers
 
 
 def _broadcast(per_channel: np.ndarray, dimensions: int) -> np.ndarray:

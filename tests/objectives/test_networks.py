@@ -18,6 +18,7 @@ from models.loaders import LoaderData
 from models.registry import ModelSpec
 from objectives.cache import StageCache
 from objectives.context import Context
+from objectives.energy import estimate_energy_uj
 from objectives.errors import MeasurementError
 from objectives.fake_quantize import attach_inputs_
 from objectives.fold import fold_batch_norms_
@@ -221,6 +222,8 @@ class TestAnyNetwork:
             assert result.measurement.measured_sparsity == pytest.approx(0.5, abs=4 / total + 0.03)
         factors = {bits: result.reduction_factor for bits, result in results.items()}
         assert 1 < factors[32] < min(factors[16], factors[8])
+        energies = {bits: result.measurement.energy_uj for bits, result in results.items()}
+        assert energies[32] > max(energies[16], energies[8]) > 0
 
     @pytest.mark.parametrize("bits", [32, 16, 8])
     def test_file_answers_as_the_network_does_and_as_its_own_weights_do(
@@ -265,7 +268,9 @@ class TestAnyNetwork:
         with torch.no_grad():
             expected = network(inputs).numpy()
         content = export_onnx(state, context)
-        counts = count_weights(onnx.load_from_string(content))
+        model = onnx.load_from_string(content)
+        assert (estimate_energy_uj(model) or 0) > 0
+        counts = count_weights(model)
         for layer in state.formats:
             weight = state.weights[f"{layer}.weight"]
             assert counts[f"{layer}.weight"] == (int((weight != 0).sum()), weight.numel())

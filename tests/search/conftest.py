@@ -18,6 +18,7 @@ def digits_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("digits_study")
     command = ["--model", "cnn", "--data", "mnist5k", "--epochs", "2", "--qat-epochs", "1"]
     command += ["--sparsity", "0,0.9", "--precision", "32,8", "--objective", "saving"]
+    command += ["--workers", "1"]
     assert run.main([*command, "--study", "s", "--studies-dir", str(folder)]) == 0
     return folder
 

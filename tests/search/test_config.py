@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,14 @@ SETTINGS = {
 def test_a_config_survives_json() -> None:
     config = StudyConfig(**SETTINGS, sparsity=(0.1, 0.2), precision=(8,), allocation="global")
     assert StudyConfig.from_json(config.to_json()) == config
+
+
+@pytest.mark.parametrize(("stored", "extra"), [(True, ("latency",)), (False, ())])
+def test_a_config_from_before_there_was_energy_is_read(stored: bool, extra: tuple) -> None:
+    config = StudyConfig(**SETTINGS, objective="pareto", extra_objectives=extra)
+    fields = json.loads(config.to_json())
+    del fields["extra_objectives"]
+    assert StudyConfig.from_json(json.dumps(fields | {"with_latency": stored})) == config
 
 
 def test_the_papers_grid_has_18_combinations() -> None:

@@ -45,15 +45,18 @@ def test_a_pareto_search_of_the_wide_space(tmp_path: Path) -> None:
     assert start(tmp_path, "--objective", "pareto") == 2  # the study was made with another space
 
 
-def test_latency_can_be_a_third_objective(tmp_path: Path) -> None:
-    arguments = ("--objective", "pareto", "--with", "latency", "--sampler", "random")
+def test_latency_and_energy_can_be_objectives_too(tmp_path: Path) -> None:
+    arguments = ("--objective", "pareto", "--with", "energy,latency", "--sampler", "random")
     assert start(tmp_path, *arguments, "--trials", "2") == 0
     study = load_study("s", f"sqlite:///{tmp_path / 's.db'}")
     fastest = min(study.trials, key=lambda trial: trial.user_attrs["latency_ms"])
     assert fastest.number in {row.trial.number for row in front_rows(StudyTable(study))}
-    assert [trial.values[2] for trial in study.trials] == [
-        trial.user_attrs["latency_ms"] for trial in study.trials
-    ]
+    for trial in study.trials:
+        facts = trial.user_attrs
+        assert trial.values[2:] == [facts["energy_uj"], facts["latency_ms"]]
+    assert "est. energy uJ" in (tmp_path / "s" / "report.md").read_text()
+    page = (tmp_path / "s" / "report.html").read_text()
+    assert "uJ for one input, an estimate" in page
 
 
 @pytest.mark.parametrize(
@@ -62,6 +65,14 @@ def test_latency_can_be_a_third_objective(tmp_path: Path) -> None:
         (("--max-drop", "-1"), "`max_drop >= 0` must hold, but got max_drop=-1.0"),
         (("--max-bytes", "-1"), "`max_bytes >= 0` must hold"),
         (("--with", "latency"), "`--with latency goes with --objective pareto` must hold"),
+        (
+            ("--objective", "pareto", "--with", "weight"),
+            "`--with names some of latency, energy` must hold, but got named='weight'",
+        ),
+        (
+            ("--objective", "pareto", "--with", "energy,energy"),
+            "`--with names none twice` must hold",
+        ),
         (("--space", "wide", "--sampler", "grid"), "`--sampler grid` knows no grid of the space"),
         (("--trials", "0"), "Argument --trials: must be greater than 0, but got 0"),
         (("--sampler", "best"), "Argument --sampler: invalid choice: 'best'"),

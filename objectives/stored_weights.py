@@ -1,0 +1,54 @@
+"""Find, in an ONNX graph, what stands behind a layer's weight: the tensor that the file stores."""
+
+from dataclasses import dataclass
+
+from onnx import GraphProto, NodeProto, TensorProto
+
+WEIGHT_POSITION = {"Conv": 1, "Gemm": 1, "MatMul": 1, "Gather": 0}
+"""Which input of a node is a layer's weight."""
+WIDENING = {"Cast", "DequantizeLinear", "Gather", "Reshape", "Transpose"}
+"""What a stored weight may stand behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredWeight:
+    """A weight as it is in the file."""
+
+    tensor: TensorProto
+    """Floats, integers or codes."""
+    zero_point: TensorProto | None
+    """Of integers, what stands for 0."""
+    codebook: TensorProto | None
+    """Of codes, the entries that they name."""
+
+
+class StoredWeights:
+    """The weights that the nodes of `graph` compute with."""
+
+    def __init__(self, graph: GraphProto) -> None:
+        self.producers = {output: node for node in graph.node for output in node.output}
+        """Which node gives a value, by the value's name."""
+        self.initializers = {tensor.name: tensor for tensor in graph.initializer}
+
+    def weight_of(self, node: NodeProto) -> StoredWeight | None:
+        """Return what a layer computes with; None where `node` is no layer or has no weight."""
+        if node.op_type not in WEIGHT_POSITION or self._is_lookup(node):
+            return None
+        name = node.input[WEIGHT_POSITION[node.op_type]]
+        zero_point = codebook = None
+        while name in self.producers and self.producers[name].op_type in WIDENING:
+            before = self.producers[name]
+            name = before.input[0]
+            if before.op_type == "DequantizeLinear":
+                zero_point = self.initializers[before.input[2]]
+            if before.op_type == "Gather":
+                codebook, name = self.initializers[name], before.input[1]
+        tensor = self.initializers.get(name)
+        return None if tensor is None else StoredWeight(tensor, zero_point, codebook)
+
+    def _is_lookup(self, node: NodeProto) -> bool:
+        """Return whether `node` reads weights from a codebook, by codes that are in the file."""
+        if node.op_type != "Gather":
+            return False
+        indices = self.producers.get(node.input[1])
+        return indices is not None and indices.input[0] in self.initializers
