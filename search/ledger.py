@@ -1,12 +1,13 @@
-"""What a queue asks of the database, each in one query whose cost does not grow with the trials.
+"""What workers ask and tell the database, in one query whose cost does not grow with the trials.
 
 Optuna reads every unfinished trial whole to answer any of these: with 1,000 waiting ones a worker
 spent 1.2 s on finding its next trial.
 """
 
+import json
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -55,7 +56,7 @@ class Running:
 
 
 class Ledger:
-    """Reads the states of one study's trials.
+    """Reads the states of one study's trials, and writes what they have measured.
 
     Args:
         storage: Its database.
@@ -120,6 +121,23 @@ class Ledger:
             )
             for trial_id, number, started, heartbeat, now, worker in self._rows(query)
         ]
+
+    def record(self, trial_id: int, attributes: Mapping[str, Any]) -> None:
+        """Set user attributes of a running trial, all in one transaction.
+
+        Optuna takes one transaction for each: 28 of a trial of the paper's grid.
+        """
+        of_trial = ATTRIBUTES.c.trial_id == trial_id
+        rows = [
+            {"trial_id": trial_id, "key": name, "value_json": json.dumps(value)}
+            for name, value in attributes.items()
+        ]
+        with self._engine.begin() as connection:
+            connection.execute(
+                sqlalchemy.delete(ATTRIBUTES).where(of_trial, ATTRIBUTES.c.key.in_(attributes))
+            )
+            if rows:
+                connection.execute(sqlalchemy.insert(ATTRIBUTES), rows)
 
     def _rows(self, query: sqlalchemy.Executable) -> Sequence[Any]:
         with self._engine.connect() as connection:

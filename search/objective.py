@@ -5,11 +5,13 @@ from typing import Any
 from optuna import Trial
 
 from objectives.errors import TrialError
+from objectives.memory import told_when_memory_runs_out
 from objectives.pipeline import Cost, Pipeline, Result
 from objectives.plan import Plan
 from objectives.stages.code import ENDING
 from search.config import StudyConfig
 from search.downloads import offer
+from search.ledger import Ledger
 from search.paths import StudyPaths
 from search.provenance import peak_memory, versions
 from search.stopping import has_stopping_rule, report_epochs
@@ -18,10 +20,13 @@ from search.stopping import has_stopping_rule, report_epochs
 class CompressionObjective:
     """Carries plans out for one study: `objective(trial, plan)` returns the trial's values."""
 
-    def __init__(self, pipeline: Pipeline, paths: StudyPaths, config: StudyConfig) -> None:
+    def __init__(
+        self, pipeline: Pipeline, paths: StudyPaths, config: StudyConfig, ledger: Ledger
+    ) -> None:
         self._pipeline = pipeline
         self._paths = paths
         self._config = config
+        self._ledger = ledger
 
     def __call__(self, trial: Trial, plan: Plan) -> list[float]:
         """Compress, measure, record; values and constraints never see the test part.
@@ -36,17 +41,20 @@ class CompressionObjective:
         watch = report_epochs(trial) if has_stopping_rule(trial.study) else None
         cost = Cost()
         try:
-            result = self._pipeline.run(plan, artifact, watch, cost)
+            with told_when_memory_runs_out():
+                result = self._pipeline.run(plan, artifact, watch, cost)
         finally:  # what a stopped or failed trial took counts too
-            trial.set_user_attr("stage_seconds", cost.stage_seconds)
-            trial.set_user_attr("epochs_trained", cost.epochs_trained)
+            spent = {
+                "stage_seconds": cost.stage_seconds,
+                "epochs_trained": cost.epochs_trained,
+            }
+            self._ledger.record(trial._trial_id, spent)
         attributes = describe(result)
         attributes["artifact"] = artifact.relative_to(self._paths.root).as_posix()
         attributes["seed"] = self._pipeline.context.seed
         attributes["versions"] = versions()
         attributes |= peak_memory()
-        for name, value in attributes.items():
-            trial.set_user_attr(name, value)
+        self._ledger.record(trial._trial_id, attributes)
         container = artifact.with_suffix(ENDING)
         offer(trial, [file for file in (artifact, container) if file.exists()], self._paths)
         for name, excess in self._excesses(attributes).items():

@@ -50,11 +50,12 @@ class TrialQueue:
         self.storage = storage
         self._grid = grid
         self._lock = lock
-        self._ledger = Ledger(storage, study._study_id, WORKER)
+        self.ledger = Ledger(storage, study._study_id, WORKER)
         assert storage.heartbeat_interval is not None
         grace_seconds = MISSED_HEARTBEATS * storage.heartbeat_interval
         self._vigil = Vigil(timedelta(seconds=grace_seconds))
         self._is_filled = False
+        self._newest_read = -1
 
     def next(self) -> Trial | None:
         """Mend the queue and return a trial that is this worker's alone, None if there is none."""
@@ -63,7 +64,7 @@ class TrialQueue:
 
     def mend(self) -> None:
         """Fail the trials of dead workers, and queue each combination that has no trial."""
-        dead = self._vigil.dead(self._ledger.running())
+        dead = self._vigil.dead(self.ledger.running())
         if dead or not self._is_filled:
             with self._lock:
                 self._fail(dead)
@@ -76,7 +77,7 @@ class TrialQueue:
         `reason`.
         """
         with self._lock:
-            running = self._ledger.running()
+            running = self.ledger.running()
             dead = [
                 trial
                 for trial in running
@@ -88,13 +89,15 @@ class TrialQueue:
 
     def claim(self) -> Trial | None:
         """Return a waiting trial that no other process gets, or None if none waits."""
-        while waiting := self._ledger.waiting():
+        while waiting := self.ledger.waiting():
             for trial_id in waiting:
                 try:
                     claimed = self.storage.set_trial_state_values(trial_id, TrialState.RUNNING)
                 except optuna.exceptions.UpdateFinishedTrialError:
                     continue
                 if claimed:
+                    if trial_id > self._newest_read:  # Optuna sets no parameter of one unread
+                        self._trials()
                     return Trial(self.study, trial_id)
         return None
 
@@ -109,7 +112,7 @@ class TrialQueue:
 
     def open_trials(self) -> int:
         """Return how many trials wait or run, here or in another process."""
-        states = self._ledger.states()
+        states = self.ledger.states()
         return states[TrialState.WAITING] + states[TrialState.RUNNING]
 
     def is_done(self) -> bool:
@@ -160,7 +163,9 @@ class TrialQueue:
                 self.study.enqueue_trial(params)
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
-        return self.study.get_trials(deepcopy=False, states=states or None)
+        trials = self.study.get_trials(deepcopy=False)
+        self._newest_read = max((trial._trial_id for trial in trials), default=-1)
+        return [trial for trial in trials if not states or trial.state in states]
 
 
 class SampledQueue(TrialQueue):
@@ -202,8 +207,8 @@ class SampledQueue(TrialQueue):
 
     def left_to_sample(self) -> int:
         """Return how many trials are still to be asked of the sampler."""
-        states = self._ledger.states()
-        counted = states.total() - states[TrialState.FAIL] + self._ledger.failed_with(FAILURE)
+        states = self.ledger.states()
+        counted = states.total() - states[TrialState.FAIL] + self.ledger.failed_with(FAILURE)
         return max(0, self._total - counted)
 
     def left(self) -> int:

@@ -72,7 +72,9 @@ class StudyWorker:
         cache = StageCache(self.paths.cache, cache_bytes)
         coders = self.setup.config.coders
         self.pipeline = Pipeline(self.context, cache, self.paths.baseline, coders=coders)
-        self._objective = CompressionObjective(self.pipeline, self.paths, self.setup.config)
+        self._objective = CompressionObjective(
+            self.pipeline, self.paths, self.setup.config, self.queue.ledger
+        )
 
     def use_device(self, threads: int) -> None:
         """Train with so many threads, or with the data on the GPU, in this process."""

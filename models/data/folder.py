@@ -25,6 +25,9 @@ from models.images import ImageData, LabelledImages
 ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
 LARGEST_FILE = 64 * 2**20
 """Bytes; a larger member of an archive is refused before it is unpacked."""
+LARGEST_TOTAL = 8 * 2**30
+"""Bytes that the images of an archive may have in all, unpacked, and as pixels: so much memory is
+needed to hold them."""
 DEFAULT_SIZE = 64
 """Side that images of different sizes are resized to, if nothing says another."""
 GREY_MODES = {"1", "L", "LA", "I", "I;16", "F"}
@@ -73,8 +76,15 @@ class ImageFolder(ImageData):
 
     def _samples(self) -> Iterator[_Sample]:
         first_mode = None
+        pixels = 0
         for name, content in _files(self._path):
             image = self._decode(name, content)
+            pixels += image.width * image.height * len(image.getbands())
+            if pixels > LARGEST_TOTAL:
+                raise BadInputError(
+                    f"The images of {self._path} take more than {LARGEST_TOTAL:,} bytes of "
+                    "memory: give a smaller `--input-size`."
+                )
             first_mode = first_mode or image.mode
             if image.mode != first_mode:
                 kinds = {"L": "grey", "RGB": "colour"}
@@ -145,17 +155,22 @@ def _files(path: Path) -> Iterator[tuple[PurePosixPath, bytes]]:
         raise BadInputError(f"There is no folder or archive {path}.")
     elif zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
+            total = 0
             for entry in archive.infolist():
                 name = PurePosixPath(entry.filename)
                 if _is_image(name) and not entry.is_dir():
-                    _check_size(path, name, entry.file_size)
+                    total += entry.file_size
+                    _check_size(path, name, entry.file_size, total)
                     yield name, archive.read(entry)
     elif tarfile.is_tarfile(path):
         with tarfile.open(path) as archive:
+            total = 0
             for member in archive:
+                total += member.size  # also what is no image is unpacked to be skipped
                 name = PurePosixPath(member.name)
+                _check_size(path, name, 0, total)
                 if _is_image(name) and member.isfile():
-                    _check_size(path, name, member.size)
+                    _check_size(path, name, member.size, total)
                     content = archive.extractfile(member)
                     assert content is not None
                     yield name, content.read()
@@ -172,6 +187,8 @@ def _is_image(name: PurePosixPath) -> bool:
     )
 
 
-def _check_size(path: Path, name: PurePosixPath, size: int) -> None:
+def _check_size(path: Path, name: PurePosixPath, size: int, total: int) -> None:
+    if total > LARGEST_TOTAL:
+        raise BadInputError(f"{path} holds more than {LARGEST_TOTAL:,} bytes up to {name}.")
     if size > LARGEST_FILE:
         raise BadInputError(f"{name} in {path} is larger than {LARGEST_FILE:,} bytes.")

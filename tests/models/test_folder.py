@@ -177,6 +177,37 @@ def test_a_huge_member_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
         loaded(archive)
 
 
+@pytest.mark.parametrize("ending", ["zip", "tar"])
+def test_an_archive_that_expands_without_bound_is_refused(
+    tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / f"bomb.{ending}"
+    images = {"0.png": coded((0, 7, 0)), "1.png": bytes(2000)}
+    if ending == "zip":
+        with zipfile.ZipFile(archive, "w") as packed:
+            for name, content in images.items():
+                packed.writestr(f"train/cat/{name}", content)
+    else:
+        with tarfile.open(archive, "w") as packed:
+            for name, content in images.items():
+                member = tarfile.TarInfo(f"train/cat/{name}")
+                member.size = len(content)
+                packed.addfile(member, io.BytesIO(content))
+    monkeypatch.setattr("models.data.folder.LARGEST_TOTAL", 1000)
+    with pytest.raises(
+        BadInputError, match=r"bomb\.\w+ holds more than [0-9,]+ bytes up to train"
+    ):
+        loaded(archive)
+
+
+def test_images_that_take_too_much_memory_as_pixels_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.data.folder.LARGEST_TOTAL", 39 * 3 * SIDE * SIDE)
+    with pytest.raises(BadInputError, match=r"take more than [0-9,]+ bytes of memory"):
+        loaded(write_folder(tmp_path))
+
+
 def test_cifar10_that_is_neither_there_nor_fetched_names_folder_and_alternative(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

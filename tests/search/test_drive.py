@@ -115,17 +115,15 @@ def test_workers_that_die_before_they_take_a_trial_end_the_command_in_one_line(
     assert len(in_state(task.queue(), TrialState.WAITING)) == 2
 
 
-def test_a_stop_puts_running_trials_back_and_leaves_no_process(
-    tmp_path: Path, database: str
-) -> None:
-    task = StubTask(tmp_path, database, seconds=60)
+def test_a_stop_puts_running_trials_back_and_leaves_no_process(tmp_path: Path) -> None:
+    task = StubTask(tmp_path, f"sqlite:///{tmp_path / 'stub.db'}", seconds=60)
     queue = task.queue()
     both_run = StopWhen(lambda: len(in_state(queue, TrialState.RUNNING)) == 2)
     with pytest.raises(StopRequested):
         drive_stub(task, progress=both_run)
     assert len(in_state(queue, TrialState.WAITING)) == len(ALL)
     assert multiprocessing.active_children() == []
-    drive_stub(StubTask(tmp_path, database))
+    drive_stub(StubTask(tmp_path, task.url))
     assert finished_numbers(queue) == ALL
     assert len(queue.study.trials) == len(ALL)
 
@@ -160,9 +158,9 @@ def test_workers_of_a_driver_that_is_killed_put_their_trials_back_and_end(
 
 
 def test_two_drivers_that_start_at_once_on_a_new_study_share_it(
-    tmp_path: Path, database: str
+    tmp_path: Path, postgres: PostgresServer
 ) -> None:
-    task = StubTask(tmp_path, database, seconds=0.2)
+    task = StubTask(tmp_path, postgres.new_database(), seconds=0.2)
     spawn = multiprocessing.get_context("spawn")
     drivers = [spawn.Process(target=drive_stub, args=(task,)) for _ in range(2)]
     for driver in drivers:

@@ -65,6 +65,13 @@ def work_on(
     return finished
 
 
+def test_a_trial_that_another_process_has_queued_meanwhile_can_be_run(tmp_path: Path) -> None:
+    queue = a_queue(tmp_path)
+    assert len(work_on(queue)) == 18
+    a_queue(tmp_path).study.enqueue_trial({"sparsity": 0.5, "precision": 8})
+    assert [trial.value for trial in work_on(queue)] == [8.5]
+
+
 def test_each_combination_runs_once_and_a_second_call_runs_nothing(tmp_path: Path) -> None:
     assert len(work_on(a_queue(tmp_path))) == 18
     assert work_on(a_queue(tmp_path)) == []
