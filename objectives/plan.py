@@ -11,6 +11,7 @@ from objectives.stages.base import StageSettings
 from objectives.stages.channels import ChannelRemoval
 from objectives.stages.cluster import Clustering
 from objectives.stages.factorize import Factorization
+from objectives.stages.n_m import GroupPruning
 from objectives.stages.prune import WeightPruning
 from objectives.stages.quantize import Quantization
 from objectives.stages.train import BaselineTraining
@@ -22,6 +23,7 @@ SETTINGS: dict[str, Any] = {
     "factorize": Factorization,
     "warm_start": WeightPruning,
     "prune": WeightPruning,
+    "n_m": GroupPruning,
     "quantize": Quantization,
     "cluster": Clustering,
 }
@@ -32,6 +34,9 @@ METHODS = tuple(name for name in SETTINGS if name not in {"recipe", "train", "wa
 
 STRUCTURES = ("channels", "factorize")
 """Stages that decide which weights there are, before any is zeroed or stored otherwise."""
+
+MASKINGS = ("prune", "n_m")
+"""Stages that decide which weights are zero: one at most."""
 
 REPRESENTATIONS = ("quantize", "cluster")
 """Stages that decide what a weight is stored as: one at most."""
@@ -49,10 +54,16 @@ class Plan:
     warm_start: WeightPruning | None = None
     """Pruning whose result is pruned further, or less; None starts from the baseline."""
     prune: WeightPruning
+    n_m: GroupPruning | None = None
     quantize: Quantization
     cluster: Clustering | None = None
 
     def __post_init__(self) -> None:
+        if all(not _is_neutral(getattr(self, name)) for name in MASKINGS):
+            raise BadInputError(
+                f"{' and '.join(MASKINGS)} do not go together: each decides which weights are "
+                "zero, and the later would undo the earlier."
+            )
         chosen = [name for name in REPRESENTATIONS if not _is_neutral(getattr(self, name))]
         if len(chosen) > 1:
             raise BadInputError(

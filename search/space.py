@@ -7,8 +7,8 @@ from typing import Any, Protocol, runtime_checkable
 
 from optuna.trial import BaseTrial
 
+from objectives.plan import MASKINGS, REPRESENTATIONS, SETTINGS, Plan
 from objectives.plan import METHODS as STAGE_METHODS
-from objectives.plan import REPRESENTATIONS, SETTINGS, Plan
 from objectives.stages.quantize import PAPER_PRECISIONS, PRECISIONS
 from search.config import StudyConfig
 from search.layerwise import LayerwiseSpace
@@ -62,21 +62,24 @@ class WideSpace:
 
     def __init__(self, config: StudyConfig) -> None:
         self._config = config
+        self._maskings = [name for name in MASKINGS if name in config.methods]
         self._representations = [name for name in REPRESENTATIONS if name in config.methods]
         self._others = [
             name
             for name in STAGE_METHODS
-            if name in config.methods and name != "prune" and name not in REPRESENTATIONS
+            if name in config.methods and name not in (*MASKINGS, *REPRESENTATIONS)
         ]
 
     def suggest(self, trial: BaseTrial) -> Plan:
         """Return the plan that `trial` is to carry out."""
         plan = self._config.plan()
-        if "prune" in self._config.methods:
+        masking = self._one_of(self._maskings, "masking", trial)
+        if masking == ["prune"]:
             plan = replace(plan, prune=plan.prune.suggest_wide(trial, self._config.density))
         if "distill" in self._config.methods:
             plan = replace(plan, recipe=plan.recipe.suggest(trial))
-        chosen = [*self._others, *self._representation(trial)]
+        chosen = [*self._others, *(name for name in masking if name != "prune")]
+        chosen += self._one_of(self._representations, "representation", trial)
         return replace(plan, **{name: self._suggested(name, trial) for name in chosen})
 
     def _suggested(self, method: str, trial: BaseTrial) -> Any:  # noqa: ANN401 - a plan's part
@@ -84,11 +87,11 @@ class WideSpace:
             return self._config.plan().quantize.suggest_wide(trial)
         return SETTINGS[method].start(self._config.tuning).suggest_wide(trial)
 
-    def _representation(self, trial: BaseTrial) -> list[str]:
-        """Return the method that decides what weights are stored as, if there is one."""
-        if len(self._representations) < 2:
-            return self._representations
-        return [str(trial.suggest_categorical("representation", self._representations))]
+    def _one_of(self, methods: list[str], parameter: str, trial: BaseTrial) -> list[str]:
+        """Return the one of `methods` that the trial has, if there are any."""
+        if len(methods) < 2:
+            return methods
+        return [str(trial.suggest_categorical(parameter, methods))]
 
 
 class OnePlan:

@@ -103,6 +103,8 @@ def _structure(plan: Plan) -> Iterator[str]:
         yield f"{100 * plan.channels.share:.3g} % of channels"
     if plan.factorize is not None:
         yield f"factors of {100 * plan.factorize.energy:.3g} % energy"
+    if plan.n_m is not None and not plan.n_m.is_neutral:
+        yield f"{plan.n_m.n} of each {plan.n_m.m}"
 
 
 def _numbers(plan: Plan) -> str:

@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import optuna
 import pytest
 
 from objectives.container import decode
+from objectives.plan import Plan
 from objectives.stages.code import write_container
 from search import run
+from search.config import METHODS, StudyConfig
+from search.space import search_space
 from search.study import load_study
 
 FAST = ("--model", "cnn", "--data", "mnist5k", "--train-fraction", "0.3", "--epochs", "1")
@@ -62,6 +66,25 @@ def test_a_container_that_does_not_give_the_file_back_fails_the_trial(
     monkeypatch.setattr(code, "decode", lambda _: b"other bytes")
     with pytest.raises(MeasurementError, match=r"a\.onc does not give a\.onnx back"):
         write_container(artifact, ["huffman"])
+
+
+def test_a_space_of_all_methods_holds_one_masking_and_one_representation_a_plan() -> None:
+    config = StudyConfig(
+        model="cnn",
+        data="mnist",
+        space="wide",
+        methods=METHODS,
+        epochs=1,
+        qat_epochs=1,
+        batch_size=128,
+        lr=1e-3,
+    )
+    space = search_space(config, {})
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    plans = [space.suggest(study.ask()) for _ in range(40)]  # others are refused when made
+    assert {plan.n_m is None for plan in plans} == {True, False}
+    assert all(plan.prune.is_neutral == (plan.n_m is not None) for plan in plans)
+    assert [Plan.from_json(plan.to_json()) for plan in plans] == plans
 
 
 @pytest.mark.parametrize(

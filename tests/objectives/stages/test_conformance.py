@@ -9,6 +9,7 @@ from toys import FewDigits, toy_context, toy_plan
 from objectives.stages.base import StageSettings
 from objectives.stages.channels import ChannelRemoval
 from objectives.stages.factorize import Factorization
+from objectives.stages.n_m import GroupPruning
 from objectives.state import NetworkState, copy_weights
 
 COMMON = {"epochs": 1, "batch_size": 128, "lr": 1e-3}
@@ -19,6 +20,7 @@ STAGES = {
     "quantize to 8 bits untrained": toy_plan(0.0, 8, qat_epochs=0).quantize,
     "channels": ChannelRemoval(share=0.5, **COMMON),
     "factorize": Factorization(energy=0.6, **COMMON),
+    "n_m": GroupPruning(**COMMON),
 }
 RESHAPING = ("channels", "factorize")
 """Stages after which a network has other tensors."""
