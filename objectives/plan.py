@@ -12,6 +12,7 @@ from objectives.stages.channels import ChannelRemoval
 from objectives.stages.cluster import Clustering
 from objectives.stages.factorize import Factorization
 from objectives.stages.n_m import GroupPruning
+from objectives.stages.narrow import NarrowTraining
 from objectives.stages.prune import WeightPruning
 from objectives.stages.quantize import Quantization
 from objectives.stages.train import BaselineTraining
@@ -19,6 +20,7 @@ from objectives.stages.train import BaselineTraining
 SETTINGS: dict[str, Any] = {
     "recipe": Recipe,
     "train": BaselineTraining,
+    "narrow": NarrowTraining,
     "channels": ChannelRemoval,
     "factorize": Factorization,
     "warm_start": WeightPruning,
@@ -32,7 +34,7 @@ SETTINGS: dict[str, Any] = {
 METHODS = tuple(name for name in SETTINGS if name not in {"recipe", "train", "warm_start"})
 """The compression methods that are stages."""
 
-STRUCTURES = ("channels", "factorize")
+STRUCTURES = ("narrow", "channels", "factorize")
 """Stages that decide which weights there are, before any is zeroed or stored otherwise."""
 
 MASKINGS = ("prune", "n_m")
@@ -49,6 +51,7 @@ class Plan:
     recipe: Recipe = field(default_factory=Recipe)
     """How all stages train."""
     train: BaselineTraining
+    narrow: NarrowTraining | None = None
     channels: ChannelRemoval | None = None
     factorize: Factorization | None = None
     warm_start: WeightPruning | None = None

@@ -137,7 +137,7 @@ class Session:
         self.progress.expect(epochs=epochs, trials=trials)
         if trials > 0:
             check_network(self.context)
-            if "channels" in config.methods:
+            if {"channels", "narrow"} & set(config.methods):
                 check_channels(self.context)
             print(f"  compressed layers: {', '.join(self.context.layers_of(network))}")
         if trials > 0 and config.accelerator == "cpu":

@@ -99,6 +99,8 @@ def _weights(plan: Plan) -> str:
 
 
 def _structure(plan: Plan) -> Iterator[str]:
+    if plan.narrow is not None and not plan.narrow.is_neutral:
+        yield f"{100 * plan.narrow.width:.3g} % wide"
     if plan.channels is not None and not plan.channels.is_neutral:
         yield f"{100 * plan.channels.share:.3g} % of channels"
     if plan.factorize is not None:

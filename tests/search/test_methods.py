@@ -90,7 +90,7 @@ def test_a_space_of_all_methods_holds_one_masking_and_one_representation_a_plan(
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("--methods", "prune,zip"), "Unknown method 'zip'. Known: channels, factorize, "),
+        (("--methods", "prune,zip"), "Unknown method 'zip'. Known: narrow, channels, "),
         (("--methods", "prune,prune"), "`methods names none twice` must hold"),
         (
             ("--methods", "prune,cluster", "--space", "paper"),

@@ -10,6 +10,7 @@ from objectives.stages.base import StageSettings
 from objectives.stages.channels import ChannelRemoval
 from objectives.stages.factorize import Factorization
 from objectives.stages.n_m import GroupPruning
+from objectives.stages.narrow import NarrowTraining
 from objectives.state import NetworkState, copy_weights
 
 COMMON = {"epochs": 1, "batch_size": 128, "lr": 1e-3}
@@ -18,11 +19,12 @@ STAGES = {
     "quantize to 16 bits": toy_plan(0.0, 16).quantize,
     "quantize to 8 bits": toy_plan(0.0, 8).quantize,
     "quantize to 8 bits untrained": toy_plan(0.0, 8, qat_epochs=0).quantize,
+    "narrow": NarrowTraining(width=0.5, **COMMON),
     "channels": ChannelRemoval(share=0.5, **COMMON),
     "factorize": Factorization(energy=0.6, **COMMON),
     "n_m": GroupPruning(**COMMON),
 }
-RESHAPING = ("channels", "factorize")
+RESHAPING = ("narrow", "channels", "factorize")
 """Stages after which a network has other tensors."""
 
 
