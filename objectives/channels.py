@@ -48,17 +48,16 @@ def keep_channels(
         TrialError: There is no such channel, or without them the network does not run.
     """
     network, inputs = context.network_of(state), context.data.training_inputs(2)
-    removed = 0
     try:
         graph = _graph(network, inputs)
-        for group in list(_removable(graph, context.layers_of(network).values())):
+        groups = list(_removable(graph, context.layers_of(network).values()))
+        for group in groups:
             values = worth(group)
             kept = max(1, round(share * len(values)))
             gone = values.argsort(stable=True)[: len(values) - kept].tolist()
             if gone:
                 root = group[0].dep
                 graph.get_pruning_group(root.target.module, root.handler, gone).prune()
-            removed += len(gone)
         smaller = NetworkState(weights=copy_weights(network))
         with torch.no_grad():
             runs_as_built = torch.equal(network(inputs), context.network_of(smaller)(inputs))
@@ -67,7 +66,7 @@ def keep_channels(
         raise TrialError(
             f"Channels of this network cannot be removed: {type(err).__name__}: {reason}"
         ) from err
-    if removed == 0:
+    if not groups:
         raise TrialError(
             "Channels of this network cannot be removed: all are bound to inputs, logits or "
             "layers that stay."

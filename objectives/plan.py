@@ -1,7 +1,7 @@
 """A plan: the settings of every stage of one trial."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
@@ -14,6 +14,8 @@ from objectives.stages.cluster import Clustering
 from objectives.stages.factorize import Factorization
 from objectives.stages.fixed_point import FixedPoint
 from objectives.stages.mixed import MixedPrecision
+from objectives.stages.n_m import GroupPruning
+from objectives.stages.narrow import NarrowTraining
 from objectives.stages.points import QuantizationPoints
 from objectives.stages.power_of_two import PowerOfTwo
 from objectives.stages.product import ProductQuantization
@@ -24,10 +26,12 @@ from objectives.stages.train import BaselineTraining
 SETTINGS: dict[str, Any] = {
     "recipe": Recipe,
     "train": BaselineTraining,
+    "narrow": NarrowTraining,
     "channels": ChannelRemoval,
     "factorize": Factorization,
     "warm_start": WeightPruning,
     "prune": WeightPruning,
+    "n_m": GroupPruning,
     "quantize": Quantization,
     "mixed": MixedPrecision,
     "cluster": Clustering,
@@ -42,8 +46,11 @@ SETTINGS: dict[str, Any] = {
 METHODS = tuple(name for name in SETTINGS if name not in {"recipe", "train", "warm_start"})
 """The compression methods that are stages."""
 
-STRUCTURES = ("channels", "factorize")
+STRUCTURES = ("narrow", "channels", "factorize")
 """Stages that decide which weights there are, before any is zeroed or stored otherwise."""
+
+MASKINGS = ("prune", "n_m")
+"""Stages that decide which weights are zero: one at most."""
 
 REPRESENTATIONS = (
     "quantize",
@@ -57,7 +64,7 @@ REPRESENTATIONS = (
 )
 """Stages that decide what a weight is stored as: one at most."""
 
-WITHOUT_PRUNING = ("product",)
+WITHOUT_ZEROS = ("product",)
 """Those that keep no mask."""
 
 
@@ -68,11 +75,13 @@ class Plan:
     recipe: Recipe = field(default_factory=Recipe)
     """How all stages train."""
     train: BaselineTraining
+    narrow: NarrowTraining | None = None
     channels: ChannelRemoval | None = None
     factorize: Factorization | None = None
     warm_start: WeightPruning | None = None
     """Pruning whose result is pruned further, or less; None starts from the baseline."""
     prune: WeightPruning
+    n_m: GroupPruning | None = None
     quantize: Quantization
     mixed: MixedPrecision | None = None
     cluster: Clustering | None = None
@@ -83,18 +92,26 @@ class Plan:
     points: QuantizationPoints | None = None
 
     def __post_init__(self) -> None:
-        chosen = [name for name in REPRESENTATIONS if not _is_neutral(getattr(self, name))]
-        if len(chosen) > 1:
+        masking = self._chosen(MASKINGS)
+        representation = self._chosen(REPRESENTATIONS)
+        if len(masking) > 1:
             raise BadInputError(
-                f"{' and '.join(chosen)} do not go together: each decides what a weight is stored "
-                "as, and the later would undo the earlier."
+                f"{' and '.join(masking)} do not go together: each decides which weights are "
+                "zero, and the later would undo the earlier."
             )
-        if not _is_neutral(self.prune):
-            for name in set(WITHOUT_PRUNING).intersection(chosen):
-                raise BadInputError(
-                    f"prune and {name} do not go together: blocks mix pruned weights with others, "
-                    "and the entries that they share would not keep the zeros."
-                )
+        if len(representation) > 1:
+            raise BadInputError(
+                f"{' and '.join(representation)} do not go together: each decides what a weight "
+                "is stored as, and the later would undo the earlier."
+            )
+        if masking and set(representation) <= set(WITHOUT_ZEROS) and representation:
+            raise BadInputError(
+                f"{masking[0]} and {representation[0]} do not go together: blocks mix pruned "
+                "weights with others, and the entries that they share would not keep the zeros."
+            )
+
+    def _chosen(self, names: Sequence[str]) -> list[str]:
+        return [name for name in names if not _is_neutral(getattr(self, name))]
 
     def stages(self) -> Iterator[StageSettings]:
         """Yield the settings of the stages that do something, in the order of their execution."""

@@ -9,8 +9,8 @@ from models.data_source import Augmentation
 from models.errors import BadInputError
 from models.layers import ALL_LAYERS
 from objectives.masks import Allocation
+from objectives.plan import MASKINGS, REPRESENTATIONS, STRUCTURES, WITHOUT_ZEROS, Plan
 from objectives.plan import METHODS as STAGE_METHODS
-from objectives.plan import REPRESENTATIONS, WITHOUT_PRUNING, Plan
 from objectives.recipe import LrDecay, Recipe
 from objectives.stages.base import Tuning
 from objectives.stages.prune import LOWEST_SEARCHED_DENSITY, WeightPruning
@@ -183,9 +183,9 @@ class StudyConfig:
             methods=self.methods,
         )
         representations = set(self.methods).intersection(REPRESENTATIONS)
-        keep_no_zeros = bool(representations) and representations <= set(WITHOUT_PRUNING)
+        keep_no_zeros = bool(representations) and representations <= set(WITHOUT_ZEROS)
         require(
-            not (keep_no_zeros and "prune" in self.methods),
+            not (keep_no_zeros and set(MASKINGS) & set(self.methods)),
             "--methods with prune names a representation that keeps zeros",
             methods=self.methods,
         )
@@ -194,6 +194,13 @@ class StudyConfig:
     def fine_tuning_epochs(self) -> int:
         """Epochs of a fine-tuning while pruning, at most."""
         return self.fine_tune_epochs or self.epochs
+
+    @property
+    def trial_epochs(self) -> int:
+        """Epochs of fine-tuning of one trial, at most."""
+        reshaping = sum(name in self.methods for name in STRUCTURES)
+        masking = any(name in self.methods for name in MASKINGS)
+        return (reshaping + masking) * self.fine_tuning_epochs + self.qat_epochs
 
     @property
     def coders(self) -> tuple[str, ...]:

@@ -74,8 +74,9 @@ def _saving(trial: FrozenTrial) -> float:
 def importances(study: Study) -> go.Figure | None:
     """How much of U each parameter decides (PED-ANOVA); None where too few trials tell."""
     try:
-        with warnings.catch_warnings():  # it reminds of the sign below
+        with warnings.catch_warnings():  # it reminds of the sign below, and of few trials
             warnings.filterwarnings("ignore", ".*to achieve low `target` values", UserWarning)
+            warnings.filterwarnings("ignore", "Some regimes for parameter", UserWarning)
             values = optuna.importance.get_param_importances(
                 study, target=lambda trial: -_saving(trial)
             )

@@ -134,7 +134,7 @@ class Session(StudyWorker):
     ) -> None:
         if not is_stored(paths.study, storage_url or paths.url):  # else it passed already
             check_network(setup.context())
-            if "channels" in setup.config.methods:
+            if {"channels", "narrow"} & set(setup.config.methods):
                 check_channels(setup.context())
         self.progress = StudyProgress()
         super().__init__(
@@ -192,7 +192,7 @@ class Session(StudyWorker):
         if isinstance(self.queue, SampledQueue):
             trials = self.queue.left()
             baseline = self.pipeline.pending_epochs([config.plan()]) if trials else 0
-            return baseline + trials * (config.fine_tuning_epochs + config.qat_epochs), trials
+            return baseline + trials * config.trial_epochs, trials
         fixed = [optuna.trial.FixedTrial(params) for params in self.queue.pending()]
         plans = [self.space.suggest(trial) for trial in fixed]
         return self.pipeline.pending_epochs(plans), len(plans)

@@ -7,8 +7,14 @@ from typing import Any, Protocol, runtime_checkable
 
 from optuna.trial import BaseTrial
 
-from objectives.plan import METHODS as STAGE_METHODS
-from objectives.plan import REPRESENTATIONS, SETTINGS, WITHOUT_PRUNING, Plan
+from objectives.plan import (
+    MASKINGS,
+    REPRESENTATIONS,
+    SETTINGS,
+    STRUCTURES,
+    WITHOUT_ZEROS,
+    Plan,
+)
 from search.config import StudyConfig
 from search.layerwise import LayerwiseSpace
 
@@ -60,34 +66,41 @@ class WideSpace:
 
     def __init__(self, config: StudyConfig) -> None:
         self._config = config
+        self._structures = [name for name in STRUCTURES if name in config.methods]
+        self._maskings = [name for name in MASKINGS if name in config.methods]
         self._representations = [name for name in REPRESENTATIONS if name in config.methods]
-        self._others = [
-            name
-            for name in STAGE_METHODS
-            if name in config.methods and name != "prune" and name not in REPRESENTATIONS
-        ]
 
     def suggest(self, trial: BaseTrial) -> Plan:
         """Return the plan that `trial` is to carry out."""
         plan = self._config.plan()
-        representation = self._representation(trial)
-        if "prune" in self._config.methods and not set(representation) & set(WITHOUT_PRUNING):
-            plan = replace(plan, prune=plan.prune.suggest_wide(trial, self._config.density))
+        structures = [name for name in self._structures if self._is_used(name, trial)]
+        representation = self._one_of(self._representations, "representation", trial)
+        keeps_zeros = not set(representation) & set(WITHOUT_ZEROS)
+        masking = self._one_of(self._maskings, "masking", trial) if keeps_zeros else []
         if "distill" in self._config.methods:
             plan = replace(plan, recipe=plan.recipe.suggest(trial))
-        chosen = [*self._others, *representation]
+        chosen = [*structures, *masking, *representation]
         return replace(plan, **{name: self._suggested(name, trial) for name in chosen})
 
     def _suggested(self, method: str, trial: BaseTrial) -> Any:  # noqa: ANN401 - a plan's part
-        if method == "quantize":  # a plan has it always, neutral or not
-            return self._config.plan().quantize.suggest_wide(trial)
+        match method:
+            case "prune":  # a plan has these two always, neutral or not
+                return self._config.plan().prune.suggest_wide(trial, self._config.density)
+            case "quantize":
+                return self._config.plan().quantize.suggest_wide(trial)
         return SETTINGS[method].start(self._config.tuning).suggest_wide(trial)
 
-    def _representation(self, trial: BaseTrial) -> list[str]:
-        """Return the method that decides what weights are stored as, if there is one."""
-        if len(self._representations) < 2:
-            return self._representations
-        return [str(trial.suggest_categorical("representation", self._representations))]
+    def _is_used(self, structure: str, trial: BaseTrial) -> bool:
+        """Return whether the trial has `structure`: of several it has any, all or none."""
+        if len(self._structures) < 2:
+            return True
+        return bool(trial.suggest_categorical(f"{structure}.used", (True, False)))
+
+    def _one_of(self, methods: list[str], parameter: str, trial: BaseTrial) -> list[str]:
+        """Return the one of `methods` that the trial has, if there are any."""
+        if len(methods) < 2:
+            return methods
+        return [str(trial.suggest_categorical(parameter, methods))]
 
 
 class OnePlan:

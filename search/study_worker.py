@@ -62,9 +62,7 @@ class StudyWorker:
         self.study, storage, lock = opener(
             paths, storage_url or paths.url, config, heartbeat_seconds=heartbeat_seconds
         )
-        self.study.pruner = stopping_rule(
-            self.method.stopping_rule, config.fine_tuning_epochs + config.qat_epochs
-        )
+        self.study.pruner = stopping_rule(self.method.stopping_rule, config.trial_epochs)
         self.queue = self.method.queue(self.study, storage, self.space, lock, config)
 
     def open_pipeline(self, cache_bytes: int) -> None:

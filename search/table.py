@@ -100,10 +100,14 @@ def _weights(plan: Plan) -> str:
 
 
 def _structure(plan: Plan) -> Iterator[str]:
+    if plan.narrow is not None and not plan.narrow.is_neutral:
+        yield f"{100 * plan.narrow.width:.3g} % wide"
     if plan.channels is not None and not plan.channels.is_neutral:
         yield f"{100 * plan.channels.share:.3g} % of channels"
     if plan.factorize is not None:
         yield f"factors of {100 * plan.factorize.energy:.3g} % energy"
+    if plan.n_m is not None and not plan.n_m.is_neutral:
+        yield f"{plan.n_m.n} of each {plan.n_m.m}"
 
 
 def _numbers(plan: Plan) -> str:

@@ -76,7 +76,9 @@ def test_what_is_bound_goes_together_and_what_is_in_groups_stays(digits: FewDigi
     assert smaller.weights["norm.running_var"].shape == (3,)
 
 
-@pytest.mark.parametrize(("share", "kept"), [(0.01, 1), (0.25, 3), (0.5, 6), (0.71, 9)])
+@pytest.mark.parametrize(
+    ("share", "kept"), [(0.01, 1), (0.25, 3), (0.5, 6), (0.71, 9), (0.99, 12)]
+)
 def test_exactly_the_rounded_share_is_kept(share: float, kept: int, context: Context) -> None:
     smaller = keep_channels(untrained(context), context, share=share, worth=equal_worth)
     assert shapes(smaller) == {"conv": (kept, 1, 3, 3), "dense": (10, kept * 13 * 13)}

@@ -2,16 +2,17 @@
 
 from pathlib import Path
 
+import optuna
 import pytest
 from optuna import create_study
 from optuna.samplers import RandomSampler
 
 from objectives.container import decode
-from objectives.plan import REPRESENTATIONS
+from objectives.plan import REPRESENTATIONS, Plan
 from objectives.stages.code import write_container
 from search import run
-from search.config import StudyConfig
-from search.space import WideSpace
+from search.config import METHODS, StudyConfig
+from search.space import WideSpace, search_space
 from search.study import load_study
 
 FAST = ("--model", "cnn", "--data", "mnist5k", "--train-fraction", "0.3", "--epochs", "1")
@@ -86,10 +87,36 @@ def test_a_container_that_does_not_give_the_file_back_fails_the_trial(
         write_container(artifact, ["huffman"])
 
 
+def test_a_space_of_all_methods_holds_one_masking_and_one_representation_a_plan() -> None:
+    config = StudyConfig(
+        model="cnn",
+        data="mnist",
+        space="wide",
+        methods=METHODS,
+        epochs=1,
+        qat_epochs=1,
+        batch_size=128,
+        lr=1e-3,
+    )
+    space = search_space(config, {})
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    plans = [space.suggest(study.ask()) for _ in range(40)]  # others are refused when made
+    assert {plan.n_m is None for plan in plans} == {True, False}
+    assert all(plan.prune.is_neutral == (plan.n_m is not None) for plan in plans)
+    used = {
+        tuple(getattr(plan, name) is not None for name in ("narrow", "channels", "factorize"))
+        for plan in plans
+    }
+    assert len(used) == 2**3
+    most = max(sum(stage.epochs for stage in plan.stages()) for plan in plans)
+    assert most == plans[0].train.epochs + config.trial_epochs == 1 + 3 + 1 + 1
+    assert [Plan.from_json(plan.to_json()) for plan in plans] == plans
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("--methods", "prune,zip"), "Unknown method 'zip'. Known: channels, factorize, "),
+        (("--methods", "prune,zip"), "Unknown method 'zip'. Known: narrow, channels, "),
         (
             ("--methods", "prune,product"),
             "`--methods with prune names a representation that keeps zeros` must hold",

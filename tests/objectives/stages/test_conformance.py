@@ -13,6 +13,8 @@ from objectives.stages.cluster import Clustering
 from objectives.stages.factorize import Factorization
 from objectives.stages.fixed_point import FixedPoint
 from objectives.stages.mixed import MixedPrecision
+from objectives.stages.n_m import GroupPruning
+from objectives.stages.narrow import NarrowTraining
 from objectives.stages.points import QuantizationPoints
 from objectives.stages.power_of_two import PowerOfTwo
 from objectives.stages.product import ProductQuantization
@@ -35,10 +37,12 @@ STAGES = {
     "power of two": PowerOfTwo.start(TUNING),
     "binary": BinaryWeights.start(TUNING),
     "points": QuantizationPoints.start(TUNING),
+    "narrow": NarrowTraining(width=0.5, **COMMON),
     "channels": ChannelRemoval(share=0.5, **COMMON),
     "factorize": Factorization(energy=0.6, **COMMON),
+    "n_m": GroupPruning(**COMMON),
 }
-RESHAPING = ("channels", "factorize")
+RESHAPING = ("narrow", "channels", "factorize")
 """Stages after which a network has other tensors."""
 
 

@@ -1,0 +1,105 @@
+"""Narrow: train a network with fewer channels from scratch, in the place of the baseline.
+
+Is a large network with most weights gone better than a small one that has them all? With the
+share `width` of the channels of each layer, a dense network has about width^2 of the weights. It
+is trained as a baseline is, on the same batches, and compared with the baseline of full width, so
+that both ways to a small file are in one study.
+
+The narrow network is the one that `objectives.channels` leaves of the full one; layers whose shape
+that changes are initialized anew, for their own numbers of inputs, and nothing trained is kept.
+
+Source: Zhu & Gupta 2017, arXiv:1710.01878, section 4 ("large-sparse" against "small-dense"); with
+the very network that channel removal gives, Liu et al. 2019, arXiv:1810.05270.
+"""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Protocol
+
+import torch
+from torch import nn
+
+from models.checks import require
+from objectives.channels import equal_worth, keep_channels
+from objectives.context import Context
+from objectives.stages.base import Tuning
+from objectives.state import NetworkState, copy_weights
+from objectives.structure import fit_shapes_
+from objectives.training import stage_seed, train_
+
+SEARCHED_WIDTH = (0.1, 1.0)
+
+
+class Suggests(Protocol):
+    """The part of Optuna's `Trial` that this stage uses."""
+
+    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
+        """Return a value in [low, high]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NarrowTraining:
+    """Train a newly initialized network that has fewer channels."""
+
+    stage: ClassVar[str] = "narrow"
+    version: ClassVar[int] = 1
+
+    width: float
+    """Share of the channels that each layer has, in (0, 1]; one at least."""
+    epochs: int
+    """Passes over the training part."""
+    batch_size: int
+    """Images in a step."""
+    lr: float
+    """Adam's learning rate."""
+
+    def __post_init__(self) -> None:
+        require(0 < self.width <= 1, "0 < width <= 1", width=self.width)
+        require(self.epochs >= 1, "epochs >= 1", epochs=self.epochs)
+        require(self.batch_size >= 1, "batch_size >= 1", batch_size=self.batch_size)
+        require(self.lr > 0, "lr > 0", lr=self.lr)
+
+    @property
+    def is_neutral(self) -> bool:
+        """At full width there is the baseline."""
+        return self.width == 1
+
+    @classmethod
+    def start(cls, tuning: Tuning) -> "NarrowTraining":
+        """Return the settings that a search begins with."""
+        return cls(width=0.5, epochs=tuning.epochs, batch_size=tuning.batch_size, lr=tuning.lr)
+
+    def suggest_wide(self, trial: Suggests) -> "NarrowTraining":
+        """Return these settings with the width that `trial` suggests."""
+        return replace(self, width=trial.suggest_float("narrow.width", *SEARCHED_WIDTH, log=True))
+
+    def apply(self, state: NetworkState, context: Context) -> NetworkState:
+        """Return the trained weights; nothing of `state` is kept."""
+        torch.manual_seed(stage_seed(context.seed, "train"))  # the baseline's start and batches
+        network = narrow_network(context, self.width)
+        train_(
+            network,
+            context,
+            stage="train",
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            lr=self.lr,
+        )
+        return NetworkState(weights=copy_weights(network))
+
+
+def narrow_network(context: Context, width: float) -> nn.Module:
+    """Return a new untrained network with the share `width` of channels, on the CPU.
+
+    Raises:
+        TrialError: It has no channels that can be left out.
+    """
+    network = context.build_network()
+    full = NetworkState(weights=copy_weights(network))
+    weights = keep_channels(full, context, share=width, worth=equal_worth).weights
+    changed = fit_shapes_(network, weights)
+    network.load_state_dict(weights)
+    for module in changed:
+        reset = getattr(module, "reset_parameters", None)
+        if reset is not None:
+            reset()
+    return network
