@@ -72,18 +72,26 @@ class WideSpace:
     def suggest(self, trial: BaseTrial) -> Plan:
         """Return the plan that `trial` is to carry out."""
         plan = self._config.plan()
-        representation = self._representation(trial)
-        if "prune" in self._config.methods and not set(representation) & set(WITHOUT_PRUNING):
+        if "prune" in self._config.methods and not self._keeps_no_zeros(trial):
             plan = replace(plan, prune=plan.prune.suggest_wide(trial, self._config.density))
         if "distill" in self._config.methods:
             plan = replace(plan, recipe=plan.recipe.suggest(trial))
-        chosen = [*self._others, *representation]
+        chosen = [*self._others, *self._representation(trial)]
         return replace(plan, **{name: self._suggested(name, trial) for name in chosen})
 
     def _suggested(self, method: str, trial: BaseTrial) -> Any:  # noqa: ANN401 - a plan's part
         if method == "quantize":  # a plan has it always, neutral or not
             return self._config.plan().quantize.suggest_wide(trial)
         return SETTINGS[method].start(self._config.tuning).suggest_wide(trial)
+
+    def _keeps_no_zeros(self, trial: BaseTrial) -> bool:
+        """Return whether the trial's representation excludes pruning.
+
+        The representation is asked for before the rest only where it may exclude it: a seed of any
+        other search gives the trials that it always gave.
+        """
+        excluding = set(self._representations).intersection(WITHOUT_PRUNING)
+        return bool(excluding) and not excluding.isdisjoint(self._representation(trial))
 
     def _representation(self, trial: BaseTrial) -> list[str]:
         """Return the method that decides what weights are stored as, if there is one."""
