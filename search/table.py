@@ -209,9 +209,10 @@ class StudyTable:
             if trial.state == TrialState.COMPLETE:
                 plan = Plan.from_json(trial.user_attrs["plan"])
                 point = (plan.prune.sparsity, plan.quantize.bits)
-                self.rows.append(
-                    Row(trial, paper.get(point), rerun.get(point), point not in doubtful, plan)
-                )
+                theirs, again = paper.get(point), rerun.get(point)
+                if not plan.is_of_the_paper():
+                    theirs = again = None
+                self.rows.append(Row(trial, theirs, again, point not in doubtful, plan))
         self.rows.sort(key=lambda row: (row.sparsity, -row.bits))
         self.failed = [
             trial

@@ -7,8 +7,9 @@ in the cache any more, it would be trained again.
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
-from objectives.plan import STRUCTURES, Plan
+from objectives.plan import REPRESENTATIONS, STRUCTURES, Plan
 
 WARM_SHARE_OF_EPOCHS = 1 / 3
 LARGEST_DENSITY_RATIO = 2.0
@@ -59,4 +60,5 @@ def warm_started(plan: Plan, others: Iterable[Plan], is_cached: Callable[[Plan],
 
 def _pruned(plan: Plan) -> Plan:
     """Return `plan` up to its pruning."""
-    return replace(plan, quantize=replace(plan.quantize, bits=32, layers={}))
+    others: dict[str, Any] = {name: None for name in REPRESENTATIONS if name != "quantize"}
+    return replace(plan, quantize=replace(plan.quantize, bits=32, layers={}), **others)

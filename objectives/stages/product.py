@@ -15,10 +15,10 @@ so distances are measured by what inputs make of them. k-means repeats two steps
 
 With the second moments S = x^T x = R R^T of the inputs, ||x (c - v)||^2 = ||(c - v) R||^2: the
 groups are those of plain k-means on v R. The M-step's minimum is the mean of the v, whatever S is.
-An entry without blocks splits the one with most. Then all entries are fine-tuned, the gradient of
-each being the sum over its blocks (`objectives.codebook`), from labels or from the baseline's
-answers (the recipe's distillation, as in the paper). The file holds codes, and entries as
-float16.
+An entry without blocks splits the one with most error. Then all entries are fine-tuned, the
+gradient of each being the sum over its blocks (`objectives.codebook`), from labels or from the
+baseline's answers (the recipe's distillation, as in the paper). The file holds codes, and entries
+as float16.
 
 Pruned weights and others share blocks, so zeros would not stay: a plan that prunes is refused.
 
@@ -26,7 +26,8 @@ Source: Stock et al. 2020, arXiv:1907.05686 ("And the Bit Goes Down"), section 3
 quantization of weights in Gong et al. 2014, arXiv:1412.6115. We differ from it: all layers are
 grouped at once, by the inputs that the float network gives them, where the paper goes from layer
 to layer and tunes between; the M-step takes the mean where the paper takes the solution of least
-norm, which is as good; gradients are summed where the paper averages, which Adam undoes.
+norm, which is as good; it splits the entry with most blocks, which does nothing where they are
+equal; its gradients are averaged where ours are summed, which Adam makes the same.
 """
 
 from collections.abc import Sequence
@@ -96,7 +97,7 @@ def group_blocks(
     codes = _nearest(blocks, codebook, root)
     for _ in range(MOST_ITERATIONS):
         codebook = _means(blocks, codes, codebook)
-        _split_(codebook, codes, SPLIT * float(blocks.std(correction=0)), generator)
+        _fill_(codebook, codes, blocks, root, generator)
         before, codes = codes, _nearest(blocks, codebook, root)
         if torch.equal(before, codes):
             break
@@ -121,16 +122,25 @@ def _means(blocks: Tensor, codes: Tensor, codebook: Tensor) -> Tensor:
     return torch.where(counts > 0, (sums / counts.clamp(min=1)).float(), codebook)
 
 
-def _split_(codebook: Tensor, codes: Tensor, step: float, generator: torch.Generator) -> None:
-    """Move each entry without blocks, in place, to the one with most, and the two apart."""
-    counts = torch.bincount(codes, minlength=len(codebook))
-    for empty in (counts == 0).nonzero().flatten().tolist():
-        fullest = int(counts.argmax())
+def _fill_(
+    codebook: Tensor, codes: Tensor, blocks: Tensor, root: Tensor, generator: torch.Generator
+) -> None:
+    """Move each entry without blocks, in place, to the one with most error, and the two apart."""
+    empty = (torch.bincount(codes, minlength=len(codebook)) == 0).nonzero().flatten()
+    if len(empty) == 0:
+        return
+    error = ((blocks - codebook[codes]) @ root).square().sum(1)
+    errors = torch.bincount(codes, weights=error, minlength=len(codebook))
+    step = SPLIT * blocks.std(correction=0)
+    for entry in empty.tolist():
+        worst = int(errors.argmax())
+        if errors[worst] == 0:
+            return
         apart = step * torch.randn(codebook.shape[1], generator=generator)
-        codebook[empty] = codebook[fullest] + apart
-        codebook[fullest] -= apart
-        counts[empty] = counts[fullest] // 2
-        counts[fullest] -= counts[empty]
+        codebook[entry] = codebook[worst] + apart
+        codebook[worst] -= apart
+        errors[worst] /= 2
+        errors[entry] = errors[worst]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

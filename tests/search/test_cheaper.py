@@ -11,6 +11,9 @@ from toys import toy_plan
 from objectives.errors import TrainingDivergedError
 from objectives.pipeline import Result
 from objectives.plan import Plan
+from objectives.stages.base import Tuning
+from objectives.stages.binary import BinaryWeights
+from objectives.stages.points import QuantizationPoints
 from search import run
 from search.config import StudyConfig
 from search.confirm import CONFIRMATION
@@ -102,6 +105,18 @@ def test_a_warm_start_is_the_nearest_pruned_network_that_is_cached() -> None:
     assert warm_started(toy_plan(0.0, 8), others, uncached) == toy_plan(0.0, 8)
     assert Plan.from_json(warm.to_json()) == warm
     assert [stage.stage for stage in warm.stages()] == ["train", "prune", "prune", "quantize"]
+
+
+def test_a_warm_start_asks_for_the_pruned_network_before_weights_are_represented() -> None:
+    def only_pruned_is_cached(plan: Plan) -> bool:
+        return plan == toy_plan(0.85)
+
+    tuning = Tuning(epochs=1, qat_epochs=1, batch_size=128, lr=1e-3)
+    wanted = replace(toy_plan(0.9), points=QuantizationPoints.start(tuning))
+    other = replace(toy_plan(0.85), binary=BinaryWeights.start(tuning))
+    warm = warm_started(wanted, [other], only_pruned_is_cached)
+    assert warm.warm_start == other.prune
+    assert warm.points == wanted.points
 
 
 def test_a_search_with_warm_starts_trains_fewer_epochs(tmp_path: Path) -> None:

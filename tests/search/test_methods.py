@@ -1,19 +1,23 @@
 """Searches that use other methods than the paper's two."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
 import pytest
 from optuna import create_study
 from optuna.samplers import RandomSampler
+from optuna.trial import create_trial
 
 from objectives.container import decode
 from objectives.plan import REPRESENTATIONS, Plan
+from objectives.stages.binary import BinaryWeights
 from objectives.stages.code import write_container
 from search import run
 from search.config import METHODS, StudyConfig
 from search.space import WideSpace, search_space
 from search.study import load_study
+from search.table import StudyTable
 
 FAST = ("--model", "cnn", "--data", "mnist5k", "--train-fraction", "0.3", "--epochs", "1")
 
@@ -71,6 +75,20 @@ def test_no_plan_of_a_search_is_refused() -> None:
         assert (trial.params["representation"] == "product") == (
             "prune.density" not in trial.params
         )
+
+
+def test_nothing_was_published_for_other_methods() -> None:
+    common = {"model": "cnn", "data": "mnist", "epochs": 1, "qat_epochs": 1, "batch_size": 128}
+    config = StudyConfig(**common, lr=1e-3, space="wide", methods=("quantize", "binary"))
+    study = create_study()
+    study.set_user_attr("config", config.to_json())
+    binary = replace(config.plan(), binary=BinaryWeights.start(config.tuning))
+    for plan in (config.plan(), binary):
+        study.add_trial(create_trial(value=0.0, user_attrs={"plan": plan.to_json()}))
+    rows = StudyTable(study).rows
+    assert [row.plan for row in rows] == [config.plan(), binary]
+    assert [row.paper is None for row in rows] == [False, True]
+    assert [row.rerun is None for row in rows] == [False, True]
 
 
 def test_a_container_that_does_not_give_the_file_back_fails_the_trial(
