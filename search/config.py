@@ -9,8 +9,8 @@ from models.data_source import Augmentation
 from models.errors import BadInputError
 from models.layers import ALL_LAYERS
 from objectives.masks import Allocation
+from objectives.plan import MASKINGS, STRUCTURES, Plan
 from objectives.plan import METHODS as STAGE_METHODS
-from objectives.plan import Plan
 from objectives.recipe import LrDecay, Recipe
 from objectives.stages.base import Tuning
 from objectives.stages.prune import LOWEST_SEARCHED_DENSITY, WeightPruning
@@ -172,6 +172,13 @@ class StudyConfig:
     def fine_tuning_epochs(self) -> int:
         """Epochs of a fine-tuning while pruning, at most."""
         return self.fine_tune_epochs or self.epochs
+
+    @property
+    def trial_epochs(self) -> int:
+        """Epochs of fine-tuning of one trial, at most."""
+        reshaping = sum(name in self.methods for name in STRUCTURES)
+        masking = any(name in self.methods for name in MASKINGS)
+        return (reshaping + masking) * self.fine_tuning_epochs + self.qat_epochs
 
     @property
     def coders(self) -> tuple[str, ...]:

@@ -113,9 +113,7 @@ class Session:
             paths, storage_url or paths.url, setup.config, heartbeat_seconds=heartbeat_seconds
         )
         config = setup.config
-        self.study.pruner = stopping_rule(
-            self.method.stopping_rule, config.fine_tuning_epochs + config.qat_epochs
-        )
+        self.study.pruner = stopping_rule(self.method.stopping_rule, config.trial_epochs)
         self.queue = self.method.queue(self.study, storage, self.space, paths, config)
 
     def prepare(self, *, threads: int | None, cache_bytes: int) -> None:
@@ -149,7 +147,7 @@ class Session:
         if isinstance(self.queue, SampledQueue):
             trials = self.queue.left()
             baseline = self.pipeline.pending_epochs([config.plan()]) if trials else 0
-            return baseline + trials * (config.fine_tuning_epochs + config.qat_epochs), trials
+            return baseline + trials * config.trial_epochs, trials
         fixed = [optuna.trial.FixedTrial(params) for params in self.queue.pending()]
         plans = [self.space.suggest(trial) for trial in fixed]
         return self.pipeline.pending_epochs(plans), len(plans)

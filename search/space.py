@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from optuna.trial import BaseTrial
 
-from objectives.plan import MASKINGS, REPRESENTATIONS, SETTINGS, Plan
+from objectives.plan import MASKINGS, REPRESENTATIONS, SETTINGS, STRUCTURES, Plan
 from objectives.plan import METHODS as STAGE_METHODS
 from objectives.stages.quantize import PAPER_PRECISIONS, PRECISIONS
 from search.config import StudyConfig
@@ -62,12 +62,13 @@ class WideSpace:
 
     def __init__(self, config: StudyConfig) -> None:
         self._config = config
+        self._structures = [name for name in STRUCTURES if name in config.methods]
         self._maskings = [name for name in MASKINGS if name in config.methods]
         self._representations = [name for name in REPRESENTATIONS if name in config.methods]
         self._others = [
             name
             for name in STAGE_METHODS
-            if name in config.methods and name not in (*MASKINGS, *REPRESENTATIONS)
+            if name in config.methods and name not in (*STRUCTURES, *MASKINGS, *REPRESENTATIONS)
         ]
 
     def suggest(self, trial: BaseTrial) -> Plan:
@@ -78,7 +79,8 @@ class WideSpace:
             plan = replace(plan, prune=plan.prune.suggest_wide(trial, self._config.density))
         if "distill" in self._config.methods:
             plan = replace(plan, recipe=plan.recipe.suggest(trial))
-        chosen = [*self._others, *(name for name in masking if name != "prune")]
+        chosen = [name for name in self._structures if self._is_used(name, trial)]
+        chosen += [name for name in [*self._others, *masking] if name != "prune"]
         chosen += self._one_of(self._representations, "representation", trial)
         return replace(plan, **{name: self._suggested(name, trial) for name in chosen})
 
@@ -86,6 +88,12 @@ class WideSpace:
         if method == "quantize":  # a plan has it always, neutral or not
             return self._config.plan().quantize.suggest_wide(trial)
         return SETTINGS[method].start(self._config.tuning).suggest_wide(trial)
+
+    def _is_used(self, structure: str, trial: BaseTrial) -> bool:
+        """Return whether the trial has `structure`: of several it has any, all or none."""
+        if len(self._structures) < 2:
+            return True
+        return bool(trial.suggest_categorical(f"{structure}.used", (True, False)))
 
     def _one_of(self, methods: list[str], parameter: str, trial: BaseTrial) -> list[str]:
         """Return the one of `methods` that the trial has, if there are any."""

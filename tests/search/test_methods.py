@@ -81,9 +81,16 @@ def test_a_space_of_all_methods_holds_one_masking_and_one_representation_a_plan(
     )
     space = search_space(config, {})
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    plans = [space.suggest(study.ask()) for _ in range(40)]  # others are refused when made
+    plans = [space.suggest(study.ask()) for _ in range(100)]  # others are refused when made
     assert {plan.n_m is None for plan in plans} == {True, False}
     assert all(plan.prune.is_neutral == (plan.n_m is not None) for plan in plans)
+    used = {
+        tuple(getattr(plan, name) is not None for name in ("narrow", "channels", "factorize"))
+        for plan in plans
+    }
+    assert len(used) == 2**3
+    most = max(sum(stage.epochs for stage in plan.stages()) for plan in plans)
+    assert most == plans[0].train.epochs + config.trial_epochs == 1 + 3 + 1 + 1
     assert [Plan.from_json(plan.to_json()) for plan in plans] == plans
 
 
