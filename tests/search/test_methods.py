@@ -118,7 +118,7 @@ def test_a_space_of_all_methods_holds_one_masking_and_one_representation_a_plan(
     )
     space = search_space(config, {})
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    plans = [space.suggest(study.ask()) for _ in range(40)]  # others are refused when made
+    plans = [space.suggest(study.ask()) for _ in range(100)]  # others are refused when made
     assert {plan.n_m is None for plan in plans} == {True, False}
     for plan in plans:
         maskings = [not plan.prune.is_neutral, plan.n_m is not None]
