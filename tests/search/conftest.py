@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from postgres import PostgresServer, programs
 from selenium import webdriver
 
+from benchmarks.postgres import PostgresServer, programs
 from search import run
 
 CHROMIUM_FLAGS = (
