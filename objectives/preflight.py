@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 from torch.nn import functional
 
 from models.errors import BadInputError
@@ -14,6 +15,15 @@ from objectives.stages.export import export_onnx
 from objectives.state import NetworkState, copy_weights
 
 TIMED_INPUTS = 32
+
+
+def require_layers(context: Context, network: nn.Module) -> None:
+    """Raise `BadInputError` unless some layer of `network` is to be compressed."""
+    if not context.layers_of(network):
+        raise BadInputError(
+            f"No layer that can be compressed matches {', '.join(context.layers)}. "
+            f"There are: {', '.join(compressible_layers(network)) or 'none'}."
+        )
 
 
 def check_network(context: Context) -> None:
@@ -36,11 +46,7 @@ def check_network(context: Context) -> None:
     if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != wanted:
         got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise BadInputError(f"The network must return logits of shape {wanted}, but got {got}.")
-    if not context.layers_of(network):
-        raise BadInputError(
-            f"No layer that can be compressed matches {', '.join(context.layers)}. "
-            f"There are: {', '.join(compressible_layers(network)) or 'none'}."
-        )
+    require_layers(context, network)
     try:
         export_onnx(NetworkState(weights=copy_weights(network)), context)
     except MeasurementError as err:

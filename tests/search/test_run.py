@@ -173,43 +173,6 @@ def test_report_of_an_unknown_study_is_one_line(
     )
 
 
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        ((), "The following arguments are required: --model"),
-        (("--model", "cn"), r"Unknown model 'cn'\. Known: .*cnn"),
-        (
-            (*FAST, "--data", "mnist6k"),
-            r"Unknown data 'mnist6k'\. Known: cifar10, mnist, mnist5k\.",
-        ),
-        ((*FAST, "--sparsity", "1"), r"`0 <= sparsity < 1` must hold, but got sparsity=1\.0\."),
-        ((*FAST, "--sparsity", "-0.5"), r"`0 <= sparsity < 1` must hold, but got sparsity=-0\.5"),
-        ((*FAST, "--sparsity", "nan"), "`0 <= sparsity < 1` must hold, but got sparsity=nan"),
-        ((*FAST, "--sparsity", "half"), "Argument --sparsity: must be numbers .* 'half'"),
-        ((*FAST, "--precision", "32,7"), r"`bits in \(32, .*, 2\)` must hold, but got bits=7\."),
-        ((*FAST, "--study", "a/b"), "A study name must be .* but got 'a/b'"),
-        ((*FAST, "--storage", "foo://x"), "The storage foo://x does not open: "),
-        ((*FAST, "--trials", "0"), "Argument --trials: must be greater than 0, but got 0"),
-        ((*FAST, "--epochs", "0"), "`epochs >= 1` must hold, but got epochs=0"),
-        ((*FAST, "--accelerator", "mps"), "`--accelerator mps`: this machine has no such device"),
-        ((*FAST, "--sparsty", "0.5"), "Unrecognized arguments: --sparsty 0.5"),
-    ],
-)
-def test_bad_input_is_one_line_and_exit_code_2(
-    arguments: tuple[str, ...], line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    try:
-        code = run.main(in_folder(tmp_path, *arguments))
-    except SystemExit as exit_:  # argparse's way
-        code = exit_.code
-    captured = capsys.readouterr()
-    assert code == 2
-    assert re.match(line, captured.err)
-    assert captured.err.count("\n") == 1
-    assert captured.out == ""
-    assert not list(tmp_path.glob("*.db"))
-
-
 def test_a_corrupt_database_is_one_line_and_exit_code_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
