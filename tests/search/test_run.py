@@ -262,3 +262,29 @@ def test_two_processes_on_one_study_run_no_combination_twice_and_train_nothing_t
     assert len({trial.user_attrs["worker"] for trial in trials}) == 2
     facts = [json.loads(path.read_text()) for path in (tmp_path / "cache").glob("*.json")]
     assert len(facts) == 12
+
+
+def artifacts(folder: Path) -> dict[tuple[float, int], bytes]:
+    return {
+        (trial.params["sparsity"], trial.params["precision"]): (
+            folder / trial.user_attrs["artifact"]
+        ).read_bytes()
+        for trial in stored_study(folder).get_trials(states=(TrialState.COMPLETE,))
+    }
+
+
+def test_two_workers_that_are_stopped_and_resumed_by_one_give_the_same_bytes(
+    small: Path, tmp_path: Path
+) -> None:
+    process = start(tmp_path, *SMALL, "--workers", "2")
+    wait_for_line(process, "trial ")
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "To go on: python" in out
+    states = {trial.state for trial in stored_study(tmp_path).trials}
+    assert states <= {TrialState.WAITING, TrialState.COMPLETE}
+    assert run.main(in_folder(tmp_path, *SMALL)) == 0
+    assert artifacts(tmp_path) == artifacts(small)
+    assert len(stored_study(tmp_path).trials) == 4
