@@ -78,7 +78,8 @@ def _name(arm: str, seed: int) -> str:
 def _run(arm: str, seed: int, folder: Path) -> None:
     trials = () if arm == "grid" else ("--trials", str(TRIALS))
     where = ("--study", _name(arm, seed), "--studies-dir", str(folder))
-    command = ["--model", "cnn", "--data", "mnist5k", "--seed", str(seed), *ARMS[arm], *trials]
+    command = ["--model", "cnn", "--data", "mnist5k", "--workers", "1", "--seed", str(seed)]
+    command += [*ARMS[arm], *trials]
     subprocess.run(
         [sys.executable, "-m", "search.run", *command, *where],
         check=True,

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities.model_helpers import is_overridden
+from torch import nn
 from torch.nn import functional
 
 from models.errors import BadInputError, blaming, first_line
@@ -20,6 +21,15 @@ from objectives.state import NetworkState, copy_weights
 from objectives.training import train_
 
 TIMED_INPUTS = 32
+
+
+def require_layers(context: Context, network: nn.Module) -> None:
+    """Raise `BadInputError` unless some layer of `network` is to be compressed."""
+    if not context.layers_of(network):
+        raise BadInputError(
+            f"No layer that can be compressed matches {', '.join(context.layers)}. "
+            f"There are: {', '.join(compressible_layers(network)) or 'none'}."
+        )
 
 
 def check_network(context: Context) -> None:
@@ -43,11 +53,7 @@ def check_network(context: Context) -> None:
     if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != wanted:
         got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
         raise BadInputError(f"The network must return logits of shape {wanted}, but got {got}.")
-    if not context.layers_of(network):
-        raise BadInputError(
-            f"No layer that can be compressed matches {', '.join(context.layers)}. "
-            f"There are: {', '.join(compressible_layers(network)) or 'none'}."
-        )
+    require_layers(context, network)
     if isinstance(network, LightningModule):
         _check_own_training(network, context)
     try:

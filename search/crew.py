@@ -6,8 +6,6 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from models.checks import require
-
 SMALL_NETWORK = 1_000_000
 """Weights."""
 
@@ -37,15 +35,7 @@ def crew_for(
 
     On a CPU one worker for each core that has not enough to do with one network's threads, on
     CUDA `trials_per_gpu` for each GPU; never more than there are trials to run.
-
-    Raises:
-        BadInputError: `trials_per_gpu` is given and there is no GPU to share.
     """
-    require(
-        trials_per_gpu is None or accelerator == "cuda",
-        "--trials-per-gpu goes with --accelerator cuda",
-        accelerator=accelerator,
-    )
     cores = os.cpu_count() or 1
     fastest = threads or default_threads(network)
     if workers is None:

@@ -14,6 +14,9 @@ from search.space import FiniteSpace, SearchSpace
 from search.stopping import StoppingRuleName
 from search.storage import StudyLock
 
+FINITE_SPACES = ("paper", "plan")
+"""Those that have a grid."""
+
 DEFAULT_TRIALS = 100
 """Of a sampler."""
 
@@ -39,6 +42,8 @@ class SearchMethod:
             stopping_rule=self.stopping_rule,
         )
         sampler = resolve_sampler(self.sampler, config, self.trials or DEFAULT_TRIALS)
+        if sampler == "grid" and config.space not in FINITE_SPACES:
+            raise BadInputError(f"`--sampler grid` knows no grid of the space {config.space}.")
         require(
             not self.warm_start or (sampler != "grid" and config.space != "layerwise"),
             "--warm-start goes with a sampler and with one sparsity for all layers",
@@ -54,16 +59,11 @@ class SearchMethod:
         lock: StudyLock,
         config: StudyConfig,
     ) -> TrialQueue:
-        """Return the queue of the grid, or of what a sampler suggests.
-
-        Raises:
-            BadInputError: A grid is asked for and the space has none.
-        """
+        """Return the queue of the grid, or of what a sampler suggests; see `check`."""
         total = self.trials or DEFAULT_TRIALS
         sampler = resolve_sampler(self.sampler, config, total)
         if sampler == "grid":
-            if not isinstance(space, FiniteSpace):
-                raise BadInputError(f"`--sampler grid` knows no grid of the space {config.space}.")
+            assert isinstance(space, FiniteSpace)
             return TrialQueue(study, storage, space.grid(), lock)
         make_sampler = sampler_maker(sampler, config.seed)
         return SampledQueue(study, storage, lock, total=total, make_sampler=make_sampler)

@@ -45,12 +45,19 @@ def add_data_root(parser: "argparse._ActionsContainer") -> None:
 
 def positive_int(text: str) -> int:
     """Return the whole number above 0 that `text` is."""
-    return int(_positive(int(text)))
+    return int(_positive(_number(int, text, "a whole number")))
 
 
 def positive_float(text: str) -> float:
     """Return the number above 0 that `text` is."""
-    return _positive(float(text))
+    return _positive(_number(float, text, "a number"))
+
+
+def _number(kind: Callable[[str], T], text: str, name: str) -> T:
+    try:
+        return kind(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be {name}, but got {text!r}") from None
 
 
 def _positive(number: float) -> float:

@@ -12,6 +12,7 @@ import optuna
 from filelock import FileLock
 from optuna.trial import FrozenTrial, TrialState
 
+from models.checks import require
 from objectives.errors import DiskFullError, TrialError
 from objectives.locks import hold
 from objectives.pipeline import Cost
@@ -77,7 +78,13 @@ def run_study(options: argparse.Namespace, argv: list[str]) -> int:
 
 def _run(options: argparse.Namespace, argv: list[str]) -> int:
     setup = setup_from_options(options)
-    paths = StudyPaths(options.studies_dir, options.study or setup.default_name)
+    require(
+        options.trials_per_gpu is None or setup.config.accelerator == "cuda",
+        "--trials-per-gpu goes with --accelerator cuda",
+        accelerator=setup.config.accelerator,
+    )
+    name = setup.default_name if options.study is None else options.study
+    paths = StudyPaths(options.studies_dir, name)
     session = Session(
         setup, paths, options.storage, method_of(options), heartbeat_seconds=options.heartbeat
     )

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from postgres import PostgresServer, programs
 from selenium import webdriver
 
+from benchmarks.postgres import PostgresServer, programs
 from docs.chromium import open_chromium
 from search import run
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from optuna.trial import FrozenTrial, TrialState
-from postgres import PostgresServer
 from stub_study import OPENED, DyingTask, StubTask, finished_numbers, in_state
 
+from benchmarks.postgres import PostgresServer
 from models.errors import BadInputError
 from objectives.progress import SilentProgress, StopRequested
 from search.drive import drive

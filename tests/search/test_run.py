@@ -175,43 +175,6 @@ def test_report_of_an_unknown_study_is_one_line(
     )
 
 
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        ((), "The following arguments are required: --model"),
-        (("--model", "cn"), r"Unknown model 'cn'\. Known: .*cnn"),
-        (
-            (*FAST, "--data", "mnist6k"),
-            r"Unknown data 'mnist6k'\. Known: cifar10, mnist, mnist5k\.",
-        ),
-        ((*FAST, "--sparsity", "1"), r"`0 <= sparsity < 1` must hold, but got sparsity=1\.0\."),
-        ((*FAST, "--sparsity", "-0.5"), r"`0 <= sparsity < 1` must hold, but got sparsity=-0\.5"),
-        ((*FAST, "--sparsity", "nan"), "`0 <= sparsity < 1` must hold, but got sparsity=nan"),
-        ((*FAST, "--sparsity", "half"), "Argument --sparsity: must be numbers .* 'half'"),
-        ((*FAST, "--precision", "32,7"), r"`bits in \(32, .*, 2\)` must hold, but got bits=7\."),
-        ((*FAST, "--study", "a/b"), "A study name must be .* but got 'a/b'"),
-        ((*FAST, "--storage", "foo://x"), "The storage foo://x does not open: "),
-        ((*FAST, "--trials", "0"), "Argument --trials: must be greater than 0, but got 0"),
-        ((*FAST, "--epochs", "0"), "`epochs >= 1` must hold, but got epochs=0"),
-        ((*FAST, "--accelerator", "mps"), "`--accelerator mps`: this machine has no such device"),
-        ((*FAST, "--sparsty", "0.5"), "Unrecognized arguments: --sparsty 0.5"),
-    ],
-)
-def test_bad_input_is_one_line_and_exit_code_2(
-    arguments: tuple[str, ...], line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    try:
-        code = run.main(in_folder(tmp_path, *arguments))
-    except SystemExit as exit_:  # argparse's way
-        code = exit_.code
-    captured = capsys.readouterr()
-    assert code == 2
-    assert re.match(line, captured.err)
-    assert captured.err.count("\n") == 1
-    assert captured.out == ""
-    assert not list(tmp_path.glob("*.db"))
-
-
 def test_a_corrupt_database_is_one_line_and_exit_code_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -301,3 +264,29 @@ def test_two_processes_on_one_study_run_no_combination_twice_and_train_nothing_t
     assert len({trial.user_attrs["worker"] for trial in trials}) == 2
     facts = [json.loads(path.read_text()) for path in (tmp_path / "cache").glob("*.json")]
     assert len(facts) == 12
+
+
+def artifacts(folder: Path) -> dict[tuple[float, int], bytes]:
+    return {
+        (trial.params["sparsity"], trial.params["precision"]): (
+            folder / trial.user_attrs["artifact"]
+        ).read_bytes()
+        for trial in stored_study(folder).get_trials(states=(TrialState.COMPLETE,))
+    }
+
+
+def test_two_workers_that_are_stopped_and_resumed_by_one_give_the_same_bytes(
+    small: Path, tmp_path: Path
+) -> None:
+    process = start(tmp_path, *SMALL, "--workers", "2")
+    wait_for_line(process, "trial ")
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "To go on: python" in out
+    states = {trial.state for trial in stored_study(tmp_path).trials}
+    assert states <= {TrialState.WAITING, TrialState.COMPLETE}
+    assert run.main(in_folder(tmp_path, *SMALL)) == 0
+    assert artifacts(tmp_path) == artifacts(small)
+    assert len(stored_study(tmp_path).trials) == 4

@@ -9,7 +9,8 @@ import sqlalchemy
 from models.errors import BadInputError
 from objectives.errors import DiskFullError
 from search.paths import StudyPaths
-from search.storage import full_disk_is_told, open_storage
+from search.storage import arguments_without_password, full_disk_is_told, open_storage
+from search.task import Task
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,25 @@ def test_a_password_is_not_shown() -> None:
         open_storage("postgresql://me:secret@127.0.0.1:1/x")
     assert "secret" not in str(caught.value)
     assert "me:***@" in str(caught.value)
+
+
+@pytest.mark.parametrize("form", [["--storage", "{}"], ["--storage={}"]])
+def test_the_command_that_is_shown_has_no_password(form: list[str]) -> None:
+    url = "postgresql://me:secret@host/x"
+    arguments = ["--model", "cnn", *(part.format(url) for part in form), "--seed", "1"]
+    shown = arguments_without_password(arguments)
+    expected = [part.format("postgresql://me:***@host/x") for part in form]
+    assert shown == ["--model", "cnn", *expected, "--seed", "1"]
+
+
+def test_a_task_does_not_show_its_options() -> None:
+    assert "secret" not in repr(Task(("--storage", "postgresql://me:secret@h/x"), "s", 1))
+
+
+def test_a_url_that_is_none_shows_no_password() -> None:
+    with pytest.raises(BadInputError) as caught:
+        open_storage("me:secret@host/x")
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("damage", ["no database", "cut", "overwritten"])

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own: unprivileged, on loopback, in a temporary folder."""
+"""A PostgreSQL server of our own: unprivileged, on loopback, in a temporary folder."""
 
 import os
 import shutil
@@ -19,6 +19,12 @@ def programs() -> Path | None:
 
 
 class PostgresServer:
+    """A running server.
+
+    Args:
+        bin_folder: What `programs` found.
+    """
+
     def __init__(self, bin_folder: Path) -> None:
         self._bin = bin_folder
         self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))
@@ -45,6 +51,7 @@ class PostgresServer:
         )
 
     def start(self) -> None:
+        """Start it, or start it again."""
         options = f"-p {self._port} -k {self._folder} -c listen_addresses=127.0.0.1"
         log = str(self._folder / "log")
         self._run("pg_ctl", "-D", str(self._data), "-w", "-l", log, "-o", options, "start")
@@ -54,6 +61,7 @@ class PostgresServer:
         self._run("pg_ctl", "-D", str(self._data), "-w", "-m", "fast", "stop")
 
     def remove(self) -> None:
+        """Stop it and delete its files."""
         self.stop()
         shutil.rmtree(self._folder)
 
