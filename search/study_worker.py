@@ -11,7 +11,6 @@ from optuna.trial import FrozenTrial, TrialState
 from objectives.cache import StageCache
 from objectives.pipeline import Pipeline
 from objectives.plan import Plan
-from objectives.preflight import require_layers
 from objectives.progress import Progress
 from search.announce import describe_params
 from search.method import SearchMethod
@@ -58,7 +57,6 @@ class StudyWorker:
         self.setup = setup
         self.paths = paths
         self.context = setup.context(progress)
-        require_layers(self.context, self.context.build_network())
         self.space = search_space(config, self.context.layer_sizes())
         paths.make()
         self.study, storage, lock = opener(
