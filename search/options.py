@@ -221,9 +221,9 @@ def _add_compression(parser: argparse.ArgumentParser) -> None:
         "--methods",
         type=lambda text: tuple(text.split(",")),
         metavar="M,M,...",
-        help="what a search of the space wide may use: prune; one or more of quantize, cluster, "
-        "product, fixed_point, power_of_two, binary, points; distill; and how the file is coded: "
-        "huffman, arithmetic (default: prune,quantize)",
+        help="what a search of the space wide may use: narrow, channels, factorize; prune, n_m; "
+        "quantize, mixed, cluster, product, fixed_point, power_of_two, binary, points; distill; "
+        "and how the file is coded: huffman, arithmetic (default: prune,quantize)",
     )
     grid.add_argument(
         "--sparsity",

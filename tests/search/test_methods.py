@@ -1,5 +1,6 @@
 """Searches that use other methods than the paper's two."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -103,6 +104,16 @@ def test_a_container_that_does_not_give_the_file_back_fails_the_trial(
     monkeypatch.setattr(code, "decode", lambda _: b"other bytes")
     with pytest.raises(MeasurementError, match=r"a\.onc does not give a\.onnx back"):
         write_container(artifact, ["huffman"])
+
+
+def test_help_and_readme_name_each_method(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run.main(["--help"])
+    told = capsys.readouterr().out
+    readme = (Path(__file__).parents[2] / "README.md").read_text().split("## Methods")[1]
+    for method in METHODS:
+        assert re.search(rf"\b{method}\b", told)
+        assert re.search(rf"^\|.*\b{method}\b", readme, re.MULTILINE)
 
 
 def test_a_space_of_all_methods_holds_one_masking_and_one_representation_a_plan() -> None:
