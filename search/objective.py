@@ -103,6 +103,7 @@ def describe(result: Result) -> dict[str, Any]:
         "saving": result.saving(result.val_delta_pct),
         "test_quality": result.quality(result.test_delta_pct),
         "test_saving": result.saving(result.test_delta_pct),
+        "sparsity": result.sparsity,
         "mean_bits": result.bits,
         "measured_sparsity": measured.measured_sparsity,
         "nonzero_weights": measured.nonzero_weights,

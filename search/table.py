@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,8 +59,9 @@ class Row:
 
     @property
     def sparsity(self) -> float:
-        """The plan's sparsity, over all layers."""
-        return self.plan.prune.sparsity
+        """Share of the baseline's weights that are zero or gone: Eq. 5's s."""
+        counted = self.attribute("sparsity")
+        return self.plan.prune.sparsity if counted is None else float(counted)
 
     @property
     def bits(self) -> int:
@@ -95,40 +96,7 @@ def _attribute(name: str, form: str) -> Cell:
 
 def _weights(plan: Plan) -> str:
     """Return in words which weights there are, and which numbers one may be if not a float."""
-    words = [*_structure(plan), _numbers(plan)]
-    return "; ".join(word for word in words if word != "-") or "-"
-
-
-def _structure(plan: Plan) -> Iterator[str]:
-    if plan.narrow is not None and not plan.narrow.is_neutral:
-        yield f"{100 * plan.narrow.width:.3g} % wide"
-    if plan.channels is not None and not plan.channels.is_neutral:
-        yield f"{100 * plan.channels.share:.3g} % of channels"
-    if plan.factorize is not None:
-        yield f"factors of {100 * plan.factorize.energy:.3g} % energy"
-    if plan.n_m is not None and not plan.n_m.is_neutral:
-        yield f"{plan.n_m.n} of each {plan.n_m.m}"
-
-
-def _numbers(plan: Plan) -> str:
-    if plan.cluster is not None:
-        return f"shared, k-means ({plan.cluster.initialization})"
-    if plan.mixed is not None:
-        return "symmetric, per channel, bits of each layer"
-    if plan.product is not None:
-        return f"shared, blocks of {plan.product.block}"
-    if plan.fixed_point is not None:
-        return f"fixed point, inputs {plan.fixed_point.input_bits} bits"
-    if plan.power_of_two is not None:
-        return "0 and powers of two"
-    if plan.binary is not None:
-        return f"binary, per {'channel' if plan.binary.per_channel else 'tensor'}"
-    if plan.points is not None:
-        return "learned points"
-    if plan.quantize.is_neutral or plan.quantize.bits == 16:
-        return "-"
-    symmetry = "symmetric" if plan.quantize.symmetric else "asymmetric"
-    return f"{symmetry}, per {'channel' if plan.quantize.per_channel else 'tensor'}"
+    return "; ".join(stage.described for stage in plan.stages() if stage.described) or "-"
 
 
 def _checkpoint_reduction(row: Row) -> str:

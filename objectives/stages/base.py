@@ -38,6 +38,10 @@ class StageSettings(Protocol):
         """Whether the stage changes nothing; then it is left out."""
 
     @property
+    def described(self) -> str:
+        """The method in a few words of a table; "" where its columns say it."""
+
+    @property
     def epochs(self) -> int:
         """Epochs that the stage trains; a stage that trains is cached."""
 

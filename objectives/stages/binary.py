@@ -122,6 +122,11 @@ class BinaryWeights:
         return False
 
     @property
+    def described(self) -> str:
+        """The method in a few words."""
+        return f"binary, per {'channel' if self.per_channel else 'tensor'}"
+
+    @property
     def epochs(self) -> int:
         """Epochs that the stage trains."""
         return self.tuning_epochs

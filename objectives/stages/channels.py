@@ -69,6 +69,11 @@ class ChannelRemoval:
         require(self.lr > 0, "lr > 0", lr=self.lr)
 
     @property
+    def described(self) -> str:
+        """The method in a few words."""
+        return f"{100 * self.share:.3g} % of channels"
+
+    @property
     def is_neutral(self) -> bool:
         """All channels are kept, and nothing is fine-tuned."""
         return self.share == 1

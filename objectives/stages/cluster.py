@@ -120,6 +120,11 @@ class Clustering:
         return False
 
     @property
+    def described(self) -> str:
+        """The method in a few words."""
+        return f"shared, k-means ({self.initialization})"
+
+    @property
     def epochs(self) -> int:
         """Epochs that the stage trains."""
         return self.tuning_epochs

@@ -100,6 +100,11 @@ class Factorization:
         require(self.lr > 0, "lr > 0", lr=self.lr)
 
     @property
+    def described(self) -> str:
+        """The method in a few words."""
+        return f"factors of {100 * self.energy:.3g} % energy"
+
+    @property
     def is_neutral(self) -> bool:
         """Even all of the energy may be in fewer numbers than a layer has."""
         return False

@@ -119,6 +119,11 @@ class FixedPoint:
         return False
 
     @property
+    def described(self) -> str:
+        """The method in a few words."""
+        return f"fixed point, inputs {self.input_bits} bits"
+
+    @property
     def epochs(self) -> int:
         """Epochs that the stage trains."""
         is_coarse = min(self.bits, self.input_bits) < FEWEST_ROUNDED_BITS

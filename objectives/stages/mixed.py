@@ -107,6 +107,11 @@ class MixedPrecision:
         return False
 
     @property
+    def described(self) -> str:
+        """The method in a few words."""
+        return "symmetric, per channel, bits of each layer"
+
+    @property
     def epochs(self) -> int:
         """Epochs that the stage trains, at most."""
         return self.qat_epochs

@@ -80,6 +80,11 @@ class GroupPruning:
         require(self.lr > 0, "lr > 0", lr=self.lr)
 
     @property
+    def described(self) -> str:
+        """The method in a few words."""
+        return f"{self.n} of each {self.m}"
+
+    @property
     def is_neutral(self) -> bool:
         """All of m weights stay, and nothing is fine-tuned."""
         return self.n == self.m

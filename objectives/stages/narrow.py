@@ -59,6 +59,11 @@ class NarrowTraining:
         require(self.lr > 0, "lr > 0", lr=self.lr)
 
     @property
+    def described(self) -> str:
+        """The method in a few words."""
+        return f"{100 * self.width:.3g} % wide"
+
+    @property
     def is_neutral(self) -> bool:
         """At full width there is the baseline."""
         return self.width == 1

@@ -106,6 +106,11 @@ class QuantizationPoints:
         return False
 
     @property
+    def described(self) -> str:
+        """The method in a few words."""
+        return "learned points"
+
+    @property
     def epochs(self) -> int:
         """Epochs that the stage trains."""
         return self.tuning_epochs

@@ -116,6 +116,11 @@ class PowerOfTwo:
         return False
 
     @property
+    def described(self) -> str:
+        """The method in a few words."""
+        return "0 and powers of two"
+
+    @property
     def epochs(self) -> int:
         """Epochs that the stage trains."""
         return self.tuning_epochs

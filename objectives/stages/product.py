@@ -179,6 +179,11 @@ class ProductQuantization:
         return False
 
     @property
+    def described(self) -> str:
+        """The method in a few words."""
+        return f"shared, blocks of {self.block}"
+
+    @property
     def epochs(self) -> int:
         """Epochs that the stage trains."""
         return self.tuning_epochs

@@ -146,6 +146,11 @@ class WeightPruning:
         require(self.lr > 0, "lr > 0", lr=self.lr)
 
     @property
+    def described(self) -> str:
+        """The method in a few words."""
+        return ""
+
+    @property
     def is_neutral(self) -> bool:
         """Nothing is pruned at a sparsity of 0, and nothing fine-tuned."""
         return self.sparsity == 0 and not any(self.layers.values())

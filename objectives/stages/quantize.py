@@ -93,6 +93,14 @@ class Quantization:
         return min(self.bits, *self.layers.values(), 32) == 32
 
     @property
+    def described(self) -> str:
+        """The method in a few words."""
+        if self.is_neutral or self.bits == 16:
+            return ""
+        symmetry = "symmetric" if self.symmetric else "asymmetric"
+        return f"{symmetry}, per {'channel' if self.per_channel else 'tensor'}"
+
+    @property
     def epochs(self) -> int:
         """Only integers are trained: float16 rounds away less than training noise."""
         return self.qat_epochs if min(self.bits, *self.layers.values(), 32) < 16 else 0

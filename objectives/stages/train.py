@@ -35,6 +35,11 @@ class BaselineTraining:
         require(self.lr > 0, "lr > 0", lr=self.lr)
 
     @property
+    def described(self) -> str:
+        """The method in a few words."""
+        return ""
+
+    @property
     def is_neutral(self) -> bool:
         """A baseline is always trained."""
         return False
