@@ -17,6 +17,8 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy import DateTime, Enum, Integer, String, column, func, select
 
+from search.patience import patient
+
 TRIALS = sqlalchemy.table(
     "trials",
     column("trial_id", Integer),
@@ -122,6 +124,7 @@ class Ledger:
             for trial_id, number, started, heartbeat, now, worker in self._rows(query)
         ]
 
+    @patient
     def record(self, trial_id: int, attributes: Mapping[str, Any]) -> None:
         """Set user attributes of a running trial, all in one transaction.
 
@@ -139,6 +142,7 @@ class Ledger:
             if rows:
                 connection.execute(sqlalchemy.insert(ATTRIBUTES), rows)
 
+    @patient
     def _rows(self, query: sqlalchemy.Executable) -> Sequence[Any]:
         with self._engine.connect() as connection:
             return connection.execute(query).all()

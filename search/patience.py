@@ -4,7 +4,7 @@ import functools
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import optuna
 import sqlalchemy
@@ -39,16 +39,12 @@ def connect_patiently_(engine: sqlalchemy.Engine) -> None:
                 time.sleep(RETRY_SECONDS)
 
 
-class PatientStorage(RDBStorage):
-    """Does again what a lost connection has cut off.
-
-    Where the server had done it already and only its answer was lost, a second time is harmless:
-    a claim or a new trial that nobody knows of is given up like that of a dead worker, and a
-    trial that has ended refuses to end again.
-    """
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def _patient(method: Callable[..., Any]) -> Callable[..., Any]:
+def patient(method: Method) -> Method:
+    """Make `method` do again what a lost connection has cut off: twice must be as good as once."""
+
     @functools.wraps(method)
     def call(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - any method's
         deadline = time.monotonic() + PATIENCE_SECONDS
@@ -60,7 +56,7 @@ def _patient(method: Callable[..., Any]) -> Callable[..., Any]:
                     raise
                 time.sleep(RETRY_SECONDS)
 
-    return call
+    return call  # type: ignore[return-value] # it has the signature of `method`
 
 
 def _is_lost_connection(err: BaseException | None) -> bool:
@@ -69,5 +65,14 @@ def _is_lost_connection(err: BaseException | None) -> bool:
     return isinstance(err, sqlalchemy.exc.DBAPIError) and err.connection_invalidated
 
 
+class PatientStorage(RDBStorage):
+    """Does again what a lost connection has cut off.
+
+    Where the server had done it already and only its answer was lost, a second time is harmless:
+    a claim or a new trial that nobody knows of is given up like that of a dead worker, and a
+    trial that has ended refuses to end again.
+    """
+
+
 for _name in (*BaseStorage.__abstractmethods__, "record_heartbeat"):
-    setattr(PatientStorage, _name, _patient(getattr(RDBStorage, _name)))
+    setattr(PatientStorage, _name, patient(getattr(RDBStorage, _name)))

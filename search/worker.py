@@ -84,13 +84,30 @@ def _run(
             except TrialError as err:
                 log.warning("Trial %d failed: %s", trial.number, err)
                 trial.set_user_attr(FAILURE, str(err))
-                return queue.study.tell(trial.number, state=TrialState.FAIL)
+                return _tell(queue, trial, state=TrialState.FAIL)
             except TrialStopped:
-                return queue.study.tell(trial.number, state=STOPPED)
-            return queue.study.tell(trial.number, value)
+                return _tell(queue, trial, state=STOPPED)
+            return _tell(queue, trial, value)
     except optuna.exceptions.UpdateFinishedTrialError:
         log.warning("Trial %d was given up for dead by another process.", trial.number)
         return None
     except BaseException:
         queue.release(trial)
         raise
+
+
+def _tell(
+    queue: TrialQueue,
+    trial: Trial,
+    value: float | Sequence[float] | None = None,
+    state: TrialState | None = None,
+) -> FrozenTrial:
+    """Record how a trial ended.
+
+    Raises:
+        UpdateFinishedTrialError: Another process has ended it; `Study.tell` asks before it writes,
+            and then has a `ValueError` for it.
+    """
+    if queue.storage.get_trial(trial._trial_id).state.is_finished():
+        raise optuna.exceptions.UpdateFinishedTrialError
+    return queue.study.tell(trial.number, value, state=state)

@@ -18,7 +18,7 @@ from search.queue import FAILURE, MAX_ATTEMPTS, WORKER, SampledQueue, TrialQueue
 from search.samplers import SAMPLERS, sampler_maker
 from search.space import PaperSpace
 from search.study import load_study, open_study
-from search.worker import work
+from search.worker import run_next, work
 
 CONFIG = StudyConfig(
     model="cnn",
@@ -165,6 +165,18 @@ def claim_as(queue: TrialQueue, worker: str) -> int | None:
         return None
     trial.set_user_attr(WORKER, worker)
     return trial.number
+
+
+def test_what_a_worker_says_that_was_taken_for_dead_is_refused(tmp_path: Path) -> None:
+    queue = a_queue(tmp_path)
+
+    def objective(trial: optuna.Trial) -> float:
+        queue.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+        return 1.0
+
+    assert run_next(queue, objective) is None
+    assert queue.study.trials[0].state == TrialState.FAIL
+    assert queue.study.trials[0].values is None
 
 
 def test_a_combination_that_kills_every_worker_is_given_up_and_says_so(tmp_path: Path) -> None:
