@@ -5,12 +5,13 @@ import logging
 import math
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
+from models.checks import require
 from models.classifier import Classifier, Loss, cross_entropy
 from objectives.context import Context
 from objectives.errors import TrainingDivergedError, TrialError
@@ -126,6 +127,52 @@ def train_(
     network.zero_grad(set_to_none=True)
     _lay_out_(network, torch.contiguous_format)
     return trainer.optimizers[0]
+
+
+class TrainingSettings(Protocol):
+    """What the settings of a stage that trains have."""
+
+    stage: ClassVar[str]
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the training part."""
+
+    @property
+    def batch_size(self) -> int:
+        """Images in a step."""
+
+    @property
+    def lr(self) -> float:
+        """Adam's learning rate."""
+
+
+def require_training(settings: TrainingSettings) -> None:
+    """Raise `BadInputError` where batch size or learning rate break their law."""
+    require(settings.batch_size >= 1, "batch_size >= 1", batch_size=settings.batch_size)
+    require(settings.lr > 0, "lr > 0", lr=settings.lr)
+
+
+def tune_(
+    network: nn.Module,
+    context: Context,
+    settings: TrainingSettings,
+    *,
+    callbacks: list[Callback] | None = None,
+    stop_at_pct: float | None = None,
+) -> None:
+    """Train `network` in place as `settings` say, not at all for 0 epochs; see `train_`."""
+    if settings.epochs > 0:
+        train_(
+            network,
+            context,
+            stage=settings.stage,
+            epochs=settings.epochs,
+            batch_size=settings.batch_size,
+            lr=settings.lr,
+            callbacks=callbacks,
+            stop_at_pct=stop_at_pct,
+        )
 
 
 def _module(network: nn.Module, context: Context, lr: float) -> LightningModule:

@@ -35,7 +35,7 @@ from objectives.fake_quantize import latent_weights, per_channel
 from objectives.masks import MaskKeeper
 from objectives.stages.base import Tuning
 from objectives.state import LayerFormat, NetworkState, copy_weights
-from objectives.training import train_
+from objectives.training import require_training, tune_
 
 Ends = Literal["none", "first", "last", "both"]
 ENDS: tuple[Ends, ...] = get_args(Ends)
@@ -113,8 +113,7 @@ class BinaryWeights:
     def __post_init__(self) -> None:
         require(self.keep in ENDS, f"keep in {ENDS}", keep=self.keep)
         require(self.tuning_epochs >= 0, "tuning_epochs >= 0", tuning_epochs=self.tuning_epochs)
-        require(self.batch_size >= 1, "batch_size >= 1", batch_size=self.batch_size)
-        require(self.lr > 0, "lr > 0", lr=self.lr)
+        require_training(self)
 
     @property
     def is_neutral(self) -> bool:
@@ -165,16 +164,7 @@ class BinaryWeights:
             mask = state.masks.get(name, torch.ones_like(weight, dtype=torch.bool))
             binary[name] = BinaryWeight(mask, each_channel=self.per_channel)
             parametrize.register_parametrization(layers[name], "weight", binary[name])
-        if self.tuning_epochs > 0:
-            train_(
-                network,
-                context,
-                stage=self.stage,
-                epochs=self.tuning_epochs,
-                batch_size=self.batch_size,
-                lr=self.lr,
-                callbacks=[MaskKeeper(latent_weights(layers), state.masks)],
-            )
+        tune_(network, context, self, callbacks=[MaskKeeper(latent_weights(layers), state.masks)])
         formats = {}
         for name in names:
             latent = layers[name].get_parameter("parametrizations.weight.original")

@@ -24,7 +24,7 @@ from objectives.channels import keep_channels
 from objectives.context import Context
 from objectives.stages.base import Tuning
 from objectives.state import NetworkState, copy_weights
-from objectives.training import train_
+from objectives.training import require_training, tune_
 
 Norm = Literal["l1", "l2"]
 NORMS: tuple[Norm, ...] = get_args(Norm)
@@ -65,8 +65,7 @@ class ChannelRemoval:
         require(0 < self.share <= 1, "0 < share <= 1", share=self.share)
         require(self.norm in NORMS, f"norm in {NORMS}", norm=self.norm)
         require(self.epochs >= 0, "epochs >= 0", epochs=self.epochs)
-        require(self.batch_size >= 1, "batch_size >= 1", batch_size=self.batch_size)
-        require(self.lr > 0, "lr > 0", lr=self.lr)
+        require_training(self)
 
     @property
     def described(self) -> str:
@@ -98,12 +97,5 @@ class ChannelRemoval:
         if self.epochs == 0:
             return smaller
         network = context.network_of(smaller)
-        train_(
-            network,
-            context,
-            stage=self.stage,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            lr=self.lr,
-        )
+        tune_(network, context, self)
         return NetworkState(weights=copy_weights(network))

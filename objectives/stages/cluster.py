@@ -23,7 +23,7 @@ from objectives.codebook import attach_codebook_, detach_codebook_, round_bias_
 from objectives.context import Context
 from objectives.stages.base import Tuning
 from objectives.state import LayerFormat, NetworkState, copy_weights
-from objectives.training import stage_seed, train_
+from objectives.training import require_training, stage_seed, tune_
 
 Initialization = Literal["linear", "density", "random"]
 INITIALIZATIONS: tuple[Initialization, ...] = get_args(Initialization)
@@ -111,8 +111,7 @@ class Clustering:
             initialization=self.initialization,
         )
         require(self.tuning_epochs >= 0, "tuning_epochs >= 0", tuning_epochs=self.tuning_epochs)
-        require(self.batch_size >= 1, "batch_size >= 1", batch_size=self.batch_size)
-        require(self.lr > 0, "lr > 0", lr=self.lr)
+        require_training(self)
 
     @property
     def is_neutral(self) -> bool:
@@ -152,15 +151,7 @@ class Clustering:
         }
         for name, stored in formats.items():
             attach_codebook_(layers[name], stored, frozen_zero=name in state.masks)
-        if self.tuning_epochs > 0:
-            train_(
-                network,
-                context,
-                stage=self.stage,
-                epochs=self.tuning_epochs,
-                batch_size=self.batch_size,
-                lr=self.lr,
-            )
+        tune_(network, context, self)
         formats = {
             name: replace(
                 stored,

@@ -36,7 +36,7 @@ from objectives.errors import TrialError
 from objectives.stages.base import Tuning
 from objectives.state import NetworkState, copy_weights
 from objectives.structure import can_be_split, replace_layer_, split_layer
-from objectives.training import train_
+from objectives.training import require_training, tune_
 
 SEARCHED_ENERGY = (0.3, 0.99)
 ROUNDING = 1e-6
@@ -96,8 +96,7 @@ class Factorization:
     def __post_init__(self) -> None:
         require(0 < self.energy <= 1, "0 < energy <= 1", energy=self.energy)
         require(self.epochs >= 0, "epochs >= 0", epochs=self.epochs)
-        require(self.batch_size >= 1, "batch_size >= 1", batch_size=self.batch_size)
-        require(self.lr > 0, "lr > 0", lr=self.lr)
+        require_training(self)
 
     @property
     def described(self) -> str:
@@ -125,15 +124,7 @@ class Factorization:
             if can_be_split(layer):
                 self._split_(network, layer)
         _check(network, context)
-        if self.epochs > 0:
-            train_(
-                network,
-                context,
-                stage=self.stage,
-                epochs=self.epochs,
-                batch_size=self.batch_size,
-                lr=self.lr,
-            )
+        tune_(network, context, self)
         return NetworkState(weights=copy_weights(network))
 
     def _split_(self, network: nn.Module, layer: nn.Module) -> None:

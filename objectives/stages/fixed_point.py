@@ -47,7 +47,7 @@ from objectives.layer_inputs import input_ranges
 from objectives.masks import MaskKeeper
 from objectives.stages.base import Tuning
 from objectives.state import LayerFormat, NetworkState, copy_weights
-from objectives.training import train_
+from objectives.training import require_training, tune_
 
 WIDTHS = (32, 16, 8, 4)
 SEARCHED_WIDTHS = (16, 8, 4)
@@ -105,8 +105,7 @@ class FixedPoint:
         require(self.bits in WIDTHS, f"bits in {WIDTHS}", bits=self.bits)
         require(self.input_bits in WIDTHS, f"input_bits in {WIDTHS}", input_bits=self.input_bits)
         require(self.tuning_epochs >= 0, "tuning_epochs >= 0", tuning_epochs=self.tuning_epochs)
-        require(self.batch_size >= 1, "batch_size >= 1", batch_size=self.batch_size)
-        require(self.lr > 0, "lr > 0", lr=self.lr)
+        require_training(self)
         require(
             self.calibration_images >= 1,
             "calibration_images >= 1",
@@ -158,16 +157,7 @@ class FixedPoint:
         grid = self._grid()
         for name, layer in layers.items():
             attach_weight_(layer, formats[name], grid, learn_scale=False)
-        if self.epochs > 0:
-            train_(
-                network,
-                context,
-                stage=self.stage,
-                epochs=self.epochs,
-                batch_size=self.batch_size,
-                lr=self.lr,
-                callbacks=[MaskKeeper(latent_weights(layers), state.masks)],
-            )
+        tune_(network, context, self, callbacks=[MaskKeeper(latent_weights(layers), state.masks)])
         formats = detach_weights_(layers, formats)
         return replace(state, weights=copy_weights(network), formats=formats)
 

@@ -27,7 +27,7 @@ from objectives.context import Context
 from objectives.masks import MaskKeeper, apply_masks_
 from objectives.stages.base import Tuning
 from objectives.state import NetworkState, copy_weights
-from objectives.training import train_
+from objectives.training import require_training, tune_
 
 SEARCHED_PATTERNS = ("2:4", "1:4", "4:8", "2:8", "1:8", "1:16")
 
@@ -76,8 +76,7 @@ class GroupPruning:
     def __post_init__(self) -> None:
         require(1 <= self.n <= self.m, "1 <= n <= m", n=self.n, m=self.m)
         require(self.epochs >= 0, "epochs >= 0", epochs=self.epochs)
-        require(self.batch_size >= 1, "batch_size >= 1", batch_size=self.batch_size)
-        require(self.lr > 0, "lr > 0", lr=self.lr)
+        require_training(self)
 
     @property
     def described(self) -> str:
@@ -110,14 +109,5 @@ class GroupPruning:
         }
         masks = {name: n_m_mask(weight, self.n, self.m) for name, weight in weights.items()}
         apply_masks_(weights, masks)
-        if self.epochs > 0:
-            train_(
-                network,
-                context,
-                stage=self.stage,
-                epochs=self.epochs,
-                batch_size=self.batch_size,
-                lr=self.lr,
-                callbacks=[MaskKeeper(weights, masks)],
-            )
+        tune_(network, context, self, callbacks=[MaskKeeper(weights, masks)])
         return NetworkState(weights=copy_weights(network), masks=masks)

@@ -24,7 +24,7 @@ from objectives.context import Context
 from objectives.stages.base import Tuning
 from objectives.state import NetworkState, copy_weights
 from objectives.structure import fit_shapes_
-from objectives.training import stage_seed, train_
+from objectives.training import require_training, stage_seed, train_
 
 SEARCHED_WIDTH = (0.1, 1.0)
 
@@ -55,8 +55,7 @@ class NarrowTraining:
     def __post_init__(self) -> None:
         require(0 < self.width <= 1, "0 < width <= 1", width=self.width)
         require(self.epochs >= 1, "epochs >= 1", epochs=self.epochs)
-        require(self.batch_size >= 1, "batch_size >= 1", batch_size=self.batch_size)
-        require(self.lr > 0, "lr > 0", lr=self.lr)
+        require_training(self)
 
     @property
     def described(self) -> str:

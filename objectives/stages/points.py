@@ -34,7 +34,7 @@ from objectives.context import Context
 from objectives.stages.base import Tuning
 from objectives.stages.cluster import initial_centroids
 from objectives.state import LayerFormat, NetworkState, copy_weights
-from objectives.training import train_
+from objectives.training import require_training, tune_
 
 MOST_BITS = 8
 SEARCHED_BITS = (1, 6)
@@ -97,8 +97,7 @@ class QuantizationPoints:
     def __post_init__(self) -> None:
         require(1 <= self.bits <= MOST_BITS, f"1 <= bits <= {MOST_BITS}", bits=self.bits)
         require(self.tuning_epochs >= 0, "tuning_epochs >= 0", tuning_epochs=self.tuning_epochs)
-        require(self.batch_size >= 1, "batch_size >= 1", batch_size=self.batch_size)
-        require(self.lr > 0, "lr > 0", lr=self.lr)
+        require_training(self)
 
     @property
     def is_neutral(self) -> bool:
@@ -134,15 +133,7 @@ class QuantizationPoints:
         points = {
             name: self._attach_(layer, state.masks.get(name)) for name, layer in layers.items()
         }
-        if self.tuning_epochs > 0:
-            train_(
-                network,
-                context,
-                stage=self.stage,
-                epochs=self.tuning_epochs,
-                batch_size=self.batch_size,
-                lr=self.lr,
-            )
+        tune_(network, context, self)
         formats = {}
         for name, layer in layers.items():
             before = layer.get_parameter("parametrizations.weight.original").detach()

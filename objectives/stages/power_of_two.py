@@ -35,7 +35,7 @@ from objectives.fake_quantize import latent_weights
 from objectives.masks import MaskKeeper
 from objectives.stages.base import Tuning
 from objectives.state import LayerFormat, NetworkState, copy_weights
-from objectives.training import train_
+from objectives.training import require_training, tune_
 
 FEWEST_BITS, MOST_BITS = 2, 6
 """More would have exponents that float32 does not."""
@@ -107,8 +107,7 @@ class PowerOfTwo:
             bits=self.bits,
         )
         require(self.tuning_epochs >= 0, "tuning_epochs >= 0", tuning_epochs=self.tuning_epochs)
-        require(self.batch_size >= 1, "batch_size >= 1", batch_size=self.batch_size)
-        require(self.lr > 0, "lr > 0", lr=self.lr)
+        require_training(self)
 
     @property
     def is_neutral(self) -> bool:
@@ -146,16 +145,7 @@ class PowerOfTwo:
             largest = float(layer.get_parameter("weight").detach().abs().max())
             powers[name] = powers_of_two(largest, self.bits)
             parametrize.register_parametrization(layer, "weight", NearestPower(powers[name]))
-        if self.tuning_epochs > 0:
-            train_(
-                network,
-                context,
-                stage=self.stage,
-                epochs=self.tuning_epochs,
-                batch_size=self.batch_size,
-                lr=self.lr,
-                callbacks=[MaskKeeper(latent_weights(layers), state.masks)],
-            )
+        tune_(network, context, self, callbacks=[MaskKeeper(latent_weights(layers), state.masks)])
         formats = {}
         for name, layer in layers.items():
             parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)

@@ -48,7 +48,7 @@ from objectives.context import Context
 from objectives.layer_inputs import input_moments
 from objectives.stages.base import Tuning
 from objectives.state import LayerFormat, NetworkState, copy_weights
-from objectives.training import stage_seed, train_
+from objectives.training import require_training, stage_seed, tune_
 
 MOST_BITS = 12
 SEARCHED_BITS = (3, 8)
@@ -167,11 +167,11 @@ class ProductQuantization:
 
     def __post_init__(self) -> None:
         require(1 <= self.bits <= MOST_BITS, f"1 <= bits <= {MOST_BITS}", bits=self.bits)
-        for name in ("block", "kernel_block", "batch_size", "calibration_images"):
+        for name in ("block", "kernel_block", "calibration_images"):
             value = getattr(self, name)
             require(value >= 1, f"{name} >= 1", **{name: value})
         require(self.tuning_epochs >= 0, "tuning_epochs >= 0", tuning_epochs=self.tuning_epochs)
-        require(self.lr > 0, "lr > 0", lr=self.lr)
+        require_training(self)
 
     @property
     def is_neutral(self) -> bool:
@@ -225,15 +225,7 @@ class ProductQuantization:
             weighting = moments.get(name, torch.eye(blocks[name]))
             formats[name] = self._group(layer, weighting, generator)
             attach_codebook_(layer, formats[name], frozen_zero=False)
-        if self.tuning_epochs > 0:
-            train_(
-                network,
-                context,
-                stage=self.stage,
-                epochs=self.tuning_epochs,
-                batch_size=self.batch_size,
-                lr=self.lr,
-            )
+        tune_(network, context, self)
         for name, layer in layers.items():
             tuned = replace(formats[name], codebook=detach_codebook_(layer))
             formats[name] = replace(

@@ -29,7 +29,7 @@ from objectives.masks import (
     magnitude_masks,
 )
 from objectives.state import NetworkState, copy_weights
-from objectives.training import train_
+from objectives.training import require_training, tune_
 
 MASK_UPDATES = 100
 FEWEST_STEPS_BETWEEN_UPDATES = 4
@@ -142,8 +142,7 @@ class WeightPruning:
             require(0 <= sparsity < 1, f"0 <= sparsity of {layer} < 1", sparsity=sparsity)
         require(0 < self.ramp <= 1, "0 < ramp <= 1", ramp=self.ramp)
         require(self.epochs >= 1, "epochs >= 1", epochs=self.epochs)
-        require(self.batch_size >= 1, "batch_size >= 1", batch_size=self.batch_size)
-        require(self.lr > 0, "lr > 0", lr=self.lr)
+        require_training(self)
 
     @property
     def described(self) -> str:
@@ -199,14 +198,6 @@ class WeightPruning:
             name: layer.get_parameter("weight") for name, layer in layers.items()
         }
         pruning = GradualPruning(weights, self)
-        train_(
-            network,
-            context,
-            stage=self.stage,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            lr=self.lr,
-            callbacks=[pruning],
-        )
+        tune_(network, context, self, callbacks=[pruning])
         masks = {layer: mask.cpu().contiguous() for layer, mask in pruning.masks.items()}
         return NetworkState(weights=copy_weights(network), masks=masks)

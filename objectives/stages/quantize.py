@@ -33,7 +33,7 @@ from objectives.fake_quantize import (
 from objectives.layer_inputs import input_ranges
 from objectives.masks import MaskKeeper
 from objectives.state import LayerFormat, NetworkState, copy_weights
-from objectives.training import train_
+from objectives.training import require_training, tune_
 
 PRECISIONS = (32, 16, 8, 6, 5, 4, 3, 2)
 
@@ -79,8 +79,7 @@ class Quantization:
         for layer, bits in self.layers.items():
             require(bits in PRECISIONS, f"bits of {layer} in {PRECISIONS}", bits=bits)
         require(self.qat_epochs >= 0, "qat_epochs >= 0", qat_epochs=self.qat_epochs)
-        require(self.batch_size >= 1, "batch_size >= 1", batch_size=self.batch_size)
-        require(self.lr > 0, "lr > 0", lr=self.lr)
+        require_training(self)
         require(
             self.calibration_images >= 1,
             "calibration_images >= 1",
@@ -154,17 +153,13 @@ class Quantization:
         attach_inputs_(integers, formats)
         for name, stored in formats.items():
             attach_weight_(integers[name], stored, self.grid(name))
-        if self.epochs > 0:
-            train_(
-                network,
-                context,
-                stage=self.stage,
-                epochs=self.epochs,
-                batch_size=self.batch_size,
-                lr=self.lr,
-                callbacks=[MaskKeeper(latent_weights(layers), state.masks)],
-                stop_at_pct=stop_at_pct,
-            )
+        tune_(
+            network,
+            context,
+            self,
+            callbacks=[MaskKeeper(latent_weights(layers), state.masks)],
+            stop_at_pct=stop_at_pct,
+        )
         formats = detach_weights_(integers, formats)
         for name, layer in layers.items():
             if self.bits_of(name) == 16:

@@ -9,7 +9,7 @@ from models.checks import require
 from objectives.context import Context
 from objectives.sizes import checkpoint_bytes
 from objectives.state import NetworkState, copy_weights
-from objectives.training import stage_seed, train_
+from objectives.training import require_training, stage_seed, train_
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +31,7 @@ class BaselineTraining:
     def __post_init__(self) -> None:
         if self.weights is None:
             require(self.epochs >= 1, "epochs >= 1", epochs=self.epochs)
-        require(self.batch_size >= 1, "batch_size >= 1", batch_size=self.batch_size)
-        require(self.lr > 0, "lr > 0", lr=self.lr)
+        require_training(self)
 
     @property
     def described(self) -> str:
