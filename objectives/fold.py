@@ -45,7 +45,7 @@ def unfolded(weights: Mapping[str, Tensor], network: nn.Module) -> dict[str, Ten
     state = dict(weights)
     for layer_name, norm_name in _pairs(network):
         norm: Any = network.get_submodule(norm_name)
-        mean = torch.zeros_like(norm.running_mean)
+        mean = torch.zeros(len(state[f"{layer_name}.weight"]))  # channels may have been removed
         if network.get_submodule(layer_name).bias is None:
             mean = -state.pop(f"{layer_name}.bias")
         neutral = {

@@ -12,13 +12,16 @@ from torch import Tensor
 from objectives.context import Context
 from objectives.errors import MeasurementError
 from objectives.fold import fold_batch_norms_, unfolded
+from objectives.structure import fit_shapes_, split_layers_
 
 
 def restore_weights(model: ModelProto, context: Context) -> dict[str, Tensor]:
     """Return a state dict of the context's network with the weights that `model` stores.
 
-    Folded batch norms become such as change nothing. A network with these weights answers as the
-    file does, but for the rounding of the layers' inputs in a file of integers.
+    Where a plan has removed channels or split layers, it is that of the network with this
+    structure, as `objectives.structure` gives it. Folded batch norms become such as change
+    nothing. A network with these weights answers as the file does, but for the rounding of the
+    layers' inputs in a file of integers.
 
     Args:
         model: As `objectives.stages.export` writes it.
@@ -27,18 +30,24 @@ def restore_weights(model: ModelProto, context: Context) -> dict[str, Tensor]:
     Raises:
         MeasurementError: The file does not hold a weight of the network under its name.
     """
-    network, folded = context.build_network(), context.build_network()
-    fold_batch_norms_(folded)
     stored = _stored_weights(model)
+    tensors = {
+        name: torch.from_numpy(values.astype(np.float32)) for name, values in stored.items()
+    }
+    network, folded = context.build_network(), context.build_network()
+    for each in (network, folded):
+        split_layers_(each, tensors)
+    fold_batch_norms_(folded)
+    fit_shapes_(folded, tensors)
     weights = {}
     for name, fresh in folded.state_dict().items():
         if name.endswith("num_batches_tracked"):  # no answer depends on it
             weights[name] = fresh
             continue
-        values = stored.get(name)
-        if values is None or tuple(values.shape) != tuple(fresh.shape):
+        values = tensors.get(name)
+        if values is None or values.shape != fresh.shape:
             raise MeasurementError(f"The file holds no weight '{name}' of the network.")
-        weights[name] = torch.from_numpy(values.copy()).to(fresh.dtype)
+        weights[name] = values.to(fresh.dtype)
     return unfolded(weights, network)
 
 

@@ -52,7 +52,8 @@ _WHAT = {
     ONNX: "the network.",
     CONTAINER: f"the same, coded; `python -m objectives.container decode {CONTAINER} {ONNX}` "
     "gives it back, bit for bit.",
-    WEIGHTS: "the file's weights as float32, a state dict of the PyTorch network; "
+    WEIGHTS: "the file's weights as float32, a state dict of the PyTorch network, with the layers "
+    "that the plan left; where it removed and split none, "
     f"`search.run --weights {WEIGHTS}` takes it. Where the file computes with integers, it also "
     "rounds the inputs of layers, which these weights cannot tell.",
 }

@@ -10,8 +10,11 @@ from models.registry import ModelSpec
 from objectives.context import Context
 from objectives.errors import MeasurementError
 from objectives.restore import restore_weights
+from objectives.stages.base import StageSettings
+from objectives.stages.channels import ChannelRemoval
 from objectives.stages.cluster import Clustering
 from objectives.stages.export import export_onnx
+from objectives.stages.factorize import Factorization
 from objectives.state import NetworkState, copy_weights
 
 
@@ -60,6 +63,31 @@ def test_folded_batch_norms_become_such_as_change_nothing(bias: bool, digits: Fe
     with torch.no_grad():
         assert torch.allclose(network(pixels), context.network_of(state)(pixels), atol=1e-5)
     assert bool((network[1].running_mean == 0).all()) == bias
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ChannelRemoval(share=0.5, epochs=0, batch_size=128, lr=1e-3),
+        Factorization(energy=0.5, epochs=0, batch_size=128, lr=1e-3),
+    ],
+    ids=["channels", "factorize"],
+)
+@pytest.mark.parametrize("bias", [True, False])
+def test_weights_have_the_structure_that_the_plan_left(
+    bias: bool, settings: StageSettings, digits: FewDigits
+) -> None:
+    spec = ModelSpec(build=lambda *_: batch_norms(bias), data="own")
+    context = toy_context(digits, model=spec)
+    state = settings.apply(NetworkState(weights=copy_weights(batch_norms(bias))), context)
+    found = restored(state, context)
+    assert sum(map(torch.numel, found.values())) < sum(
+        map(torch.numel, batch_norms(bias).state_dict().values())
+    )
+    pixels = digits.training_inputs(50)
+    with torch.no_grad():
+        answers = context.network_of(NetworkState(weights=found))(pixels)
+        assert torch.allclose(answers, context.network_of(state)(pixels), atol=1e-5)
 
 
 @pytest.mark.parametrize("bias", [torch.zeros(8), torch.linspace(0, 1, 8)])
