@@ -1,7 +1,8 @@
 """What the report tells of the layers of the recommended trial, and of the cost of the search."""
 
 import re
-import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -73,7 +74,11 @@ def test_without_the_file_there_are_none(digits_study: Path, tmp_path: Path) -> 
 def test_cost_counts_epochs_seconds_and_how_trials_ended(
     digits_study: Path, tmp_path: Path
 ) -> None:
-    shutil.copy(digits_study / "s.db", tmp_path)
+    with (  # the newest of it may be in its write-ahead log
+        closing(sqlite3.connect(digits_study / "s.db")) as source,
+        closing(sqlite3.connect(tmp_path / "s.db")) as copy,
+    ):
+        source.backup(copy)
     study = opened(tmp_path)[0]
     study.add_trial(create_trial(state=TrialState.FAIL, user_attrs={"failure": "It diverged."}))
     study.add_trial(create_trial(state=TrialState.PRUNED))

@@ -100,9 +100,8 @@ def test_a_second_run_trains_nothing_and_prints_the_same_table(
     def train(*_: object, **__: object) -> None:
         raise AssertionError("A finished study trained.")
 
-    monkeypatch.setattr("objectives.stages.train.train_", train)
-    monkeypatch.setattr("objectives.stages.prune.train_", train)
-    monkeypatch.setattr("objectives.stages.quantize.train_", train)
+    for importer in ("objectives.training", "objectives.stages.train"):
+        monkeypatch.setattr(f"{importer}.train_", train)
     before = stored_study(small).trials
     assert run.main(in_folder(small, *SMALL)) == 0
     assert stored_study(small).trials == before
