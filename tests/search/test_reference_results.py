@@ -52,3 +52,18 @@ def test_reduction_factors_and_qualities_follow_from_their_columns(table: str) -
         assert row["baseline_bytes"] == baseline["artifact_bytes"]
         assert row["reduction_factor"] == pytest.approx(factor)
         assert row["test_quality"] == pytest.approx(paper_quality(*point, delta, factor))
+
+
+def test_lenet300_is_a_hundredth_of_its_float32_file_within_the_limit() -> None:
+    folder = FOLDER.parent / "2026-11-24-lenet300-deep-compression"
+    text = (folder / "search.csv").read_text()
+    kept = [
+        row for row in csv.DictReader(text.splitlines()) if float(row["val_delta_pct"]) >= -0.2
+    ]
+    chosen = min(kept, key=lambda row: int(row["container_bytes"]))
+    baseline_pct = float(chosen["test_accuracy_pct"]) - float(chosen["test_delta_pct"])
+    assert baseline_pct >= 98.4
+    assert 1_067_083 / int(chosen["container_bytes"]) >= 100
+    told = (folder / "README.md").read_text()
+    assert f"{int(chosen['container_bytes']):,}" in told
+    assert f"{float(chosen['test_delta_pct']):.2f}" in told
