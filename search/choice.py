@@ -6,7 +6,7 @@ from optuna import Study
 from optuna.trial import TrialState
 
 from models.errors import BadInputError
-from search.front import chosen_trial, shipped_bytes
+from search.front import chosen_trial, keeps_limits, shipped_bytes
 from search.queue import FAILURE
 from search.stopping import STOPPED
 from search.table import Row, StudyTable
@@ -38,7 +38,7 @@ def choose(
     """
     if trial is not None:
         return _numbered(study, table, trial)
-    kept = [row for row in table.rows if all(x <= 0 for x in row.trial.constraints.values())]
+    kept = [row for row in table.rows if keeps_limits(row.trial)]
     if not kept:
         what = "keeps the limits that were set" if table.rows else "is finished"
         raise BadInputError(f"No trial of study '{table.name}' {what}.")

@@ -26,7 +26,8 @@ def front_rows(table: StudyTable) -> list[Row]:
         return (shipped_bytes(row), -_accuracy(row), *further)
 
     front: list[Row] = []
-    for row in sorted(filter(_keeps_limits, table.rows), key=costs):  # who beats it comes before
+    kept = [row for row in table.rows if keeps_limits(row.trial)]
+    for row in sorted(kept, key=costs):  # who beats it comes before
         if not any(
             all(a <= b for a, b in zip(costs(better), costs(row), strict=True)) for better in front
         ):
@@ -34,8 +35,9 @@ def front_rows(table: StudyTable) -> list[Row]:
     return front
 
 
-def _keeps_limits(row: Row) -> bool:
-    return all(excess <= 0 for excess in row.trial.constraints.values())
+def keeps_limits(trial: FrozenTrial) -> bool:
+    """Return whether the trial breaks none of the constraints that its study has."""
+    return all(excess <= 0 for excess in trial.constraints.values())
 
 
 def chosen_trial(study: Study) -> FrozenTrial | None:
@@ -46,7 +48,7 @@ def chosen_trial(study: Study) -> FrozenTrial | None:
     constraints were set, of those that keep them.
     """
     scored = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    kept = [trial for trial in scored if all(excess <= 0 for excess in trial.constraints.values())]
+    kept = [trial for trial in scored if keeps_limits(trial)]
     if not kept:
         return None
     if len(study.directions) > 1:
