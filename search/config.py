@@ -8,7 +8,7 @@ from models.checks import require
 from models.data_source import Augmentation
 from models.errors import BadInputError
 from models.layers import ALL_LAYERS
-from objectives.masks import Allocation
+from objectives.masks import ALLOCATIONS, Allocation
 from objectives.plan import MASKINGS, REPRESENTATIONS, STRUCTURES, WITHOUT_ZEROS, Plan
 from objectives.plan import METHODS as STAGE_METHODS
 from objectives.recipe import LrDecay, Recipe
@@ -85,6 +85,8 @@ class StudyConfig:
     """Bits of the grid."""
     allocation: Allocation = "uniform"
     """Whether each layer is pruned to the sparsity, or all layers together."""
+    allocations: tuple[Allocation, ...] = ALLOCATIONS
+    """Those that a search of the space `wide` chooses from."""
     objective: ObjectiveName = "quality"
     """What a trial returns, on validation: Eq. 5, the retained saving U, or accuracy and bytes."""
     extra_objectives: tuple[str, ...] = ()
@@ -269,8 +271,8 @@ class StudyConfig:
         fields: dict[str, Any] = json.loads(text)
         if fields.pop("with_latency", False):  # what studies stored before there was energy
             fields["extra_objectives"] = ["latency"]
-        names = ("sparsity", "density", "precision", "layers", "methods", "extra_objectives")
-        for name in names:
+        sequences = ("sparsity", "density", "precision", "allocations", "layers", "methods")
+        for name in (*sequences, "extra_objectives"):
             if name in fields:
                 fields[name] = tuple(fields[name])
         return cls(**fields)

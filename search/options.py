@@ -245,8 +245,9 @@ def _add_compression(parser: argparse.ArgumentParser) -> None:
     )
     grid.add_argument(
         "--allocation",
-        choices=("uniform", "global"),
-        help="prune each layer to the sparsity, or all layers together (default: uniform)",
+        choices=("uniform", "global", "lamp"),
+        help="prune each layer to the sparsity, all layers together by magnitude, or by LAMP's "
+        "score (default: uniform; a search of the space wide tries all)",
     )
 
 

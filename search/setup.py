@@ -20,11 +20,11 @@ from search.config import StudyConfig
 from search.presets import preset_settings
 
 SPEC_SETTINGS = ("epochs", "qat_epochs", "batch_size", "lr", "input_size")
-ONLY_IN_SPACE = {
-    "sparsity": "paper",
-    "precision": "paper",
-    "allocation": "paper",
-    "density": "wide",
+ONLY_IN_SPACES = {
+    "sparsity": ("paper",),
+    "precision": ("paper",),
+    "allocation": ("paper", "wide"),
+    "density": ("wide",),
 }
 """Options that say what one space holds; another has no use for them."""
 DATA_SETTINGS = ("input_size", "train_fraction", "test_fraction", "augment")
@@ -97,6 +97,8 @@ def setup_from_options(options: argparse.Namespace) -> StudySetup:
     elif options.methods is not None:
         given.setdefault("space", "wide")
     _refuse_settings_of_other_spaces(given)
+    if given.get("space") == "wide" and "allocation" in given:
+        given["allocations"] = (given.pop("allocation"),)
     spec = resolve_model(options.model)
     settings: dict[str, Any] = {name: getattr(spec, name) for name in SPEC_SETTINGS}
     settings |= {"data": spec.data} | preset_settings(options.preset, spec) | given
@@ -111,10 +113,11 @@ def setup_from_options(options: argparse.Namespace) -> StudySetup:
 
 def _refuse_settings_of_other_spaces(given: dict[str, Any]) -> None:
     space = given.get("space", "paper")
-    for name, its_space in ONLY_IN_SPACE.items():
-        if name in given and space != its_space:
+    for name, spaces in ONLY_IN_SPACES.items():
+        if name in given and space not in spaces:
+            known = " or ".join(spaces)
             raise BadInputError(
-                f"`--{name}` goes with the space {its_space}, but the study's is {space}."
+                f"`--{name}` goes with the space {known}, but the study's is {space}."
             )
 
 

@@ -85,7 +85,9 @@ class WideSpace:
     def _suggested(self, method: str, trial: BaseTrial) -> Any:  # noqa: ANN401 - a plan's part
         match method:
             case "prune":  # a plan has these two always, neutral or not
-                return self._config.plan().prune.suggest_wide(trial, self._config.density)
+                return self._config.plan().prune.suggest_wide(
+                    trial, self._config.density, self._config.allocations
+                )
             case "quantize":
                 return self._config.plan().quantize.suggest_wide(trial)
         return SETTINGS[method].start(self._config.tuning).suggest_wide(trial)

@@ -176,7 +176,10 @@ class WeightPruning:
         return replace(self, sparsity=trial.suggest_float("sparsity", *sparsities))
 
     def suggest_wide(
-        self, trial: Suggests, densities: Sequence[float] = (LOWEST_SEARCHED_DENSITY, 1.0)
+        self,
+        trial: Suggests,
+        densities: Sequence[float] = (LOWEST_SEARCHED_DENSITY, 1.0),
+        allocations: Sequence[Allocation] = ALLOCATIONS,
     ) -> "WeightPruning":
         """Return settings of a wide space: density, allocation, ramp, epochs and learning rate."""
         low, high = densities
@@ -184,7 +187,7 @@ class WeightPruning:
         return replace(
             self,
             sparsity=1 - density,
-            allocation=trial.suggest_categorical("prune.allocation", ALLOCATIONS),
+            allocation=trial.suggest_categorical("prune.allocation", allocations),
             ramp=trial.suggest_float("prune.ramp", LEAST_SEARCHED_RAMP, 1.0),
             epochs=trial.suggest_int("prune.epochs", max(1, self.epochs // 3), self.epochs),
             lr=trial.suggest_float("prune.lr", self.lr / LR_FACTOR, self.lr * LR_FACTOR, log=True),

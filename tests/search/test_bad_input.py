@@ -85,6 +85,10 @@ WRONG: list[tuple[tuple[str, ...], str]] = [
     ((*MODEL, "--precision", "32,7"), r"`bits in \(32, .*, 2\)` must hold, but got bits=7"),
     ((*MODEL, "--precision", "8.5"), "Argument --precision: must be numbers .* but got '8.5'"),
     ((*MODEL, "--allocation", "x"), "Argument --allocation: invalid choice: 'x'"),
+    (
+        (*MODEL, "--space", "layerwise", "--allocation", "global"),
+        "`--allocation` goes with the space paper or wide, but the study's is layerwise",
+    ),
     ((*MODEL, "--epochs", "0"), "`epochs >= 1` must hold, but got epochs=0"),
     ((*MODEL, "--fine-tune-epochs", "0"), "`fine_tune_epochs >= 1` must hold, but got"),
     ((*MODEL, "--qat-epochs", "-1"), "`qat_epochs >= 0` must hold, but got qat_epochs=-1"),

@@ -45,6 +45,13 @@ def test_a_pareto_search_of_the_wide_space(tmp_path: Path) -> None:
     assert start(tmp_path, "--objective", "pareto") == 2  # the study was made with another space
 
 
+def test_a_wide_search_prunes_only_by_the_allocation_that_is_named(tmp_path: Path) -> None:
+    arguments = ("--space", "wide", "--allocation", "lamp", "--sampler", "random")
+    assert start(tmp_path, *arguments, "--trials", "2") == 0
+    study = load_study("s", f"sqlite:///{tmp_path / 's.db'}")
+    assert [trial.params["prune.allocation"] for trial in study.trials] == ["lamp", "lamp"]
+
+
 def test_latency_and_energy_can_be_objectives_too(tmp_path: Path) -> None:
     arguments = ("--objective", "pareto", "--with", "energy,latency", "--sampler", "random")
     assert start(tmp_path, *arguments, "--trials", "2") == 0
