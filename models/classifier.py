@@ -1,15 +1,17 @@
 """The Lightning module that trains any classifier."""
 
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from pytorch_lightning import LightningModule
+from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 from torch.nn import functional
 from torchmetrics.classification import MulticlassAccuracy
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
+Pair = tuple[Tensor, Tensor]
 
 
 def cross_entropy(inputs: Tensor, logits: Tensor, labels: Tensor) -> Tensor:  # noqa: ARG001 - a Loss
@@ -17,13 +19,34 @@ def cross_entropy(inputs: Tensor, logits: Tensor, labels: Tensor) -> Tensor:  # 
     return functional.cross_entropy(logits, labels)
 
 
+class StepCallback(Callback):
+    """Acts after each step of the optimizer, of which a `Classifier` takes several a batch."""
+
+    @abstractmethod
+    def after_step(self, step: int, steps: float) -> None:
+        """Act after the `step`-th, from 1, of `steps` of the whole training."""
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        *_: Any,
+    ) -> None:
+        """Act, unless the module has told of its steps itself."""
+        if not isinstance(pl_module, Classifier):
+            self.after_step(trainer.global_step, trainer.estimated_stepping_batches)
+
+
 class Classifier(LightningModule):
     """A loss and Adam around a network that maps pixels to logits.
+
+    It steps its optimizer itself, so that one Lightning batch can be a run of several.
 
     Args:
         network: Takes inputs (N, ...), returns logits (N, num_classes).
         num_classes: Size of the last axis of the logits.
         lr: Adam's learning rate.
+        steps: Of the whole training.
         loss: Of inputs (N, ...), logits (N, num_classes) and labels (N,).
         cosine_decay: Whether the learning rate falls to 0, as a half cosine, step by step.
     """
@@ -34,14 +57,19 @@ class Classifier(LightningModule):
         *,
         num_classes: int,
         lr: float,
+        steps: int,
         loss: Loss = cross_entropy,
         cosine_decay: bool = False,
     ) -> None:
         super().__init__()
+        self.automatic_optimization = False
         self.network = network
         self.lr = lr
+        self.steps = steps
+        self._steps_taken = 0
         self._loss = loss
         self._cosine_decay = cosine_decay
+        self._schedule: torch.optim.lr_scheduler.LRScheduler | None = None
         self.validation_accuracy = MulticlassAccuracy(num_classes, average="micro")
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -49,26 +77,34 @@ class Classifier(LightningModule):
         logits: Tensor = self.network(inputs)
         return logits
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Return the loss of one batch."""
-        inputs, labels = batch
-        return self._loss(inputs, self(inputs), labels)
+    def training_step(self, batch: Pair | Iterator[Pair], batch_idx: int) -> Tensor:
+        """Take a step for each pair of inputs and labels; return the sum of their losses."""
+        optimizer: Any = self.optimizers(use_pl_optimizer=False)
+        told = [each for each in self.trainer.callbacks if isinstance(each, StepCallback)]
+        total = torch.zeros((), device=self.device)
+        for inputs, labels in batch if isinstance(batch, Iterator) else [batch]:
+            loss = self._loss(inputs, self.network(inputs), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            if self._schedule is not None:
+                self._schedule.step()
+            self._steps_taken += 1
+            total += loss.detach()
+            for callback in told:
+                callback.after_step(self._steps_taken, self.steps)
+        return total
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: Pair, batch_idx: int) -> None:
         """Count one batch into the validation accuracy."""
         inputs, labels = batch
         self.validation_accuracy(self(inputs), labels)
         self.log("val_accuracy", self.validation_accuracy, on_step=False, on_epoch=True)
 
-    def configure_optimizers(self) -> Any:  # noqa: ANN401 - what Lightning takes
-        """Return Adam over all parameters, its update fused into one kernel, and its schedule."""
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return Adam over all parameters, its update fused into one kernel."""
         trained: Any = [each for each in self.parameters() if each.requires_grad]
         optimizer = torch.optim.Adam(trained, lr=self.lr, fused=True)
-        if not self._cosine_decay:
-            return optimizer
-        steps = int(self.trainer.estimated_stepping_batches)
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        if self._cosine_decay:
+            self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
+        return optimizer

@@ -65,8 +65,17 @@ class DataSource(ABC):
         """
 
     @abstractmethod
-    def for_training(self, batch_size: int, seed: int) -> LightningDataModule:
-        """Return what a Lightning `Trainer` takes; the order of its batches follows the seed."""
+    def for_training(
+        self, batch_size: int, seed: int, *, in_runs: bool = False
+    ) -> LightningDataModule:
+        """Return what a Lightning `Trainer` takes; the order of its batches follows the seed.
+
+        Where `in_runs` it may hand over several batches at once, as an iterator of them.
+        """
+
+    @abstractmethod
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Return the number of training batches of an epoch."""
 
     @abstractmethod
     def batches(self, part: Part) -> Iterator[tuple[Tensor, Tensor]]:

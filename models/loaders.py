@@ -58,10 +58,20 @@ class LoaderData(DataSource):
                 )
         self._seen = seen
 
-    def for_training(self, batch_size: int, seed: int) -> LightningDataModule:
+    def for_training(
+        self,
+        batch_size: int,  # noqa: ARG002 - it has its own
+        seed: int,
+        *,
+        in_runs: bool = False,  # noqa: ARG002 - its batches are not ours
+    ) -> LightningDataModule:
         """Return the user's module; its batch size is its own, its shuffling follows `seed`."""
         torch.manual_seed(seed)
         return self._module
+
+    def steps_per_epoch(self, batch_size: int) -> int:  # noqa: ARG002 - it has its own
+        """Return the number of batches that the training loader yielded."""
+        return self._seen["train"].batches
 
     def batches(self, part: Part) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield what the validation or test loader yields."""
@@ -123,11 +133,13 @@ class _Seen:
         self.classes: Counter[int] = Counter()
         self.samples = 0
         """Sum of the hashes of its inputs with their labels: equal in any order."""
+        self.batches = 0
         self._batch_sizes = hashlib.sha256()
         self._in_order = hashlib.sha256()
 
     def add_(self, inputs: Tensor, labels: Tensor) -> None:
         """Count and hash a batch, in place."""
+        self.batches += 1
         self.classes.update(labels.tolist())
         self._batch_sizes.update(f"{len(labels)} ".encode())
         kind = f"{tuple(inputs.shape[1:])}{inputs.dtype}".encode()

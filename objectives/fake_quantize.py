@@ -87,15 +87,16 @@ class _FakeQuantize(torch.autograd.Function):
         x, scale, zero_point = ctx.saved_tensors
         low, high = ctx.range
         scaled = x / scale
-        stored = scaled.round().add_(zero_point)
-        inside = (stored >= low) & (stored <= high)
+        inside = scaled.round().add_(zero_point)
+        clamped = inside.clamp(low, high)
+        inside.eq_(clamped)  # 1.0 or 0.0: numbers multiply in an eighth of the time of bool
         of_scale = None
         if ctx.needs_input_grad[1]:  # d x^ / d s = q - z - (x / s inside the range)
-            slope = stored.clamp_(low, high).sub_(zero_point).sub_(scaled.mul_(inside))
+            slope = clamped.sub_(zero_point).sub_(scaled.mul_(inside))
             of_scale = slope.mul_(gradient).sum_to_size(scale.shape)
             del slope
-        del scaled, stored  # 150 MB each for AlexNet's largest layer
-        return gradient * inside, of_scale, None, None, None
+        del scaled, clamped  # 150 MB each for AlexNet's largest layer
+        return inside.mul_(gradient), of_scale, None, None, None
 
 
 def per_channel(scale: Tensor, weight: Tensor) -> Tensor:

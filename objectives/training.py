@@ -12,7 +12,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from models.checks import require
-from models.classifier import Classifier, Loss, cross_entropy
+from models.classifier import Classifier, Loss, StepCallback, cross_entropy
 from objectives.context import Context
 from objectives.errors import TrainingDivergedError, TrialError
 from objectives.evaluate import network_accuracy_pct
@@ -25,28 +25,37 @@ def stage_seed(seed: int, stage: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}/{stage}".encode()).digest()[:4])
 
 
-class _Watch(Callback):
-    """Reports progress after each batch, and stops a training whose loss is not finite."""
+class _Watch(StepCallback):
+    """Reports progress after each step, and stops a training whose loss is not finite."""
 
     def __init__(
-        self, stage: str, network: nn.Module, context: Context, stop_at_pct: float | None
+        self,
+        stage: str,
+        network: nn.Module,
+        context: Context,
+        epochs: int,
+        stop_at_pct: float | None,
     ) -> None:
         self._stage = stage
+        self._epochs = epochs
         self._stop_at_pct = stop_at_pct
         self._network = network
         self._context = context
         self._loss_sum: Tensor | float = 0.0
 
+    def after_step(self, step: int, steps: float) -> None:  # noqa: ARG002 - a StepCallback's
+        self._context.progress.advance(self._epochs / steps)
+
     def on_train_batch_end(
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: Tensor | Mapping[str, Any] | None,
-        *_: Any,
+        outputs: Tensor | Mapping[str, Any] | None = None,
+        *others: Any,
     ) -> None:
-        if isinstance(outputs, Mapping):  # not in a user's module that optimizes by itself
+        if isinstance(outputs, Mapping) and "loss" in outputs:  # a user's module may have none
             self._loss_sum = self._loss_sum + outputs["loss"]
-        self._context.progress.advance(1 / trainer.num_training_batches)
+        super().on_train_batch_end(trainer, pl_module, outputs, *others)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         loss = float(self._loss_sum)  # one look an epoch: a look makes a GPU wait
@@ -102,7 +111,9 @@ def train_(
     network.train()
     _lay_out_(network, torch.channels_last)
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-    module = _module(network, context, lr)
+    data = context.data
+    module = _module(network, context, lr, epochs * data.steps_per_epoch(batch_size))
+    in_runs = isinstance(module, Classifier)
     with warnings.catch_warnings():
         # Workers would copy what is in memory already.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
@@ -120,9 +131,9 @@ def train_(
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
-            callbacks=[*(callbacks or []), _Watch(stage, network, context, stop_at_pct)],
+            callbacks=[*(callbacks or []), _Watch(stage, network, context, epochs, stop_at_pct)],
         )
-        trainer.fit(module, datamodule=context.data.for_training(batch_size, seed))
+        trainer.fit(module, datamodule=data.for_training(batch_size, seed, in_runs=in_runs))
     network.cpu().eval()
     network.zero_grad(set_to_none=True)
     _lay_out_(network, torch.contiguous_format)
@@ -175,7 +186,7 @@ def tune_(
         )
 
 
-def _module(network: nn.Module, context: Context, lr: float) -> LightningModule:
+def _module(network: nn.Module, context: Context, lr: float, steps: int) -> LightningModule:
     """Return what trains `network`: itself if it can, else a classifier around it."""
     recipe = context.recipe
     if isinstance(network, LightningModule):
@@ -189,6 +200,7 @@ def _module(network: nn.Module, context: Context, lr: float) -> LightningModule:
         network,
         num_classes=context.data.num_classes,
         lr=lr,
+        steps=steps,
         loss=loss,
         cosine_decay=recipe.lr_decay == "cosine",
     )

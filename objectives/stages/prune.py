@@ -62,39 +62,34 @@ class GradualPruning(MaskKeeper):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prune to the initial sparsity."""
-        total_steps = int(trainer.estimated_stepping_batches)
-        self._ramp_steps = max(1, round(self._settings.ramp * total_steps))
-        self._update_every = max(FEWEST_STEPS_BETWEEN_UPDATES, self._ramp_steps // MASK_UPDATES)
-        self._renew(step=0)
-        super().on_train_start(trainer, pl_module)
+        self._renew(progress=0.0)
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        *args: Any,
-    ) -> None:
+    def after_step(self, step: int, steps: float) -> None:
         """Renew the masks when it is time, and apply them."""
-        step = trainer.global_step
-        on_time = step % self._update_every == 0 and step < self._ramp_steps
-        if on_time or step == self._ramp_steps:
-            self._renew(step)
-        super().on_train_batch_end(trainer, pl_module, *args)
+        ramp_steps = max(1, round(self._settings.ramp * steps))
+        update_every = max(FEWEST_STEPS_BETWEEN_UPDATES, ramp_steps // MASK_UPDATES)
+        if step == ramp_steps or (step % update_every == 0 and step < ramp_steps):
+            self._renew(step / ramp_steps)
+        else:
+            super().after_step(step, steps)
 
-    def _renew(self, step: int) -> None:
+    def _renew(self, progress: float) -> None:
         def scheduled(final: float) -> float:
-            progress = min(1.0, step / self._ramp_steps)
             return scheduled_sparsity(progress, self._settings.initial_sparsity, final)
 
         settings = self._settings
         if not settings.layers:
             sparsity = scheduled(settings.sparsity)
-            self.masks = magnitude_masks(self._weights, sparsity, settings.allocation)
+            self.keep(magnitude_masks(self._weights, sparsity, settings.allocation))
             return
-        self.masks = {
-            layer: magnitude_mask(weight, scheduled(settings.layers.get(layer, settings.sparsity)))
-            for layer, weight in self._weights.items()
-        }
+        self.keep(
+            {
+                layer: magnitude_mask(
+                    weight, scheduled(settings.layers.get(layer, settings.sparsity))
+                )
+                for layer, weight in self._weights.items()
+            }
+        )
 
 
 def scheduled_sparsity(progress: float, initial: float, final: float) -> float:

@@ -1,10 +1,21 @@
+import copy
+from dataclasses import replace
+
 import pytest
 import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader
 from toys import FewDigits, StopAfter, toy_context, toy_plan
 
+from models import images
+from models.images import LARGEST_RUN_BYTES
+from models.registry import MODELS
 from objectives.errors import TrainingDivergedError
-from objectives.progress import StopRequested
+from objectives.progress import SilentProgress, StopRequested
+from objectives.recipe import Recipe
 from objectives.state import NetworkState
+from objectives.training import stage_seed, train_
 
 NOTHING = NetworkState(weights={})
 
@@ -24,6 +35,81 @@ def test_same_seed_same_bits_and_another_seed_other_weights(digits: FewDigits) -
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+class BothMoves(FewDigits):
+    """Few digits whose training images are moved by chance."""
+
+    augmentation = "shift"
+
+
+class WithDropout(nn.Module):
+    """A linear layer that forgets half of its inputs by chance."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(784, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.dense(functional.dropout(images.flatten(1), training=self.training))
+        return logits
+
+
+@pytest.mark.parametrize("run", [1, 3, 16])
+def test_training_equals_a_plain_loop_bit_for_bit(
+    run: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "LONGEST_RUN", run)
+    data = BothMoves()
+    data.setup()
+    batch_size, lr, epochs = 32, 0.01, 2
+    spec = replace(MODELS.get("cnn"), build=WithDropout)
+    steps = _Counts()
+    context = toy_context(data, model=spec, recipe=Recipe(lr_decay="cosine"), progress=steps)
+    network = WithDropout(10)
+    plain = copy.deepcopy(network)
+    train_(network, context, stage="train", epochs=epochs, batch_size=batch_size, lr=lr)
+
+    torch.manual_seed(stage_seed(0, "train"))
+    optimizer = torch.optim.Adam(plain.parameters(), lr=lr, fused=True)
+    order = images.BatchIndices(420, batch_size, stage_seed(0, "train"))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * len(order))
+    loader = DataLoader(data.train, sampler=order, batch_size=None)
+    for _ in range(epochs):
+        for pixels, labels in loader:
+            logits = plain.train()(data.prepare(pixels, augment=True))
+            optimizer.zero_grad()
+            functional.cross_entropy(logits, labels).backward()
+            optimizer.step()
+            schedule.step()
+    assert torch.equal(network.dense.weight, plain.dense.weight)
+    assert steps.count == epochs * 14
+    assert steps.epochs == pytest.approx(epochs)
+
+
+class _Counts(SilentProgress):
+    count = 0
+    epochs = 0.0
+
+    def advance(self, epochs: float) -> None:
+        self.count += 1
+        self.epochs += epochs
+
+
+@pytest.mark.parametrize(("batch_size", "batches"), [(32, 1), (1, 27)])
+def test_lightning_is_given_many_small_batches_at_once(
+    batch_size: int, batches: int, digits: FewDigits
+) -> None:
+    loader = digits.for_training(batch_size, 0, in_runs=True).train_dataloader()
+    assert len(loader) == batches
+    assert sum(map(len, loader)) == digits.steps_per_epoch(batch_size)
+
+
+def test_lightning_is_given_large_batches_one_by_one(digits: FewDigits) -> None:
+    assert LARGEST_RUN_BYTES < 16 * 420 * 784
+    loader = digits.for_training(420, 0, in_runs=True).train_dataloader()
+    assert len(loader) == 1
+    assert len(next(iter(loader))) == 1
 
 
 def test_a_diverging_training_is_an_error_with_stage_and_epoch(digits: FewDigits) -> None:

@@ -113,17 +113,18 @@ def test_pruned_weights_are_0_and_not_minus_0(baseline: NetworkState, context: C
 def test_masks_stay_after_the_ramp(
     ramp: float, baseline: NetworkState, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    renewed: list[int] = []
+    renewed: list[float] = []
     renew = GradualPruning._renew
 
-    def watched(self: GradualPruning, step: int) -> None:
-        renewed.append(step)
-        renew(self, step)
+    def watched(self: GradualPruning, progress: float) -> None:
+        renewed.append(progress)
+        renew(self, progress)
 
     monkeypatch.setattr(GradualPruning, "_renew", watched)
     settings = replace(toy_plan(0.9, epochs=4).prune, ramp=ramp)
     state = settings.apply(baseline, context)
     steps = 4 * 4  # 420 images in batches of 128
-    assert renewed == list(range(0, round(ramp * steps) + 1, 4))
+    ramp_steps = round(ramp * steps)
+    assert renewed == [step / ramp_steps for step in range(0, ramp_steps + 1, 4)]
     for mask in state.masks.values():
         assert int((~mask).sum()) == round(0.9 * mask.numel())
