@@ -80,7 +80,8 @@ class Classifier(LightningModule):
     def training_step(self, batch: Pair | Iterator[Pair], batch_idx: int) -> Tensor:
         """Take a step for each pair of inputs and labels; return the sum of their losses."""
         optimizer: Any = self.optimizers(use_pl_optimizer=False)
-        told = [each for each in self.trainer.callbacks if isinstance(each, StepCallback)]
+        callbacks: list[Callback] = self.trainer.callbacks  # type: ignore[attr-defined] # untyped
+        told = [each for each in callbacks if isinstance(each, StepCallback)]
         total = torch.zeros((), device=self.device)
         for inputs, labels in batch if isinstance(batch, Iterator) else [batch]:
             loss = self._loss(inputs, self.network(inputs), labels)

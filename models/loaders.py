@@ -60,16 +60,16 @@ class LoaderData(DataSource):
 
     def for_training(
         self,
-        batch_size: int,  # noqa: ARG002 - it has its own
+        batch_size: int,
         seed: int,
         *,
-        in_runs: bool = False,  # noqa: ARG002 - its batches are not ours
+        in_runs: bool = False,
     ) -> LightningDataModule:
         """Return the user's module; its batch size is its own, its shuffling follows `seed`."""
         torch.manual_seed(seed)
         return self._module
 
-    def steps_per_epoch(self, batch_size: int) -> int:  # noqa: ARG002 - it has its own
+    def steps_per_epoch(self, batch_size: int) -> int:
         """Return the number of batches that the training loader yielded."""
         return self._seen["train"].batches
 

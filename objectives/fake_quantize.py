@@ -13,14 +13,11 @@ Source: Jacob et al. 2018, arXiv:1712.05877, Eq. 1; scales learned as in Esser e
 arXiv:1902.08153, but through their logarithm, so that Adam's step is relative to the scale.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils import parametrize
-
-from objectives.state import LayerFormat
+from torch import Tensor
 
 INPUT_MAX = 255
 """Layer inputs are uint8 at any weight precision."""
@@ -51,18 +48,58 @@ class WeightGrid:
         return int(2 ** (self.bits - 1)) - 1
 
 
-def fake_quantize(x: Tensor, scale: Tensor, zero_point: Tensor, low: int, high: int) -> Tensor:
+def fake_quantize(
+    x: Tensor, scale: Tensor, zero_point: Tensor | None, low: int, high: int
+) -> Tensor:
     """Return x quantized and dequantized (Eq. 1), differentiable in `x` and `scale`.
 
-    `scale` and `zero_point` broadcast over `x`.
+    `scale` and `zero_point`, None for 0, broadcast over `x`.
     """
-    result: Tensor = _FakeQuantize.apply(  # type: ignore[no-untyped-call] # torch's
-        x, scale, zero_point, low, high
-    )
+    quantize: Any = _LearnedScale if scale.requires_grad else _FixedScale
+    result: Tensor = quantize.apply(x, scale, zero_point, low, high)
     return result
 
 
-class _FakeQuantize(torch.autograd.Function):
+def _stored(x: Tensor, scale: Tensor, zero_point: Tensor | None) -> Tensor:
+    """Return x on the grid before it is clamped."""
+    stored = (x / scale).round_()
+    return stored if zero_point is None else stored.add_(zero_point)
+
+
+def _real(stored: Tensor, scale: Tensor, zero_point: Tensor | None) -> Tensor:
+    """Return, in place, the numbers that `stored` stands for."""
+    return (stored if zero_point is None else stored.sub_(zero_point)).mul_(scale)
+
+
+class _FixedScale(torch.autograd.Function):
+    """Eq. 1 and its gradient in x: 1 inside the range and 0 outside, kept as numbers.
+
+    Numbers multiply in an eighth of the time of bool.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401 - torch's
+        x: Tensor,
+        scale: Tensor,
+        zero_point: Tensor | None,
+        low: int,
+        high: int,
+    ) -> Tensor:
+        stored = _stored(x, scale, zero_point)
+        if not ctx.needs_input_grad[0]:
+            return _real(stored.clamp_(low, high), scale, zero_point)
+        clamped = stored.clamp(low, high)
+        ctx.save_for_backward(stored.eq_(clamped))
+        return _real(clamped, scale, zero_point)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401 - torch's
+        (inside,) = ctx.saved_tensors
+        return gradient * inside, None, None, None, None
+
+
+class _LearnedScale(torch.autograd.Function):
     """Eq. 1 in place and with a backward pass by hand, which keeps nothing but x.
 
     Left to autograd, a step of AlexNet's QAT took 66 s an epoch and five copies of each weight.
@@ -73,29 +110,25 @@ class _FakeQuantize(torch.autograd.Function):
         ctx: Any,  # noqa: ANN401 - torch's
         x: Tensor,
         scale: Tensor,
-        zero_point: Tensor,
+        zero_point: Tensor | None,
         low: int,
         high: int,
     ) -> Tensor:
         ctx.save_for_backward(x, scale, zero_point)
         ctx.range = low, high
-        stored = (x / scale).round_().add_(zero_point).clamp_(low, high)
-        return stored.sub_(zero_point).mul_(scale)
+        return _real(_stored(x, scale, zero_point).clamp_(low, high), scale, zero_point)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401 - torch's
         x, scale, zero_point = ctx.saved_tensors
-        low, high = ctx.range
-        scaled = x / scale
-        inside = scaled.round().add_(zero_point)
-        clamped = inside.clamp(low, high)
-        inside.eq_(clamped)  # 1.0 or 0.0: numbers multiply in an eighth of the time of bool
-        of_scale = None
-        if ctx.needs_input_grad[1]:  # d x^ / d s = q - z - (x / s inside the range)
-            slope = clamped.sub_(zero_point).sub_(scaled.mul_(inside))
-            of_scale = slope.mul_(gradient).sum_to_size(scale.shape)
-            del slope
-        del scaled, clamped  # 150 MB each for AlexNet's largest layer
+        inside = _stored(x, scale, zero_point)
+        slope = inside.clamp(*ctx.range)
+        inside.eq_(slope)
+        if zero_point is not None:
+            slope.sub_(zero_point)
+        slope.sub_((x / scale).mul_(inside))  # d x^ / d s = q - z - (x / s inside the range)
+        of_scale = slope.mul_(gradient).sum_to_size(scale.shape)
+        del slope  # 150 MB for AlexNet's largest layer
         return inside.mul_(gradient), of_scale, None, None, None
 
 
@@ -155,103 +188,3 @@ def asymmetric_range(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
     scale = (high - low) / INPUT_MAX
     scale = torch.where(scale > 0, scale, torch.ones_like(scale))
     return scale, (-low / scale).round().clamp(0, INPUT_MAX).to(torch.uint8)
-
-
-class WeightFakeQuantizer(nn.Module):
-    """A parametrization of `weight`: Eq. 1 with a scale that is learned, or stays."""
-
-    def __init__(
-        self, scale: Tensor, zero_point: Tensor, grid: WeightGrid, *, learn_scale: bool
-    ) -> None:
-        super().__init__()
-        self._grid = grid
-        self.register_buffer("_initial_scale", scale)
-        self.register_buffer("_zero_point", zero_point)
-        gains = torch.zeros(len(scale) if grid.per_channel else 1)
-        self._log_gain = nn.Parameter(gains, requires_grad=learn_scale)
-        self._initial_scale: Tensor
-        self._zero_point: Tensor
-
-    def scale(self) -> Tensor:
-        """Return the step size per output channel, (C_out,)."""
-        return self._initial_scale * self._log_gain.exp()
-
-    def forward(self, weight: Tensor) -> Tensor:
-        """Return the fake-quantized weight, shaped like `weight` (C_out, ...)."""
-        scale = per_channel(self.scale(), weight)
-        zero_point = per_channel(self._zero_point, weight)
-        return fake_quantize(weight, scale, zero_point, self._grid.low, self._grid.high)
-
-
-class InputFakeQuantizer(nn.Module):
-    """A forward pre-hook: Eq. 1 on the layer's input with a fixed scale and zero point."""
-
-    def __init__(self, scale: Tensor, zero_point: Tensor, limits: tuple[int, int]) -> None:
-        super().__init__()
-        self._limits = limits
-        self.register_buffer("scale", scale, persistent=False)
-        self.register_buffer("zero_point", zero_point, persistent=False)
-        self.scale: Tensor
-        self.zero_point: Tensor
-
-    def forward(self, layer: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor]:
-        """Return the fake-quantized input."""
-        return (fake_quantize(args[0], self.scale, self.zero_point, *self._limits),)
-
-
-def attach_inputs_(layers: dict[str, nn.Module], formats: dict[str, LayerFormat]) -> None:
-    """Make `layers` compute, in place, with the inputs that the integer `formats` store."""
-    for name, stored in formats.items():
-        if stored.input_scale is not None and stored.input_zero_point is not None:
-            layer = layers[name]
-            layer.input_quantizer = InputFakeQuantizer(
-                stored.input_scale, stored.input_zero_point, stored.input_limits
-            )
-            layer.register_forward_pre_hook(layer.input_quantizer)
-
-
-def attach_weight_(
-    layer: nn.Module, stored: LayerFormat, grid: WeightGrid, *, learn_scale: bool = True
-) -> None:
-    """Make `layer` compute, in place, with a weight on the `grid` that `stored` begins with."""
-    assert stored.weight_scale is not None
-    assert stored.weight_zero_point is not None
-    quantizer = WeightFakeQuantizer(
-        stored.weight_scale, stored.weight_zero_point, grid, learn_scale=learn_scale
-    )
-    parametrize.register_parametrization(layer, "weight", quantizer)
-
-
-def bias_of(layer: nn.Module) -> Tensor | None:
-    """Return the bias of `layer`, not a copy, if it has one."""
-    bias = getattr(layer, "bias", None)
-    return bias if isinstance(bias, Tensor) else None
-
-
-def latent_weights(layers: dict[str, nn.Module]) -> dict[str, Tensor]:
-    """Return the float weights (not copies), where fake-quantized those behind, by layer."""
-    return {
-        name: layer.get_parameter(
-            "parametrizations.weight.original" if parametrize.is_parametrized(layer) else "weight"
-        )
-        for name, layer in layers.items()
-    }
-
-
-def detach_weights_(
-    layers: dict[str, nn.Module], formats: dict[str, LayerFormat]
-) -> dict[str, LayerFormat]:
-    """Put weights and biases on their grids, in place; return the formats with final scales."""
-    final = {}
-    for name, stored in formats.items():
-        layer = layers[name]
-        quantizer = layer.get_submodule("parametrizations.weight.0")
-        assert isinstance(quantizer, WeightFakeQuantizer)
-        scale = quantizer.scale().detach()
-        parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
-        final[name] = replace(stored, weight_scale=scale.cpu())
-        bias = bias_of(layer)
-        if bias is not None and stored.input_scale is not None:
-            bias_scale = scale * stored.input_scale.to(scale.device)
-            bias.data.copy_((bias.detach() / bias_scale).round() * bias_scale)
-    return final

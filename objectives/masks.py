@@ -28,9 +28,10 @@ def magnitude_mask(weight: Tensor, sparsity: float) -> Tensor:
         return torch.ones_like(weight, dtype=torch.bool)
     threshold = _kth_smallest(magnitude, pruned_count)
     mask = magnitude > threshold
-    tied = (magnitude == threshold).nonzero().flatten()
-    pruned_ties = pruned_count - int((magnitude < threshold).sum())
-    mask[tied[pruned_ties:]] = True
+    kept_ties = weight.numel() - pruned_count - int(mask.sum())
+    if kept_ties > 0:
+        tied = (magnitude == threshold).nonzero().flatten()
+        mask[tied[-kept_ties:]] = True
     return mask.view_as(weight)
 
 
@@ -103,6 +104,6 @@ class MaskKeeper(StepCallback):
         }
         apply_masks_(self._weights, self._factors)
 
-    def after_step(self, step: int, steps: float) -> None:  # noqa: ARG002 - a StepCallback's
+    def after_step(self, step: int, steps: float) -> None:
         """Apply the masks."""
         apply_masks_(self._weights, self._factors)

@@ -16,6 +16,7 @@ from models.classifier import Classifier, Loss, StepCallback, cross_entropy
 from objectives.context import Context
 from objectives.errors import TrainingDivergedError, TrialError
 from objectives.evaluate import network_accuracy_pct
+from objectives.heap import freed_memory_kept
 from objectives.recipe import Recipe, distillation_loss
 from objectives.state import NetworkState
 
@@ -43,7 +44,7 @@ class _Watch(StepCallback):
         self._context = context
         self._loss_sum: Tensor | float = 0.0
 
-    def after_step(self, step: int, steps: float) -> None:  # noqa: ARG002 - a StepCallback's
+    def after_step(self, step: int, steps: float) -> None:
         self._context.progress.advance(self._epochs / steps)
 
     def on_train_batch_end(
@@ -133,7 +134,8 @@ def train_(
             num_sanity_val_steps=0,
             callbacks=[*(callbacks or []), _Watch(stage, network, context, epochs, stop_at_pct)],
         )
-        trainer.fit(module, datamodule=data.for_training(batch_size, seed, in_runs=in_runs))
+        with freed_memory_kept():
+            trainer.fit(module, datamodule=data.for_training(batch_size, seed, in_runs=in_runs))
     network.cpu().eval()
     network.zero_grad(set_to_none=True)
     _lay_out_(network, torch.contiguous_format)

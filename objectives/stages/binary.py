@@ -3,7 +3,7 @@
 Notation: w (C_out, n) a layer's weight, n weights for a channel. Closest to w, in squared
 distance, among all a * (+-1) are
 
-    b = sign(w),   a = mean |w|                                                 (Eqs. 4 and 6)
+    b = sign(w),   a = mean |w|                                                       (Eq. 1)
 
 While the network is fine-tuned it computes with a * b, and float weights behind are trained: a
 passes gradients as it is, sign passes them straight through where |w| <= 1, and nowhere else:
@@ -31,8 +31,9 @@ from torch.nn.utils import parametrize
 
 from models.checks import require
 from objectives.context import Context
-from objectives.fake_quantize import latent_weights, per_channel
+from objectives.fake_quantize import per_channel
 from objectives.masks import MaskKeeper
+from objectives.quantizers import latent_weights
 from objectives.stages.base import Tuning
 from objectives.state import LayerFormat, NetworkState, copy_weights
 from objectives.training import require_training, tune_

@@ -33,18 +33,16 @@ from torch import Tensor, nn
 
 from models.checks import require
 from objectives.context import Context
-from objectives.fake_quantize import (
-    LARGEST_BIAS,
-    WeightGrid,
+from objectives.fake_quantize import LARGEST_BIAS, WeightGrid, fake_quantize
+from objectives.layer_inputs import input_ranges
+from objectives.masks import MaskKeeper
+from objectives.quantizers import (
     attach_inputs_,
     attach_weight_,
     bias_of,
     detach_weights_,
-    fake_quantize,
     latent_weights,
 )
-from objectives.layer_inputs import input_ranges
-from objectives.masks import MaskKeeper
 from objectives.stages.base import Tuning
 from objectives.state import LayerFormat, NetworkState, copy_weights
 from objectives.training import require_training, tune_

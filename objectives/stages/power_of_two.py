@@ -31,8 +31,8 @@ from torch.nn.utils import parametrize
 from models.checks import require
 from objectives.codebook import nearest_entries, round_bias_
 from objectives.context import Context
-from objectives.fake_quantize import latent_weights
 from objectives.masks import MaskKeeper
+from objectives.quantizers import latent_weights
 from objectives.stages.base import Tuning
 from objectives.state import LayerFormat, NetworkState, copy_weights
 from objectives.training import require_training, tune_

@@ -6,12 +6,12 @@ training inputs and places. Each v is stored as the number of an entry: log2(k) 
 
 What shall stay is not the weight but the layer's output,
 
-    ||x (W - W^)||^2                                                             (Eq. 2)
+    ||x (W - W^)||^2                                                             (Eq. 1)
 
 so distances are measured by what inputs make of them. k-means repeats two steps,
 
-    E: each v goes to the entry with the least ||x (c - v)||^2                   (Eq. 3)
-    M: each c becomes the point with the least sum of them over its v            (Eq. 4)
+    E: each v goes to the entry with the least ||x (c - v)||^2                   (Eq. 2)
+    M: each c becomes the point with the least sum of them over its v            (Eq. 3)
 
 With the second moments S = x^T x = R R^T of the inputs, ||x (c - v)||^2 = ||(c - v) R||^2: the
 groups are those of plain k-means on v R. The M-step's minimum is the mean of the v, whatever S is.
@@ -22,7 +22,8 @@ as float16.
 
 Pruned weights and others share blocks, so zeros would not stay: a plan that prunes is refused.
 
-Source: Stock et al. 2020, arXiv:1907.05686 ("And the Bit Goes Down"), section 3, after product
+Equations are numbered here. Source: Stock et al. 2020, arXiv:1907.05686 ("And the Bit Goes Down"),
+section 3, after product
 quantization of weights in Gong et al. 2014, arXiv:1412.6115. We differ from it: all layers are
 grouped at once, by the inputs that the float network gives them, where the paper goes from layer
 to layer and tunes between; the M-step takes the mean where the paper takes the solution of least
@@ -82,7 +83,7 @@ def largest_divisor(length: int, most: int) -> int:
 def group_blocks(
     blocks: Tensor, moments: Tensor, count: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Return a codebook (count, d) and the entry of each of `blocks` (n, d), by Eqs. 3 and 4.
+    """Return a codebook (count, d) and the entry of each of `blocks` (n, d), by Eqs. 2 and 3.
 
     Args:
         blocks: At least one.
@@ -105,7 +106,7 @@ def group_blocks(
 
 
 def _nearest(blocks: Tensor, codebook: Tensor, root: Tensor) -> Tensor:
-    """Return the entry of each block, (n,): Eq. 3."""
+    """Return the entry of each block, (n,): Eq. 2."""
     entries = codebook @ root
     squares = entries.square().sum(1)
     found = [  # ||c||^2 - 2 c v, which is the distance but for ||v||^2
@@ -116,7 +117,7 @@ def _nearest(blocks: Tensor, codebook: Tensor, root: Tensor) -> Tensor:
 
 
 def _means(blocks: Tensor, codes: Tensor, codebook: Tensor) -> Tensor:
-    """Return the mean of each entry's blocks, (k, d), or the entry if it has none: Eq. 4."""
+    """Return the mean of each entry's blocks, (k, d), or the entry if it has none: Eq. 3."""
     counts = torch.bincount(codes, minlength=len(codebook))[:, None]
     sums = torch.zeros_like(codebook, dtype=torch.double).index_add_(0, codes, blocks.double())
     return torch.where(counts > 0, (sums / counts.clamp(min=1)).float(), codebook)

@@ -19,19 +19,16 @@ from torch import Tensor, nn
 from models.checks import require
 from models.data_source import DataSource
 from objectives.context import Context
-from objectives.fake_quantize import (
-    LARGEST_BIAS,
-    WeightGrid,
-    asymmetric_range,
+from objectives.fake_quantize import LARGEST_BIAS, WeightGrid, asymmetric_range, fit_grid
+from objectives.layer_inputs import input_ranges
+from objectives.masks import MaskKeeper
+from objectives.quantizers import (
     attach_inputs_,
     attach_weight_,
     bias_of,
     detach_weights_,
-    fit_grid,
     latent_weights,
 )
-from objectives.layer_inputs import input_ranges
-from objectives.masks import MaskKeeper
 from objectives.state import LayerFormat, NetworkState, copy_weights
 from objectives.training import require_training, tune_
 

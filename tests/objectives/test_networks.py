@@ -20,9 +20,9 @@ from objectives.cache import StageCache
 from objectives.context import Context
 from objectives.energy import estimate_energy_uj
 from objectives.errors import MeasurementError
-from objectives.fake_quantize import attach_inputs_
 from objectives.fold import fold_batch_norms_
 from objectives.pipeline import Pipeline
+from objectives.quantizers import attach_inputs_
 from objectives.restore import restore_weights
 from objectives.stages.base import StageSettings, Tuning
 from objectives.stages.binary import BinaryWeights

@@ -11,7 +11,7 @@ from toys import FewDigits, toy_context, toy_plan
 
 from models.images import to_pixels
 from objectives.context import Context
-from objectives.fake_quantize import attach_inputs_
+from objectives.quantizers import attach_inputs_
 from objectives.stages.export import export_onnx
 from objectives.stages.measure import count_weights, measure_file
 from objectives.state import NetworkState

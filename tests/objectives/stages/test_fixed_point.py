@@ -12,7 +12,8 @@ from toys import toy_plan
 from models.errors import BadInputError
 from objectives.context import Context
 from objectives.evaluate import network_accuracy_pct
-from objectives.fake_quantize import WeightGrid, attach_inputs_
+from objectives.fake_quantize import WeightGrid
+from objectives.quantizers import attach_inputs_
 from objectives.stages.export import export_onnx
 from objectives.stages.fixed_point import FixedPoint, covering_scale, weight_scale
 from objectives.stages.measure import count_weights, measure_file

@@ -6,13 +6,8 @@ from toys import FewDigits, toy_context, toy_plan
 
 from models.images import to_pixels
 from objectives.context import Context
-from objectives.fake_quantize import (
-    WeightGrid,
-    asymmetric_range,
-    attach_inputs_,
-    fake_quantize,
-    fit_grid,
-)
+from objectives.fake_quantize import WeightGrid, asymmetric_range, fake_quantize, fit_grid
+from objectives.quantizers import attach_inputs_
 from objectives.stages.quantize import _calibrate
 from objectives.state import NetworkState
 
