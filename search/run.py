@@ -1,7 +1,6 @@
 """Run or resume a study: `python -m search.run --model cnn`."""
 
 import logging
-import os
 import sys
 from collections.abc import Sequence
 
@@ -14,8 +13,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
 
-    # Torch reads it once. With pages of 2 MB a step of AlexNet spends half the time in the kernel.
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     import optuna  # here, as these imports take seconds that --help does without
     from tqdm.contrib.logging import logging_redirect_tqdm
 
