@@ -65,5 +65,5 @@ class SearchMethod:
         if sampler == "grid":
             assert isinstance(space, FiniteSpace)
             return TrialQueue(study, storage, space.grid(), lock)
-        make_sampler = sampler_maker(sampler, config.seed, total)
+        make_sampler = sampler_maker(sampler, config.seed)
         return SampledQueue(study, storage, lock, total=total, make_sampler=make_sampler)

@@ -28,12 +28,8 @@ def resolve_sampler(name: SamplerName, config: StudyConfig, trials: int) -> Samp
     return "nsgaii" if len(config.values) > 1 and trials > MANY_TRIALS else "tpe"
 
 
-MOST_RANDOM_TRIALS = 10
-"""TPE's first trials are random: a quarter of them all, at most so many."""
-
-
-def sampler_maker(name: SamplerName, seed: int, trials: int) -> Callable[[int], BaseSampler]:
-    """Return a function from the number of trials so far, of `trials`, to the next one's sampler.
+def sampler_maker(name: SamplerName, seed: int) -> Callable[[int], BaseSampler]:
+    """Return a function from the number of trials so far to the sampler of the next one.
 
     TPE is multivariate and takes running trials for bad ones (constant liar), so that workers
     side by side do not try the same.
@@ -46,10 +42,7 @@ def sampler_maker(name: SamplerName, seed: int, trials: int) -> Callable[[int], 
             match name:
                 case "tpe":
                     return TPESampler(
-                        multivariate=True,
-                        constant_liar=True,
-                        seed=seeded,
-                        n_startup_trials=min(MOST_RANDOM_TRIALS, -(-trials // 4)),
+                        multivariate=True, constant_liar=True, seed=seeded, n_startup_trials=10
                     )
                 case "gp":
                     return GPSampler(seed=seeded)

@@ -54,10 +54,13 @@ class PaperSpace:
         )
 
     def grid(self) -> list[dict[str, float]]:
-        """Return the parameters of every combination, sparsities outermost, each list's order."""
+        """Return the parameters of every combination, precisions outermost, each list's order.
+
+        Trials that share a pruning are far apart: side by side one worker would wait for the other.
+        """
         return [
             {"sparsity": sparsity, "precision": bits}
-            for sparsity, bits in product(self._config.sparsity, self._config.precision)
+            for bits, sparsity in product(self._config.precision, self._config.sparsity)
         ]
 
 

@@ -265,7 +265,7 @@ def test_a_study_that_is_not_there_is_answered_with_those_that_are(tmp_path: Pat
 
 def a_sampled_queue(folder: Path, sampler: str, total: int) -> SampledQueue:
     base = a_queue(folder)
-    make = sampler_maker(sampler, CONFIG.seed, total)
+    make = sampler_maker(sampler, CONFIG.seed)
     return SampledQueue(base.study, base.storage, base._lock, total=total, make_sampler=make)
 
 
