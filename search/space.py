@@ -56,7 +56,7 @@ class PaperSpace:
     def grid(self) -> list[dict[str, float]]:
         """Return the parameters of every combination, precisions outermost, each list's order.
 
-        Trials that share a pruning are far apart: side by side one worker would wait for the other.
+        Trials that share a pruning are far apart: beside one another a worker would wait for it.
         """
         return [
             {"sparsity": sparsity, "precision": bits}

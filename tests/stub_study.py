@@ -1,16 +1,19 @@
 """A study whose trials take no time: what is tested is who runs them. Imports no torch."""
 
+import errno
 import os
 import signal
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unittest.mock import patch
 
 import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
+from objectives.files import write_atomically
 from search.paths import StudyPaths
 from search.queue import TrialQueue
 from search.storage import open_storage, study_lock
@@ -82,6 +85,21 @@ class DyingTask(StubTask):
     def __call__(self) -> int | None:
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError
+
+
+class FullDiskTask(StubTask):
+    """Finds no room for its artifact, until somebody makes room."""
+
+    def make_room(self) -> None:
+        (self.folder / "room").touch()
+
+    def objective(self, trial: optuna.Trial) -> float:
+        x = super().objective(trial)
+        if not (self.folder / "room").exists():
+            full = OSError(errno.ENOSPC, "No space left on device")
+            with patch("objectives.files.os.fsync", side_effect=full):
+                write_atomically(self.folder / f"artifact-{x:.0f}", b"the file")
+        return x
 
 
 def in_state(queue: TrialQueue, *states: TrialState) -> Sequence[optuna.trial.FrozenTrial]:

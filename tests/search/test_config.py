@@ -36,7 +36,9 @@ def test_the_papers_grid_has_18_combinations() -> None:
     grid = PaperSpace(StudyConfig(**SETTINGS)).grid()
     assert len({tuple(params.items()) for params in grid}) == 18
     assert grid[0] == {"sparsity": 0.0, "precision": 32}
-    assert len({params["sparsity"] for params in grid[:6]}) == 6  # none waits for another's pruning
+    assert (
+        len({params["sparsity"] for params in grid[:6]}) == 6
+    )  # none waits for another's pruning
 
 
 def test_a_combinations_plan_carries_the_configs_settings() -> None:

@@ -17,6 +17,7 @@ from models.errors import BadInputError
 from objectives.progress import SilentProgress, StopRequested
 from search.drive import drive
 from search.queue import WORKER
+from search.study import load_study
 from search.workers import ClusterWorkers
 
 TESTS = Path(__file__).parent.parent
@@ -86,6 +87,20 @@ def test_a_cluster_finishes_each_trial_once_though_a_worker_is_killed(
     assert not in_state(queue, TrialState.RUNNING, TrialState.WAITING)
     workers = {trial.user_attrs[WORKER] for trial in in_state(queue, TrialState.COMPLETE)}
     assert str(os.getpid()) not in {worker.rpartition(":")[2] for worker in workers}
+
+
+def test_the_command_lets_a_cluster_run_real_trials(tmp_path: Path, cluster: str) -> None:
+    command = ["--model", "cnn", "--data", "mnist5k", "--epochs", "1", "--qat-epochs", "1"]
+    command += ["--sparsity", "0", "--precision", "32,8", "--cluster", cluster]
+    command += ["--studies-dir", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "search.run", *command], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    study = load_study("cnn-mnist5k-paper", f"sqlite:///{tmp_path / 'cnn-mnist5k-paper.db'}")
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 2
+    assert all((tmp_path / trial.user_attrs["artifact"]).is_file() for trial in study.trials)
+    assert "Report: " in done.stdout
 
 
 class StopWhenRunning(SilentProgress):

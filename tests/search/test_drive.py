@@ -6,14 +6,16 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import pytest
 from optuna.trial import FrozenTrial, TrialState
-from stub_study import OPENED, DyingTask, StubTask, finished_numbers, in_state
+from stub_study import OPENED, DyingTask, FullDiskTask, StubTask, finished_numbers, in_state
 
 from benchmarks.postgres import PostgresServer
 from models.errors import BadInputError
+from objectives.errors import DiskFullError
 from objectives.progress import SilentProgress, StopRequested
 from search.drive import drive
 from search.queue import FAILURE, WORKER
@@ -135,24 +137,60 @@ def test_no_more_trials_than_were_asked_for(tmp_path: Path) -> None:
     assert len(in_state(task.queue(), TrialState.COMPLETE)) == 3
 
 
-def test_workers_of_a_driver_that_is_killed_put_their_trials_back_and_end(
-    tmp_path: Path,
-) -> None:
-    task = StubTask(tmp_path, f"sqlite:///{tmp_path / 'stub.db'}", seconds=60)
+def a_driver_of_two(task: StubTask) -> tuple[SpawnProcess, list[int]]:
+    """Return a process that drives two workers, both in a trial, and the ids of these."""
     queue = task.queue()
     driver = multiprocessing.get_context("spawn").Process(target=drive_stub, args=(task,))
     driver.start()
     wait_until(
         lambda: sum(WORKER in t.user_attrs for t in in_state(queue, TrialState.RUNNING)) == 2
     )
-    workers = [trial.user_attrs[WORKER] for trial in in_state(queue, TrialState.RUNNING)]
-    assert driver.pid is not None
-    os.kill(driver.pid, signal.SIGKILL)
+    names = [trial.user_attrs[WORKER] for trial in in_state(queue, TrialState.RUNNING)]
+    return driver, [int(name.rpartition(":")[2]) for name in names]
+
+
+def test_workers_of_a_driver_that_is_killed_put_their_trials_back_and_end(
+    tmp_path: Path,
+) -> None:
+    task = StubTask(tmp_path, f"sqlite:///{tmp_path / 'stub.db'}", seconds=60)
+    queue = task.queue()
+    driver, workers = a_driver_of_two(task)
+    os.kill(driver.pid or 0, signal.SIGKILL)
     driver.join()
-    processes = [Path("/proc") / worker.rpartition(":")[2] for worker in workers]
-    wait_until(lambda: not any(process.exists() for process in processes))
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
     assert len(in_state(queue, TrialState.WAITING)) == len(ALL)
     drive_stub(StubTask(tmp_path, task.url))
+    assert finished_numbers(queue) == ALL
+    assert len(queue.study.trials) == len(ALL)
+
+
+def test_a_driver_and_a_worker_that_are_killed_at_once_cost_one_attempt(tmp_path: Path) -> None:
+    task = StubTask(tmp_path, f"sqlite:///{tmp_path / 'stub.db'}", seconds=60)
+    queue = task.queue()
+    driver, workers = a_driver_of_two(task)
+    for pid in (driver.pid, workers[0]):
+        os.kill(pid or 0, signal.SIGKILL)
+    driver.join()
+    wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+    assert len(in_state(queue, TrialState.RUNNING)) == 1
+    assert len(in_state(queue, TrialState.WAITING)) == len(ALL) - 1
+    drive_stub(StubTask(tmp_path, task.url))
+    assert finished_numbers(queue) == ALL
+    assert len(in_state(queue, TrialState.FAIL)) == 1
+    assert not in_state(queue, TrialState.RUNNING, TrialState.WAITING)
+
+
+def test_a_disk_that_is_full_in_a_worker_ends_the_command_and_loses_nothing(
+    tmp_path: Path,
+) -> None:
+    task = FullDiskTask(tmp_path, f"sqlite:///{tmp_path / 'stub.db'}")
+    with pytest.raises(DiskFullError, match=r"No space is left for .*artifact"):
+        drive_stub(task)
+    queue = task.queue()
+    assert len(in_state(queue, TrialState.WAITING)) == len(ALL)
+    assert not list(tmp_path.glob("*artifact*"))
+    task.make_room()
+    drive_stub(task)
     assert finished_numbers(queue) == ALL
     assert len(queue.study.trials) == len(ALL)
 
