@@ -27,15 +27,13 @@ from tabulate import tabulate
 from torch.nn import functional
 
 from models.images import ImageData, LabelledImages
-from models.registry import MODELS
+from models.registry import MODELS, ModelSpec
 from objectives.context import Context
 from objectives.stages.prune import WeightPruning
 from objectives.stages.quantize import Quantization
 from objectives.state import NetworkState, copy_weights
 from objectives.training import train_
-
-SMALL = 1_000_000
-"""Weights; as in `search.session`, smaller networks train on one thread."""
+from search.crew import default_threads
 
 
 class Case(NamedTuple):
@@ -82,6 +80,21 @@ class RandomImages(ImageData):
         return self.train, self.test
 
 
+def prepared(case: Case) -> tuple[Context, ModelSpec]:
+    """Return the network on random images, and set as many threads as `search.run` does."""
+    spec = replace(MODELS.get(case.model), normalize=False)
+    context = Context(model=spec, data=RandomImages(case), seed=0)
+    torch.set_num_threads(default_threads(context.build_network()))
+    return context, spec
+
+
+def plain_epoch_seconds(case: Case) -> float:
+    """Return the wall seconds of an epoch of the floor, the second of two."""
+    context, spec = prepared(case)
+    plain_epochs(context, case, spec.batch_size, spec.lr)
+    return seconds(lambda: plain_epochs(context, case, spec.batch_size, spec.lr)) / case.epochs
+
+
 def plain_epochs(context: Context, case: Case, batch_size: int, lr: float) -> None:
     """Train as a plain loop does."""
     data = context.data
@@ -106,18 +119,15 @@ def seconds(work: Callable[[], object]) -> float:
 
 def ratios(case: Case, repeats: int) -> dict[str, list[float]]:
     """Return the ratios of each pair, one for each repeat, and the seconds of the floor."""
-    spec = replace(MODELS.get(case.model), normalize=False)
-    data = RandomImages(case)
-    context = Context(model=spec, data=data, seed=0)
-    weights = copy_weights(context.build_network())
-    size = sum(weight.numel() for weight in weights.values())
-    torch.set_num_threads(1 if size < SMALL else torch.get_num_threads())
+    context, spec = prepared(case)
     batch_size, lr, epochs = spec.batch_size, spec.lr, case.epochs
-    prune = WeightPruning(sparsity=0.9, epochs=epochs, batch_size=batch_size, lr=lr)
+    prune = WeightPruning(
+        sparsity=0.9, ramp=case.ramp, epochs=epochs, batch_size=batch_size, lr=lr
+    )
     qat = Quantization(
         bits=8, qat_epochs=epochs, calibration_images=128, batch_size=batch_size, lr=lr
     )
-    state = NetworkState(weights=weights)
+    state = NetworkState(weights=copy_weights(context.build_network()))
 
     def ours() -> None:
         network = context.build_network()
