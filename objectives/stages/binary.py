@@ -34,9 +34,9 @@ from objectives.context import Context
 from objectives.fake_quantize import per_channel
 from objectives.masks import MaskKeeper
 from objectives.quantizers import latent_weights
-from objectives.stages.base import Tuning
+from objectives.stages.tuned import TunedSettings
 from objectives.state import LayerFormat, NetworkState, copy_weights
-from objectives.training import require_training, tune_
+from objectives.training import tune_
 
 Ends = Literal["none", "first", "last", "both"]
 ENDS: tuple[Ends, ...] = get_args(Ends)
@@ -93,7 +93,7 @@ class BinaryWeight(nn.Module):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BinaryWeights:
+class BinaryWeights(TunedSettings):
     """Let each weight be one of two numbers."""
 
     stage: ClassVar[str] = "binary"
@@ -104,37 +104,15 @@ class BinaryWeights:
     keep: Ends = "none"
     """Which of the first and the last layer stay floats, the last before the first, as long as
     one layer is left to be binary."""
-    tuning_epochs: int
-    """Passes over the training part while binary; 0 only rounds."""
-    batch_size: int
-    """Images in a step."""
-    lr: float
-    """Adam's learning rate."""
 
     def __post_init__(self) -> None:
         require(self.keep in ENDS, f"keep in {ENDS}", keep=self.keep)
-        require(self.tuning_epochs >= 0, "tuning_epochs >= 0", tuning_epochs=self.tuning_epochs)
-        require_training(self)
-
-    @property
-    def is_neutral(self) -> bool:
-        """Rounding always changes weights."""
-        return False
+        TunedSettings.__post_init__(self)
 
     @property
     def described(self) -> str:
         """The method in a few words."""
         return f"binary, per {'channel' if self.per_channel else 'tensor'}"
-
-    @property
-    def epochs(self) -> int:
-        """Epochs that the stage trains."""
-        return self.tuning_epochs
-
-    @classmethod
-    def start(cls, tuning: Tuning) -> "BinaryWeights":
-        """Return the settings that a search begins with."""
-        return cls(tuning_epochs=tuning.qat_epochs, batch_size=tuning.batch_size, lr=tuning.lr)
 
     def suggest_wide(self, trial: Suggests) -> "BinaryWeights":
         """Return these settings with the scales and the kept layers that `trial` suggests."""

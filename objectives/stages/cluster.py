@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from models.checks import require
 from objectives.codebook import attach_codebook_, detach_codebook_, round_bias_
 from objectives.context import Context
-from objectives.stages.base import Tuning
+from objectives.stages.tuned import TunedSettings
 from objectives.state import LayerFormat, NetworkState, copy_weights
-from objectives.training import require_training, stage_seed, tune_
+from objectives.training import stage_seed, tune_
 
 Initialization = Literal["linear", "density", "random"]
 INITIALIZATIONS: tuple[Initialization, ...] = get_args(Initialization)
@@ -83,24 +83,18 @@ def k_means(values: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Clustering:
+class Clustering(TunedSettings):
     """Let weights share a few values."""
 
     stage: ClassVar[str] = "cluster"
     version: ClassVar[int] = 1
 
-    bits: int
+    bits: int = 4
     """Bits of a code: a layer has 2^bits values, zero among them where it was pruned."""
     layers: Mapping[str, int] = field(default_factory=dict)
     """Bits of layers by name; the others get `bits`."""
     initialization: Initialization = "linear"
     """Where k-means begins."""
-    tuning_epochs: int
-    """Passes over the training part that move the centroids; 0 only groups."""
-    batch_size: int
-    """Images in a step."""
-    lr: float
-    """Adam's learning rate."""
 
     def __post_init__(self) -> None:
         for bits in (self.bits, *self.layers.values()):
@@ -110,30 +104,12 @@ class Clustering:
             f"initialization in {INITIALIZATIONS}",
             initialization=self.initialization,
         )
-        require(self.tuning_epochs >= 0, "tuning_epochs >= 0", tuning_epochs=self.tuning_epochs)
-        require_training(self)
-
-    @property
-    def is_neutral(self) -> bool:
-        """Sharing values always changes them."""
-        return False
+        TunedSettings.__post_init__(self)
 
     @property
     def described(self) -> str:
         """The method in a few words."""
         return f"shared, k-means ({self.initialization})"
-
-    @property
-    def epochs(self) -> int:
-        """Epochs that the stage trains."""
-        return self.tuning_epochs
-
-    @classmethod
-    def start(cls, tuning: Tuning) -> "Clustering":
-        """Return the settings that a search begins with."""
-        return cls(
-            bits=4, tuning_epochs=tuning.qat_epochs, batch_size=tuning.batch_size, lr=tuning.lr
-        )
 
     def suggest_wide(self, trial: Suggests) -> "Clustering":
         """Return these settings with the bits that `trial` suggests."""

@@ -43,9 +43,9 @@ from objectives.quantizers import (
     detach_weights_,
     latent_weights,
 )
-from objectives.stages.base import Tuning
+from objectives.stages.tuned import TunedSettings
 from objectives.state import LayerFormat, NetworkState, copy_weights
-from objectives.training import require_training, tune_
+from objectives.training import tune_
 
 WIDTHS = (32, 16, 8, 4)
 SEARCHED_WIDTHS = (16, 8, 4)
@@ -80,40 +80,28 @@ def weight_scale(weight: Tensor, grid: WeightGrid) -> float:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FixedPoint:
+class FixedPoint(TunedSettings):
     """Store weights as fixed-point numbers, and compute with such inputs."""
 
     stage: ClassVar[str] = "fixed_point"
     version: ClassVar[int] = 1
 
-    bits: int
+    bits: int = 8
     """Width of a weight: 32, 16, 8 or 4."""
-    input_bits: int
+    input_bits: int = 8
     """Width of a layer's input: 16, 8 or 4; 32 leaves it a float."""
-    tuning_epochs: int
-    """Passes over the training part while rounded to less than 16 bits; 0 only rounds."""
-    batch_size: int
-    """Images in a step."""
-    lr: float
-    """Adam's learning rate."""
     calibration_images: int = 1024
     """Training images, evenly spread, that the largest layer inputs are read off."""
 
     def __post_init__(self) -> None:
         require(self.bits in WIDTHS, f"bits in {WIDTHS}", bits=self.bits)
         require(self.input_bits in WIDTHS, f"input_bits in {WIDTHS}", input_bits=self.input_bits)
-        require(self.tuning_epochs >= 0, "tuning_epochs >= 0", tuning_epochs=self.tuning_epochs)
-        require_training(self)
+        TunedSettings.__post_init__(self)
         require(
             self.calibration_images >= 1,
             "calibration_images >= 1",
             calibration_images=self.calibration_images,
         )
-
-    @property
-    def is_neutral(self) -> bool:
-        """Even at 32 bits the file holds other numbers than floats."""
-        return False
 
     @property
     def described(self) -> str:
@@ -125,17 +113,6 @@ class FixedPoint:
         """Epochs that the stage trains."""
         is_coarse = min(self.bits, self.input_bits) < FEWEST_ROUNDED_BITS
         return self.tuning_epochs if is_coarse else 0
-
-    @classmethod
-    def start(cls, tuning: Tuning) -> "FixedPoint":
-        """Return the settings that a search begins with."""
-        return cls(
-            bits=8,
-            input_bits=8,
-            tuning_epochs=tuning.qat_epochs,
-            batch_size=tuning.batch_size,
-            lr=tuning.lr,
-        )
 
     def suggest_wide(self, trial: SuggestsCategorical) -> "FixedPoint":
         """Return these settings with the two widths that `trial` suggests."""

@@ -31,10 +31,10 @@ from torch.nn.utils import parametrize
 from models.checks import require
 from objectives.codebook import look_up, nearest_entries, round_bias_
 from objectives.context import Context
-from objectives.stages.base import Tuning
 from objectives.stages.cluster import initial_centroids
+from objectives.stages.tuned import TunedSettings
 from objectives.state import LayerFormat, NetworkState, copy_weights
-from objectives.training import require_training, tune_
+from objectives.training import tune_
 
 MOST_BITS = 8
 SEARCHED_BITS = (1, 6)
@@ -79,47 +79,23 @@ class LearnedPoints(nn.Module):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QuantizationPoints:
+class QuantizationPoints(TunedSettings):
     """Learn the values that weights may have."""
 
     stage: ClassVar[str] = "points"
     version: ClassVar[int] = 1
 
-    bits: int
+    bits: int = 4
     """Bits of a code: a layer has 2^bits values, zero among them where it was pruned."""
-    tuning_epochs: int
-    """Passes over the training part that move the points; 0 leaves them at the quantiles."""
-    batch_size: int
-    """Images in a step."""
-    lr: float
-    """Adam's learning rate."""
 
     def __post_init__(self) -> None:
         require(1 <= self.bits <= MOST_BITS, f"1 <= bits <= {MOST_BITS}", bits=self.bits)
-        require(self.tuning_epochs >= 0, "tuning_epochs >= 0", tuning_epochs=self.tuning_epochs)
-        require_training(self)
-
-    @property
-    def is_neutral(self) -> bool:
-        """Rounding always changes weights."""
-        return False
+        TunedSettings.__post_init__(self)
 
     @property
     def described(self) -> str:
         """The method in a few words."""
         return "learned points"
-
-    @property
-    def epochs(self) -> int:
-        """Epochs that the stage trains."""
-        return self.tuning_epochs
-
-    @classmethod
-    def start(cls, tuning: Tuning) -> "QuantizationPoints":
-        """Return the settings that a search begins with."""
-        return cls(
-            bits=4, tuning_epochs=tuning.qat_epochs, batch_size=tuning.batch_size, lr=tuning.lr
-        )
 
     def suggest_wide(self, trial: Suggests) -> "QuantizationPoints":
         """Return these settings with the bits that `trial` suggests."""

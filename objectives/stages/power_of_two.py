@@ -33,9 +33,9 @@ from objectives.codebook import nearest_entries, round_bias_
 from objectives.context import Context
 from objectives.masks import MaskKeeper
 from objectives.quantizers import latent_weights
-from objectives.stages.base import Tuning
+from objectives.stages.tuned import TunedSettings
 from objectives.state import LayerFormat, NetworkState, copy_weights
-from objectives.training import require_training, tune_
+from objectives.training import tune_
 
 FEWEST_BITS, MOST_BITS = 2, 6
 """More would have exponents that float32 does not."""
@@ -85,20 +85,14 @@ class NearestPower(nn.Module):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PowerOfTwo:
+class PowerOfTwo(TunedSettings):
     """Let each weight be 0 or a power of two with a sign."""
 
     stage: ClassVar[str] = "power_of_two"
     version: ClassVar[int] = 1
 
-    bits: int
+    bits: int = 4
     """Bits of a code: 2 are 0 and one power with its two signs, 6 are 31 powers."""
-    tuning_epochs: int
-    """Passes over the training part while rounded; 0 only rounds."""
-    batch_size: int
-    """Images in a step."""
-    lr: float
-    """Adam's learning rate."""
 
     def __post_init__(self) -> None:
         require(
@@ -106,30 +100,12 @@ class PowerOfTwo:
             f"{FEWEST_BITS} <= bits <= {MOST_BITS}",
             bits=self.bits,
         )
-        require(self.tuning_epochs >= 0, "tuning_epochs >= 0", tuning_epochs=self.tuning_epochs)
-        require_training(self)
-
-    @property
-    def is_neutral(self) -> bool:
-        """Rounding always changes weights."""
-        return False
+        TunedSettings.__post_init__(self)
 
     @property
     def described(self) -> str:
         """The method in a few words."""
         return "0 and powers of two"
-
-    @property
-    def epochs(self) -> int:
-        """Epochs that the stage trains."""
-        return self.tuning_epochs
-
-    @classmethod
-    def start(cls, tuning: Tuning) -> "PowerOfTwo":
-        """Return the settings that a search begins with."""
-        return cls(
-            bits=4, tuning_epochs=tuning.qat_epochs, batch_size=tuning.batch_size, lr=tuning.lr
-        )
 
     def suggest_wide(self, trial: Suggests) -> "PowerOfTwo":
         """Return these settings with the bits that `trial` suggests."""

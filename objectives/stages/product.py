@@ -47,9 +47,9 @@ from objectives.codebook import (
 )
 from objectives.context import Context
 from objectives.layer_inputs import input_moments
-from objectives.stages.base import Tuning
+from objectives.stages.tuned import TunedSettings
 from objectives.state import LayerFormat, NetworkState, copy_weights
-from objectives.training import require_training, stage_seed, tune_
+from objectives.training import stage_seed, tune_
 
 MOST_BITS = 12
 SEARCHED_BITS = (3, 8)
@@ -145,24 +145,18 @@ def _fill_(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProductQuantization:
+class ProductQuantization(TunedSettings):
     """Let blocks of weights share the entries of a codebook."""
 
     stage: ClassVar[str] = "product"
     version: ClassVar[int] = 1
 
-    bits: int
+    bits: int = 6
     """Bits of a code: a layer has 2^bits entries, fewer if it has few blocks."""
     block: int = 8
     """d of dense layers, embeddings and 1x1 convolutions, or the next smaller divisor of a row."""
     kernel_block: int = 16
     """d of other convolutions is their kernel, or its largest divisor that is not above this."""
-    tuning_epochs: int
-    """Passes over the training part that move the entries; 0 only groups."""
-    batch_size: int
-    """Images in a step."""
-    lr: float
-    """Adam's learning rate."""
     calibration_images: int = 1024
     """Training images, evenly spread, that the second moments of layer inputs are taken over."""
 
@@ -171,30 +165,12 @@ class ProductQuantization:
         for name in ("block", "kernel_block", "calibration_images"):
             value = getattr(self, name)
             require(value >= 1, f"{name} >= 1", **{name: value})
-        require(self.tuning_epochs >= 0, "tuning_epochs >= 0", tuning_epochs=self.tuning_epochs)
-        require_training(self)
-
-    @property
-    def is_neutral(self) -> bool:
-        """Sharing blocks always changes them."""
-        return False
+        TunedSettings.__post_init__(self)
 
     @property
     def described(self) -> str:
         """The method in a few words."""
         return f"shared, blocks of {self.block}"
-
-    @property
-    def epochs(self) -> int:
-        """Epochs that the stage trains."""
-        return self.tuning_epochs
-
-    @classmethod
-    def start(cls, tuning: Tuning) -> "ProductQuantization":
-        """Return the settings that a search begins with."""
-        return cls(
-            bits=6, tuning_epochs=tuning.qat_epochs, batch_size=tuning.batch_size, lr=tuning.lr
-        )
 
     def suggest_wide(self, trial: Suggests) -> "ProductQuantization":
         """Return these settings with the bits and the block that `trial` suggests."""
