@@ -1,10 +1,11 @@
-# `make study` runs the paper's CNN grid on embedded data; `make test` runs the tests.
+# `make study` runs the paper's CNN grid on embedded data; `make test` runs the tests,
+# `make bench` the short benchmarks.
 # Each makes .venv first, if need be, and installs into it with pip.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: study test lint clean
+.PHONY: study test lint bench clean
 
 study: .venv/installed
 	$(BIN)/python -m search.run --model cnn --data mnist5k
@@ -16,6 +17,12 @@ lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+bench: .venv/installed-dev
+	$(BIN)/python -m benchmarks.startup --repeats 3
+	$(BIN)/python -m benchmarks.training cnn lenet300 --repeats 3
+	$(BIN)/python -m benchmarks.files cnn
+	$(BIN)/python -m benchmarks.growth --milestones 10 100 1000
 
 clean:
 	rm -rf .venv

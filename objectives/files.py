@@ -1,11 +1,18 @@
 """Files that are there whole or not at all."""
 
 import errno
+import hashlib
 import os
 import tempfile
 from pathlib import Path
 
 from objectives.errors import DiskFullError
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of the file, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -1,6 +1,5 @@
 """A folder to take away: a trial's file, its weights, its card and their checksums."""
 
-import hashlib
 import logging
 import shutil
 import tempfile
@@ -14,7 +13,7 @@ from safetensors.torch import save
 
 from models.errors import BadInputError
 from objectives.errors import MeasurementError
-from objectives.files import write_atomically
+from objectives.files import sha256_of, write_atomically
 from objectives.restore import restore_weights
 from objectives.stages.code import write_container
 from objectives.stages.measure import Measurement, measure_file
@@ -54,6 +53,12 @@ def write_bundle(
     if not artifact.is_file():
         raise MeasurementError(f"The file {artifact} of trial {row.trial.number} is gone.")
     with _new_folder(out) as folder:
+        stored = row.attribute("artifact_sha256")
+        if stored not in {None, sha256_of(artifact)}:  # None in studies from before it was stored
+            raise MeasurementError(
+                f"{artifact} has changed since trial {row.trial.number} measured it; "
+                "`--plan` makes it again, as the study's report says."
+            )
         measured = _measure_again(artifact, row, setup)
         file = folder / ONNX
         write_atomically(file, artifact.read_bytes())
@@ -72,9 +77,7 @@ def write_bundle(
         facts = CardFacts(table=table, row=row, setup=setup, measured=measured)
         write_atomically(folder / CARD, model_card(facts, files).encode())
         files.append(folder / CARD)
-        sums = [
-            f"{hashlib.sha256(each.read_bytes()).hexdigest()}  {each.name}\n" for each in files
-        ]
+        sums = [f"{sha256_of(each)}  {each.name}\n" for each in files]
         write_atomically(folder / CHECKSUMS, "".join(sums).encode())
     return measured
 

@@ -5,6 +5,7 @@ from typing import Any
 from optuna import Trial
 
 from objectives.errors import TrialError
+from objectives.files import sha256_of
 from objectives.memory import told_when_memory_runs_out
 from objectives.pipeline import Cost, Pipeline, Result
 from objectives.plan import Plan
@@ -51,6 +52,7 @@ class CompressionObjective:
             self._ledger.record(trial._trial_id, spent)
         attributes = describe(result)
         attributes["artifact"] = artifact.relative_to(self._paths.root).as_posix()
+        attributes["artifact_sha256"] = sha256_of(artifact)
         attributes["seed"] = self._pipeline.context.seed
         attributes["versions"] = versions()
         attributes |= peak_memory()

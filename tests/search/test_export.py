@@ -3,9 +3,11 @@
 import json
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,7 @@ from search import export
 from search.bundle import CARD, CHECKSUMS
 from search.study import load_study
 
-FLOAT_TRIAL = 2
+FLOAT_TRIAL = 1
 """90 % sparse, 32 bits."""
 
 GUARDED = """
@@ -151,6 +153,7 @@ def test_takes_the_trial_that_is_asked_for(
 def test_a_file_that_answers_otherwise_is_refused_and_nothing_is_written(
     changeable: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    forget_hashes(changeable)
     artifact = changeable / "s" / "artifacts" / f"trial-{FLOAT_TRIAL:04d}.onnx"
     model = onnx.load(artifact)
     weight = next(each for each in model.graph.initializer if each.name == "dense.weight")
@@ -162,29 +165,43 @@ def test_a_file_that_answers_otherwise_is_refused_and_nothing_is_written(
     assert exported(changeable, tmp_path / "out", "--trial", FLOAT_TRIAL) == 1
     err = capsys.readouterr().err
     assert re.fullmatch(
-        r".*trial-0002\.onnx is not what trial 2 measured: val_accuracy_pct \d+.*, now .*\n", err
+        r".*trial-0001\.onnx is not what trial 1 measured: val_accuracy_pct \d+.*, now .*\n", err
     )
     assert set(tmp_path.iterdir()) == before
 
 
+def forget_hashes(studies: Path) -> None:
+    """Make the study one from before hashes of artifacts were stored."""
+    with closing(sqlite3.connect(studies / "s.db")) as database, database:
+        database.execute("DELETE FROM trial_user_attributes WHERE key = 'artifact_sha256'")
+
+
+def flipped(content: bytes) -> bytes:
+    """Return `content` with one bit in its middle flipped."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
 @pytest.mark.parametrize(
-    ("content", "line"),
+    ("damage", "line"),
     [
-        (b"no model", r"trial-0002\.onnx: ONNX Runtime cannot open it: .*\n"),
-        (None, r"The file .*trial-0002\.onnx of trial 2 is gone\.\n"),
+        (lambda _: b"no model", r".*trial-0001\.onnx has changed since trial 1 measured it; .*\n"),
+        (flipped, r".*trial-0001\.onnx has changed since trial 1 measured it; .*\n"),
+        (None, r"The file .*trial-0001\.onnx of trial 1 is gone\.\n"),
     ],
 )
 def test_a_damaged_or_missing_file_is_one_line(
-    content: bytes | None,
+    damage: Callable[[bytes], bytes] | None,
     line: str,
     changeable: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     artifact = changeable / "s" / "artifacts" / f"trial-{FLOAT_TRIAL:04d}.onnx"
+    content = artifact.read_bytes()
     artifact.unlink()
-    if content is not None:
-        artifact.write_bytes(content)
+    if damage is not None:
+        artifact.write_bytes(damage(content))
     assert exported(changeable, tmp_path / "out", "--trial", FLOAT_TRIAL) == 1
     assert re.fullmatch(line, capsys.readouterr().err)
     assert list(tmp_path.iterdir()) == [changeable]
