@@ -31,6 +31,8 @@ def open_study(
         )
         stored = study.user_attrs.get("config")
         if stored is None:
+            if study.get_trials(deepcopy=False):
+                raise _foreign(paths.study)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 study.set_metric_names(list(config.values))
@@ -74,7 +76,14 @@ def load_study(name: str, url: str) -> Study:
 
 def _study_in(storage: RDBStorage, name: str) -> Study:
     try:
-        return optuna.load_study(study_name=name, storage=storage)
+        study = optuna.load_study(study_name=name, storage=storage)
     except KeyError as err:
         known = ", ".join(sorted(study.study_name for study in storage.get_all_studies()))
         raise BadInputError(f"There is no study '{name}'. Known: {known or 'none'}.") from err
+    if "config" not in study.user_attrs:
+        raise _foreign(name)
+    return study
+
+
+def _foreign(name: str) -> BadInputError:
+    return BadInputError(f"Study '{name}' was not made by search.run: it has no config.")

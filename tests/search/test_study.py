@@ -263,6 +263,18 @@ def test_a_study_that_is_not_there_is_answered_with_those_that_are(tmp_path: Pat
         load_study("toi", StudyPaths(tmp_path, "toi").url)
 
 
+def test_a_study_of_somebody_elses_is_neither_read_nor_gone_on_with(tmp_path: Path) -> None:
+    paths = StudyPaths(tmp_path, "theirs")
+    theirs = optuna.create_study(study_name="theirs", storage=paths.url)
+    theirs.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=1)
+    line = "Study 'theirs' was not made by search.run"
+    with pytest.raises(BadInputError, match=line):
+        load_study("theirs", paths.url)
+    with pytest.raises(BadInputError, match=line):
+        open_study(paths, paths.url, CONFIG, heartbeat_seconds=5)
+    assert not optuna.load_study(study_name="theirs", storage=paths.url).user_attrs
+
+
 def a_sampled_queue(folder: Path, sampler: str, total: int) -> SampledQueue:
     base = a_queue(folder)
     make = sampler_maker(sampler, CONFIG.seed)
