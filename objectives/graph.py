@@ -80,6 +80,16 @@ class GraphEditor:
             self._initializers[name] = stored
         stored.CopyFrom(numpy_helper.from_array(weight.numpy(), name))
 
+    def holds(self, name: str, values: Tensor) -> bool:
+        """Return whether the initializer `name` is there and has these `values`."""
+        stored = self._initializers.get(name)
+        return stored is not None and np.array_equal(numpy_helper.to_array(stored), values.numpy())
+
+    def replace_bias(self, name: str, bias: Tensor) -> None:
+        """Put `bias` where the initializer `name` is, if it is there."""
+        if name in self._initializers:
+            self._initializers[name].CopyFrom(numpy_helper.from_array(bias.numpy(), name))
+
     def _find(self, values: np.ndarray) -> TensorProto | None:
         """Return the initializer that holds `values`."""
         tensors: list[TensorProto] = [

@@ -24,7 +24,8 @@ FAST = ("--model", "cnn", "--data", "mnist5k", "--epochs", "1", "--qat-epochs", 
 FAST += ("--workers", "1")
 SMALL = (*FAST, "--sparsity", "0,0.9", "--precision", "32,8")
 NAME = "cnn-mnist5k-paper"
-GRID = {(sparsity, bits) for sparsity in (0.0, 0.5, 0.75, 0.9, 0.95, 0.99) for bits in (32, 16, 8)}
+EIGHT = (*FAST, "--sparsity", "0,0.5,0.75,0.9", "--precision", "32,8")
+GRID = {(sparsity, bits) for sparsity in (0.0, 0.5, 0.75, 0.9) for bits in (32, 8)}
 
 
 def in_folder(folder: Path, *arguments: str) -> list[str]:
@@ -229,7 +230,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
 def test_after_kill_9_in_the_middle_of_a_trial_each_combination_is_finished_once(
     tmp_path: Path,
 ) -> None:
-    process = start(tmp_path, *FAST, "--heartbeat", "1")
+    process = start(tmp_path, *EIGHT, "--heartbeat", "1")
     wait_for_line(process, "trial 4:")
     time.sleep(0.3)  # so that trial 5 runs
     process.kill()
@@ -237,8 +238,8 @@ def test_after_kill_9_in_the_middle_of_a_trial_each_combination_is_finished_once
     done = finished(tmp_path)
     running = stored_study(tmp_path).get_trials(states=(TrialState.RUNNING,))
     assert len(running) == 1
-    assert 5 <= len(done) < 18
-    again = start(tmp_path, *FAST, "--heartbeat", "1")
+    assert 5 <= len(done) < 8
+    again = start(tmp_path, *EIGHT, "--heartbeat", "1")
     _, err = again.communicate(timeout=180)
     assert again.returncode == 0, err
     assert sorted(finished(tmp_path)) == sorted(GRID)
@@ -252,17 +253,17 @@ def test_after_kill_9_in_the_middle_of_a_trial_each_combination_is_finished_once
 def test_two_processes_on_one_study_run_no_combination_twice_and_train_nothing_twice(
     tmp_path: Path,
 ) -> None:
-    processes = [start(tmp_path, *FAST) for _ in range(2)]
+    processes = [start(tmp_path, *EIGHT) for _ in range(2)]
     for process in processes:
         _, err = process.communicate(timeout=180)
         assert process.returncode == 0, err
     trials = stored_study(tmp_path).trials
-    assert len(trials) == 18
+    assert len(trials) == 8
     assert sorted(finished(tmp_path)) == sorted(GRID)
-    assert sum(trial.user_attrs["epochs_trained"] for trial in trials) == 1 + 5 + 6
+    assert sum(trial.user_attrs["epochs_trained"] for trial in trials) == 1 + 3 + 4
     assert len({trial.user_attrs["worker"] for trial in trials}) == 2
     facts = [json.loads(path.read_text()) for path in (tmp_path / "cache").glob("*.json")]
-    assert len(facts) == 12
+    assert len(facts) == 8
 
 
 def artifacts(folder: Path) -> dict[tuple[float, int], bytes]:
