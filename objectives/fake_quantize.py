@@ -121,14 +121,17 @@ class _LearnedScale(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401 - torch's
         x, scale, zero_point = ctx.saved_tensors
-        inside = _stored(x, scale, zero_point)
+        scaled = x / scale
+        inside = scaled.round()
+        if zero_point is not None:
+            inside.add_(zero_point)
         slope = inside.clamp(*ctx.range)
         inside.eq_(slope)
         if zero_point is not None:
             slope.sub_(zero_point)
-        slope.sub_((x / scale).mul_(inside))  # d x^ / d s = q - z - (x / s inside the range)
+        slope.sub_(scaled.mul_(inside))  # d x^ / d s = q - z - (x / s inside the range)
         of_scale = slope.mul_(gradient).sum_to_size(scale.shape)
-        del slope  # 150 MB for AlexNet's largest layer
+        del scaled, slope  # 150 MB each for AlexNet's largest layer
         return inside.mul_(gradient), of_scale, None, None, None
 
 

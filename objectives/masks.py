@@ -3,6 +3,7 @@
 A mask is a bool tensor shaped like its weight, True = keep.
 """
 
+import math
 from typing import Literal, get_args
 
 import numpy as np
@@ -14,6 +15,9 @@ from models.classifier import StepCallback
 
 Allocation = Literal["uniform", "global", "lamp"]
 ALLOCATIONS: tuple[Allocation, ...] = get_args(Allocation)
+
+SAMPLE = 4096
+"""Numbers that bound the threshold of a mask."""
 
 
 def magnitude_mask(weight: Tensor, sparsity: float) -> Tensor:
@@ -36,10 +40,26 @@ def magnitude_mask(weight: Tensor, sparsity: float) -> Tensor:
 
 
 def _kth_smallest(values: Tensor, k: int) -> Tensor:
-    """Return the k-th smallest (from 1) of `values` (N,)."""
-    if values.device.type == "cpu":  # 0.06 s for 38 million numbers, torch.kthvalue 1.3 s
-        return torch.tensor(np.partition(values.numpy(), k - 1)[k - 1])
-    return values.kthvalue(k).values
+    """Return the k-th smallest (from 1) of `values` (N,).
+
+    On a CPU a sorted sample says between which two numbers it is all but certain to lie, so that
+    only those between, without the many zeros of a pruned weight, are sorted out.
+
+    Source: Floyd & Rivest 1975, "Expected time bounds for selection".
+    """
+    if values.device.type != "cpu":
+        return values.kthvalue(k).values
+    array = values.numpy()
+    sample = np.sort(array[:: len(array) // SAMPLE | 1])
+    place, margin = k * len(sample) // len(array), 4 * math.isqrt(len(sample))
+    low, high = sample[max(0, place - margin)], sample[min(len(sample) - 1, place + margin)]
+    rank = k - np.count_nonzero(array <= low)
+    between = array[(array > low) & (array <= high)]
+    if rank <= 0 and np.count_nonzero(array < low) < k:
+        return torch.tensor(low)
+    if not 1 <= rank <= len(between):  # the sample is not like the rest
+        rank, between = k, array
+    return torch.tensor(np.partition(between, rank - 1)[rank - 1])
 
 
 def magnitude_masks(

@@ -2,6 +2,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn.utils import prune as torch_prune
 from toys import toy_plan
@@ -18,6 +20,27 @@ TEN = torch.tensor([[0.3, -0.1, 0.9, 0.0, -0.5], [0.2, -0.2, 0.7, 0.4, -0.6]])
 def test_mask_by_hand() -> None:
     mask = magnitude_mask(TEN, 0.4)  # 0.0, 0.1, 0.2, 0.2 go
     assert mask.int().tolist() == [[1, 0, 1, 0, 1], [0, 0, 1, 1, 1]]
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    count=st.integers(1, 60_000),
+    zeros=st.floats(0, 1),
+    share=st.floats(0, 1),
+    steps=st.sampled_from([3, 1000, 10**7]),
+)
+@settings(deadline=None, max_examples=60)
+def test_a_mask_keeps_what_a_stable_sort_of_the_magnitudes_keeps(
+    seed: int, count: int, zeros: float, share: float, steps: int
+) -> None:
+    """Of weights many of which are zero already or, with few steps, equal."""
+    generator = torch.Generator().manual_seed(seed)
+    weight = (torch.randn(count, generator=generator) * steps).round() / steps
+    weight *= torch.rand(count, generator=generator) >= zeros
+    pruned = round(share * count)
+    expected = torch.ones(count, dtype=torch.bool)
+    expected[weight.abs().sort(stable=True).indices[:pruned]] = False
+    assert torch.equal(magnitude_mask(weight, share), expected)
 
 
 def test_ties_go_to_the_lower_index() -> None:
