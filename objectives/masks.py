@@ -53,7 +53,7 @@ def _kth_smallest(values: Tensor, k: int) -> Tensor:
     sample = np.sort(array[:: len(array) // SAMPLE | 1])
     place, margin = k * len(sample) // len(array), 4 * math.isqrt(len(sample))
     low, high = sample[max(0, place - margin)], sample[min(len(sample) - 1, place + margin)]
-    rank = k - np.count_nonzero(array <= low)
+    rank = k - int(np.count_nonzero(array <= low))
     between = array[(array > low) & (array <= high)]
     if rank <= 0 and np.count_nonzero(array < low) < k:
         return torch.tensor(low)

@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     from models.errors import BadInputError
-    from search.session import run_study
+    from search.command import run_study
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:

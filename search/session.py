@@ -1,24 +1,17 @@
-"""One call of `search.run`: open the study, work on it, show it."""
+"""A user's work on a study: open it, say what will be done, do it, show it."""
 
-import argparse
 import json
-import shlex
-import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import optuna
 from filelock import FileLock
 from optuna.trial import FrozenTrial, TrialState
 
-from models.checks import require
-from objectives.errors import DiskFullError, TrialError
 from objectives.locks import hold
 from objectives.pipeline import Cost
 from objectives.plan import Plan
 from objectives.preflight import check_channels, check_network
-from objectives.progress import StopRequested
 from objectives.sensitivity import measure_sensitivity
 from search.announce import estimate, heading, trial_line
 from search.confirm import confirm
@@ -33,93 +26,14 @@ from search.progress import StudyProgress
 from search.queue import SampledQueue
 from search.ranking import SHARES
 from search.report import show_report
-from search.setup import StudySetup, setup_from_options
-from search.storage import arguments_without_password, full_disk_is_told
+from search.setup import StudySetup
 from search.study import is_stored, open_study
-from search.study_worker import StudyWorker, method_of
-from search.task import Task
+from search.study_worker import StudyWorker
 from search.worker import work
-from search.workers import ClusterWorkers, LocalWorkers, Workers, WorkersMaker
-
-INTERRUPTED = 130
-"""Exit code of a command that was stopped by Ctrl-C, as shells have it."""
+from search.workers import WorkersMaker
 
 SENSITIVITY = "sensitivity"
 """Study attribute: what each layer bears, as `objectives.sensitivity` measures it."""
-
-
-def run_study(options: argparse.Namespace, argv: list[str]) -> int:
-    """Create or resume the study that `options` name, work on it, print its table.
-
-    Args:
-        options: What `search.options.parse` returned.
-        argv: The arguments that they were parsed from, to say how to resume.
-
-    Returns:
-        The exit code: 0, 1 if no trial could be scored or the disk is full, 130 if it was stopped.
-
-    Raises:
-        BadInputError: Something that was named or set cannot be used; nothing was trained.
-    """
-    shown = arguments_without_password(argv)
-    command = shlex.join([Path(sys.executable).name, "-m", "search.run", *shown])
-    try:
-        with full_disk_is_told():
-            return _run(options, argv)
-    except StopRequested:
-        print(f"\nStopped; nothing that was finished is lost. To go on: {command}")
-        return INTERRUPTED
-    except DiskFullError as err:
-        print(f"{err} Make room, then: {command}", file=sys.stderr)
-    except TrialError as err:
-        print(err, file=sys.stderr)
-    return 1
-
-
-def _run(options: argparse.Namespace, argv: list[str]) -> int:
-    setup = setup_from_options(options)
-    require(
-        options.trials_per_gpu is None or setup.config.accelerator == "cuda",
-        "--trials-per-gpu goes with --accelerator cuda",
-        accelerator=setup.config.accelerator,
-    )
-    name = setup.default_name if options.study is None else options.study
-    paths = StudyPaths(options.studies_dir, name)
-    session = Session(
-        setup, paths, options.storage, method_of(options), heartbeat_seconds=options.heartbeat
-    )
-    crew = session.prepare(
-        cache_bytes=int(options.cache_gb * 10**9),
-        threads=options.threads,
-        workers=options.workers,
-        trials_per_gpu=options.trials_per_gpu,
-    )
-    try:
-        session.work(timeout_seconds=options.timeout, workers=_workers(options, argv, crew, paths))
-        session.measure_shares()
-        if options.confirm is not None:
-            session.confirm(seeds=options.confirm)
-    except StopRequested:
-        session.show()
-        raise
-    return 0 if session.show() else 1
-
-
-def _workers(
-    options: argparse.Namespace, argv: list[str], crew: Crew, paths: StudyPaths
-) -> WorkersMaker | None:
-    """Return what starts those who run the trials; None is this process."""
-    if options.cluster is None and crew.workers == 1:
-        return None
-
-    def start() -> tuple[Workers, Task]:
-        if options.cluster is None:
-            task = Task(tuple(argv), paths.study, crew.threads)
-            return LocalWorkers(crew.workers, crew.gpus), task
-        task = Task(tuple(argv), paths.study, options.threads)
-        return ClusterWorkers(options.cluster, paths.study, options.workers), task
-
-    return start
 
 
 class Session(StudyWorker):
