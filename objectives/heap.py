@@ -21,7 +21,10 @@ TRIM_THRESHOLD, MAPPED_BLOCKS = 128 * 1024, 65_536
 
 @contextmanager
 def freed_memory_kept() -> Iterator[None]:
-    """Keep freed memory within, and return it to the system at the end; only on Linux's glibc."""
+    """Keep freed memory within, and return it to the system at the end; only on Linux's glibc.
+
+    It helps the main thread: the heaps of others end at 64 MB, and larger blocks are mapped.
+    """
     c_library: Any = ctypes.CDLL(None) if sys.platform == "linux" else None
     if not hasattr(c_library, "mallopt"):
         yield
