@@ -20,7 +20,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 from tabulate import tabulate
 
-from benchmarks.load import EmptyTrial, _opened, _sqlite_bytes
+from benchmarks.load import EmptyTrial, opened, sqlite_bytes
 from search.samplers import sampler_maker
 
 LOOKED_AT = 50
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     rows = []
     with tempfile.TemporaryDirectory() as name:
         task = EmptyTrial(Path(name), f"sqlite:///{name}/load.db", milestones[-1])
-        queue, sent = _opened(task)
+        queue, sent = opened(task)
         times, counts = [], []
         for number in range(1, milestones[-1] + 1):
             before, start = sent.total(), time.perf_counter()
@@ -73,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                         f"{1000 * statistics.median(times[-LOOKED_AT:]):.1f}",
                         f"{statistics.mean(counts[-LOOKED_AT:]):.0f}",
                         f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:.0f}",
-                        f"{_sqlite_bytes(queue.storage.engine) / 1e6:.2f}",
+                        f"{sqlite_bytes(queue.storage.engine) / 1e6:.2f}",
                         f"{tpe_milliseconds(number):.0f}",
                     ]
                 )

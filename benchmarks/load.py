@@ -59,7 +59,7 @@ class EmptyTrial:
 
     def __call__(self) -> int | None:
         """Run one trial."""
-        queue, sent = _opened(self)
+        queue, sent = opened(self)
 
         def objective(trial: optuna.Trial) -> float:
             x = trial.suggest_float("sparsity", 0, 1)
@@ -73,7 +73,7 @@ class EmptyTrial:
 
 
 @lru_cache(maxsize=1)
-def _opened(task: EmptyTrial) -> tuple[SampledQueue, Counter[str]]:
+def opened(task: EmptyTrial) -> tuple[SampledQueue, Counter[str]]:
     """Return the queue, and a count of the statements that it sends; once per process."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     queue = task.queue()
@@ -109,7 +109,7 @@ def measure(database: str, url: str, folder: Path, *, trials: int, workers: int)
         if len(of_one) > 1
         for first, last in [(of_one[0], of_one[-1])]
     ]
-    sizes = {"SQLite": _sqlite_bytes, "PostgreSQL": _postgres_bytes}
+    sizes = {"SQLite": sqlite_bytes, "PostgreSQL": _postgres_bytes}
     row = [
         database,
         str(workers),
@@ -123,9 +123,10 @@ def measure(database: str, url: str, folder: Path, *, trials: int, workers: int)
     return row
 
 
-def _sqlite_bytes(engine: sqlalchemy.Engine) -> int:
+def sqlite_bytes(engine: sqlalchemy.Engine) -> int:
+    """Return the size of the database's file and of its log."""
     file = Path(str(engine.url.database))
-    return sum(part.stat().st_size for part in file.parent.glob(f"{file.name}*"))  # and its log
+    return sum(part.stat().st_size for part in file.parent.glob(f"{file.name}*"))
 
 
 def _postgres_bytes(engine: sqlalchemy.Engine) -> int:

@@ -9,7 +9,6 @@ where the rest of the workers' time went.
 import argparse
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections import defaultdict
@@ -22,18 +21,10 @@ from optuna.trial import FrozenTrial, TrialState
 from tabulate import tabulate
 
 from benchmarks.training import CASES, plain_epoch_seconds
+from benchmarks.workers import run_grid
 
 BASELINE = "train"
 TRAINING = ("prune", "quantize")
-
-
-def run_grid(folder: Path, arguments: Sequence[str]) -> tuple[datetime, datetime]:
-    """Run the study `grid` in `folder`; return when it began and ended."""
-    where = ["--study", "grid", "--studies-dir", str(folder)]
-    command = [sys.executable, "-m", "search.run", "--model", "cnn", *arguments, *where]
-    start = datetime.now(UTC)
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    return start, datetime.now(UTC)
 
 
 def spent(
@@ -98,7 +89,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for repeat in range(options.repeats):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            start, end = run_grid(folder, data)
+            start = datetime.now(UTC)
+            run_grid(folder, data)
+            end = datetime.now(UTC)
             study = optuna.load_study(study_name="grid", storage=f"sqlite:///{folder}/grid.db")
             trials = study.get_trials(states=(TrialState.COMPLETE,))
         floor = statistics.median(plain_epoch_seconds(CASES["cnn"]) for _ in range(3))

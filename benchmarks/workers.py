@@ -32,14 +32,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     seconds: dict[int, list[float]] = {count: [] for count in options.workers}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _search(folder, [*data, "--sparsity", "0", "--precision", "32", "--workers", "1"])
+        run_grid(folder, [*data, "--sparsity", "0", "--precision", "32", "--workers", "1"])
         shutil.copytree(folder / "cache", folder / "baseline")
         for _ in range(options.repeats):
             for count, measured in seconds.items():
                 shutil.rmtree(folder / "cache")
                 shutil.copytree(folder / "baseline", folder / "cache")
                 start = time.perf_counter()
-                _search(folder, [*data, "--workers", str(count)])
+                run_grid(folder, [*data, "--workers", str(count)])
                 measured.append(time.perf_counter() - start)
     alone = median(seconds[options.workers[0]])
     rows = [
@@ -50,8 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _search(folder: Path, arguments: list[str]) -> None:
-    """Run a new study in `folder`."""
+def run_grid(folder: Path, arguments: Sequence[str]) -> None:
+    """Run the CNN's grid as a new study `grid` in `folder`."""
     for old in folder.glob("grid*"):
         shutil.rmtree(old) if old.is_dir() else old.unlink()
     where = ["--study", "grid", "--studies-dir", str(folder)]

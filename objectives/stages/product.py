@@ -23,12 +23,12 @@ as float16.
 Pruned weights and others share blocks, so zeros would not stay: a plan that prunes is refused.
 
 Equations are numbered here. Source: Stock et al. 2020, arXiv:1907.05686 ("And the Bit Goes Down"),
-section 3, after product
-quantization of weights in Gong et al. 2014, arXiv:1412.6115. We differ from it: all layers are
-grouped at once, by the inputs that the float network gives them, where the paper goes from layer
-to layer and tunes between; the M-step takes the mean where the paper takes the solution of least
-norm, which is as good; it splits the entry with most blocks, which does nothing where they are
-equal; its gradients are averaged where ours are summed, which Adam makes the same.
+section 3, after product quantization of weights in Gong et al. 2014, arXiv:1412.6115. We differ
+from it: all layers are grouped at once, by the inputs that the float network gives them, where the
+paper goes from layer to layer and tunes between; the M-step takes the mean where the paper takes
+the solution of least norm, which is as good; it splits the entry with most blocks, which does
+nothing where they are equal; its gradients are averaged where ours are summed, which Adam makes
+the same.
 """
 
 from collections.abc import Sequence

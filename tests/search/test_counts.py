@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import TrialState
 
-from benchmarks.load import EmptyTrial, _opened
+from benchmarks.load import EmptyTrial, opened
 from search.study import load_study
 
 HEAVY = ("torch", "optuna", "onnx", "pandas", "sklearn", "sqlalchemy", "numpy")
@@ -31,7 +31,7 @@ def test_a_command_imports_nothing_that_it_does_not_need_yet(
 
 def test_a_trial_sends_as_many_statements_however_many_came_before(tmp_path: Path) -> None:
     task = EmptyTrial(tmp_path, f"sqlite:///{tmp_path / 'load.db'}", trials=60)
-    queue, sent = _opened(task)
+    queue, sent = opened(task)
     counts = []
     for _ in range(60):
         before = sent.total()
