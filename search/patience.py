@@ -74,5 +74,16 @@ class PatientStorage(RDBStorage):
     """
 
 
-for _name in (*BaseStorage.__abstractmethods__, "record_heartbeat"):
+OF_THE_CACHE = (
+    "_create_new_trial",
+    "_get_best_trial_id",
+    "_get_stale_trial_ids",
+    "_get_trials",
+    "_set_trial_param",
+    "get_trial_id_from_study_id_trial_number",
+    "record_heartbeat",
+)
+"""What Optuna's cache of a database asks of it beside the methods of every storage."""
+
+for _name in (*BaseStorage.__abstractmethods__, *OF_THE_CACHE):
     setattr(PatientStorage, _name, patient(getattr(RDBStorage, _name)))

@@ -1,14 +1,18 @@
+import inspect
 import os
+import re
 import sqlite3
 from pathlib import Path
 
 import optuna
 import pytest
 import sqlalchemy
+from optuna.storages._cached_storage import _CachedStorage
 
 from models.errors import BadInputError
 from objectives.errors import DiskFullError
 from search.paths import StudyPaths
+from search.patience import PatientStorage
 from search.storage import arguments_without_password, full_disk_is_told, open_storage
 from search.task import Task
 
@@ -107,3 +111,11 @@ def test_a_database_that_finds_no_room_is_a_full_disk(tmp_path: Path) -> None:
         study.set_user_attr("large", "x" * 100_000)
     with pytest.raises(sqlalchemy.exc.OperationalError), full_disk_is_told():
         storage.engine.connect().exec_driver_sql("SELECT * FROM nowhere")
+
+
+def test_whatever_optunas_cache_asks_of_the_database_waits_for_one_that_is_away() -> None:
+    asked = set(re.findall(r"self\._backend\.(\w+)", inspect.getsource(_CachedStorage)))
+    no_query = {"get_heartbeat_interval", "get_heartbeat_stale_trial_callback"}
+    patient = {name for name in asked if name in vars(PatientStorage)}
+    assert asked - patient == no_query
+    assert len(patient) > 15
