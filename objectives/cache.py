@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from safetensors.torch import load, save
 
 from objectives.files import write_atomically
@@ -64,6 +64,16 @@ class StageCache:
     def __contains__(self, key: StageKey) -> bool:
         return self._tensors(key).is_file() and self._facts(key).is_file()
 
+    def is_computed_elsewhere(self, key: StageKey) -> bool:
+        """Return whether another process is at work on the entry of `key`."""
+        if not self._folder.is_dir():
+            return False
+        try:
+            with self._lock(key).acquire(timeout=0):
+                return False
+        except Timeout:
+            return True
+
     def get_or_compute(
         self, key: StageKey, compute: Callable[[], NetworkState], progress: Progress
     ) -> tuple[NetworkState, bool]:
@@ -72,7 +82,7 @@ class StageCache:
         While another process computes the same entry, this one waits for it.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        with hold(FileLock(self._folder / f"{key.digest}.lock"), progress):
+        with hold(self._lock(key), progress):
             state = self._read(key)
             if state is not None:
                 return state, False
@@ -131,6 +141,9 @@ class StageCache:
             file.with_suffix(".json").unlink(missing_ok=True)
             file.unlink(missing_ok=True)
             total -= sizes[file]
+
+    def _lock(self, key: StageKey) -> FileLock:
+        return FileLock(self._folder / f"{key.digest}.lock")
 
     def _tensors(self, key: StageKey) -> Path:
         return self._folder / f"{key.digest}.safetensors"

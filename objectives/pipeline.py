@@ -194,6 +194,16 @@ class Pipeline:
             settings.epochs == 0 or key in self._cache for key, settings in self._keys(plan)
         )
 
+    def would_wait(self, plan: Plan) -> bool:
+        """Return whether another process is training what `plan` needs first."""
+        missing = (
+            key
+            for key, settings in self._keys(plan)
+            if settings.epochs > 0 and key not in self._cache
+        )
+        first = next(missing, None)
+        return first is not None and self._cache.is_computed_elsewhere(first)
+
     def baseline_state(self, plan: Plan, cost: Cost | None = None) -> NetworkState:
         """Return the baseline of `plan`, trained now if it is not in the cache."""
         uncompressed = plan.uncompressed()

@@ -30,15 +30,27 @@ TRIALS = sqlalchemy.table(
 HEARTBEATS = sqlalchemy.table(
     "trial_heartbeats", column("trial_id", Integer), column("heartbeat", DateTime)
 )
-ATTRIBUTES = sqlalchemy.table(
-    "trial_user_attributes",
-    column("trial_id", Integer),
-    column("key", String),
-    column("value_json", String),
+ATTRIBUTES, SYSTEM_ATTRIBUTES = (
+    sqlalchemy.table(
+        f"trial_{whose}_attributes",
+        column("trial_id", Integer),
+        column("key", String),
+        column("value_json", String),
+    )
+    for whose in ("user", "system")
 )
 
 CANDIDATES = 8
 """Waiting trials that are looked at in one query: others may claim the first of them meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A trial that waits for a worker."""
+
+    trial_id: int
+    params: dict[str, float]
+    """Those that it was queued with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +88,19 @@ class Ledger:
         query = select(TRIALS.c.state, func.count()).where(self._of_study).group_by(TRIALS.c.state)
         return Counter({row[0]: row[1] for row in self._rows(query)})
 
-    def waiting(self) -> list[int]:
-        """Return the ids of the waiting trials that come first."""
-        query = select(TRIALS.c.trial_id).where(
-            self._of_study, TRIALS.c.state == TrialState.WAITING
+    def waiting(self) -> list[Waiting]:
+        """Return the waiting trials that come first."""
+        fixed = sqlalchemy.and_(
+            SYSTEM_ATTRIBUTES.c.trial_id == TRIALS.c.trial_id,
+            SYSTEM_ATTRIBUTES.c.key == "fixed_params",
         )
+        query = select(TRIALS.c.trial_id, SYSTEM_ATTRIBUTES.c.value_json)
+        query = query.select_from(TRIALS.outerjoin(SYSTEM_ATTRIBUTES, fixed))
+        query = query.where(self._of_study, TRIALS.c.state == TrialState.WAITING)
         query = query.order_by(TRIALS.c.number).limit(CANDIDATES)
-        return [row[0] for row in self._rows(query)]
+        return [
+            Waiting(trial_id, json.loads(params or "{}")) for trial_id, params in self._rows(query)
+        ]
 
     def failed_with(self, attribute: str) -> int:
         """Return how many failed trials have a user attribute of that name."""

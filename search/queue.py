@@ -3,7 +3,7 @@
 import json
 import warnings
 from collections import Counter
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from search.ledger import Ledger, Running, Vigil
+from search.ledger import Ledger, Running, Vigil, Waiting
 from search.storage import MISSED_HEARTBEATS, StudyLock
 
 MAX_ATTEMPTS = 3
@@ -56,6 +56,8 @@ class TrialQueue:
         self._vigil = Vigil(timedelta(seconds=grace_seconds))
         self._is_filled = False
         self._newest_read = -1
+        self.would_wait: Callable[[dict[str, float]], bool] = lambda _: False
+        """Tells whether a combination would only wait for what another process trains now."""
 
     def next(self) -> Trial | None:
         """Mend the queue and return a trial that is this worker's alone, None if there is none."""
@@ -90,7 +92,7 @@ class TrialQueue:
     def claim(self) -> Trial | None:
         """Return a waiting trial that no other process gets, or None if none waits."""
         while waiting := self.ledger.waiting():
-            for trial_id in waiting:
+            for trial_id in self._best_first(waiting):
                 try:
                     claimed = self.storage.set_trial_state_values(trial_id, TrialState.RUNNING)
                 except optuna.exceptions.UpdateFinishedTrialError:
@@ -100,6 +102,16 @@ class TrialQueue:
                         self._trials()
                     return Trial(self.study, trial_id)
         return None
+
+    def _best_first(self, waiting: Sequence[Waiting]) -> Iterator[int]:
+        """Give the ids in order, but last those that would wait for another process."""
+        later = []
+        for each in waiting:
+            if each.params and self.would_wait(each.params):
+                later.append(each.trial_id)
+            else:
+                yield each.trial_id
+        yield from later
 
     def release(self, trial: Trial) -> None:
         """Put a running trial back into the queue, unless it was given up for dead."""

@@ -54,13 +54,18 @@ class PaperSpace:
         )
 
     def grid(self) -> list[dict[str, float]]:
-        """Return the parameters of every combination, precisions outermost, each list's order.
+        """Return the parameters of every combination, in the order that keeps workers busy.
 
-        Trials that share a pruning are far apart: beside one another a worker would wait for it.
+        Precisions are outermost, as trials that share a pruning would wait for one another; after
+        the first one, which trains the prunings, those that train most, so that the last trials
+        are short.
         """
+        quantize = self._config.plan().quantize
+        first, *others = self._config.precision
+        others.sort(key=lambda bits: replace(quantize, bits=bits).epochs, reverse=True)
         return [
             {"sparsity": sparsity, "precision": bits}
-            for bits, sparsity in product(self._config.precision, self._config.sparsity)
+            for bits, sparsity in product([first, *others], self._config.sparsity)
         ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import optuna
 import torch
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FixedTrial, FrozenTrial, TrialState
 
 from objectives.cache import StageCache
 from objectives.pipeline import Pipeline
@@ -16,6 +16,7 @@ from search.announce import describe_params
 from search.method import SearchMethod
 from search.objective import CompressionObjective
 from search.paths import StudyPaths
+from search.queue import SampledQueue
 from search.setup import StudySetup
 from search.space import search_space
 from search.stopping import stopping_rule
@@ -73,6 +74,10 @@ class StudyWorker:
         self._objective = CompressionObjective(
             self.pipeline, self.paths, self.setup.config, self.queue.ledger
         )
+        if not isinstance(self.queue, SampledQueue):  # what a sampler asks for has just been asked
+            self.queue.would_wait = lambda params: self.pipeline.would_wait(
+                self.space.suggest(FixedTrial(params))
+            )
 
     def use_device(self, threads: int) -> None:
         """Train with so many threads, or with the data on the GPU, in this process."""

@@ -56,6 +56,20 @@ def test_a_state_survives_the_round_trip(tmp_path: Path) -> None:
     assert equal(state, a_state())
 
 
+def test_another_process_tells_what_is_computed_now(tmp_path: Path) -> None:
+    cache, elsewhere = StageCache(tmp_path / "cache"), StageCache(tmp_path / "cache")
+    assert not elsewhere.is_computed_elsewhere(KEY)
+    assert not (tmp_path / "cache").exists()
+
+    def compute() -> NetworkState:
+        assert elsewhere.is_computed_elsewhere(KEY)
+        assert not elsewhere.is_computed_elsewhere(StageKey.of(stage="prune", sparsity=0.9))
+        return a_state()
+
+    cache.get_or_compute(KEY, compute, SilentProgress())
+    assert not elsewhere.is_computed_elsewhere(KEY)
+
+
 @pytest.mark.parametrize(
     ("ending", "damage"),
     [

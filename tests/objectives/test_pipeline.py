@@ -117,3 +117,17 @@ def test_what_a_plan_took_is_known_where_it_does_not_end(
         )
     assert cost.epochs_trained == 3 + 2  # the baseline's too
     assert cost.stage_seconds["prune"] > 0
+
+
+def test_a_plan_would_wait_for_the_stage_that_another_process_trains(
+    tmp_path: Path, digits: FewDigits
+) -> None:
+    pipeline, elsewhere = a_pipeline(tmp_path, digits), a_pipeline(tmp_path, digits)
+    told = []
+
+    def look(*_: object) -> None:
+        told.append([elsewhere.would_wait(toy_plan(sparsity, 8)) for sparsity in (0.5, 0.9)])
+
+    pipeline.run(toy_plan(0.5, 32), tmp_path / "a.onnx", look)
+    assert told == [[True, False]]
+    assert not elsewhere.would_wait(toy_plan(0.5, 8))

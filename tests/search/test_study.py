@@ -78,6 +78,16 @@ def test_each_combination_runs_once_and_a_second_call_runs_nothing(tmp_path: Pat
     assert combinations(a_queue(tmp_path), TrialState.COMPLETE) == the_whole_grid()
 
 
+def test_a_trial_that_would_wait_for_another_process_is_taken_last(tmp_path: Path) -> None:
+    queue = a_queue(tmp_path)
+    queue.mend()
+    queue.would_wait = lambda params: params["sparsity"] < 0.9
+    taken = [queue.claim() for _ in range(3)]
+    queue.would_wait = lambda _: True
+    taken.append(queue.claim())
+    assert [GRID[trial.number]["sparsity"] for trial in taken if trial] == [0.9, 0.95, 0.99, 0.0]
+
+
 def test_a_sampler_stays_within_the_grid() -> None:
     config = replace(CONFIG, sparsity=(0.5, 0.9, 0.8), precision=(8, 4))
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
