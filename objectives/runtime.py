@@ -5,9 +5,9 @@ The file may come from anywhere. It has one input, shaped like the data's, its b
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from models.data_source import DataSource
 from objectives.errors import MeasurementError
@@ -71,7 +71,9 @@ class OnnxClassifier:
         return answer
 
 
-def _open(path: Path, threads: int) -> onnxruntime.InferenceSession:
+def _open(path: Path, threads: int) -> Any:  # noqa: ANN401 - a session; its package has no types
+    import onnxruntime  # here, as it starts a thread, which a forked process would miss
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

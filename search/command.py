@@ -1,23 +1,21 @@
 """One call of `search.run`: read its options, start those who work, let the session go on."""
 
 import argparse
+import gc
 import shlex
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from models.checks import require
 from objectives.errors import DiskFullError, TrialError
 from objectives.progress import StopRequested
-from search.crew import Crew, crew_for
+from search.crew import Crew
 from search.paths import StudyPaths
 from search.session import Session
-from search.setup import StudySetup, setup_from_options
+from search.setup import setup_from_options
 from search.storage import arguments_without_password, full_disk_is_told
-from search.study import is_stored
 from search.study_worker import method_of
-from search.task import Task, warm_up
+from search.task import Task
 from search.workers import ClusterWorkers, LocalWorkers, Workers, WorkersMaker
 
 INTERRUPTED = 130
@@ -61,54 +59,26 @@ def _run(options: argparse.Namespace, argv: list[str]) -> int:
     )
     name = setup.default_name if options.study is None else options.study
     paths = StudyPaths(options.studies_dir, name)
-    with _started_early(options, setup, paths) as early:
-        session = Session(
-            setup, paths, options.storage, method_of(options), heartbeat_seconds=options.heartbeat
-        )
-        crew = session.prepare(
-            cache_bytes=int(options.cache_gb * 10**9),
-            threads=options.threads,
-            workers=options.workers,
-            trials_per_gpu=options.trials_per_gpu,
-        )
-        workers = _workers(options, argv, crew, paths, early)
-        try:
-            session.work(timeout_seconds=options.timeout, workers=workers)
-            session.measure_shares()
-            if options.confirm is not None:
-                session.confirm(seeds=options.confirm)
-        except StopRequested:
-            session.show()
-            raise
-        return 0 if session.show() else 1
-
-
-@contextmanager
-def _started_early(
-    options: argparse.Namespace, setup: StudySetup, paths: StudyPaths
-) -> Iterator[LocalWorkers | None]:
-    """Give processes that import what trials need while this one looks at the network.
-
-    None where there is nothing to gain: a study that is there may have no trials left, a cluster
-    has its own, and which GPU a process sees is not known yet.
-    """
-    config = setup.config
-    if options.cluster is not None or config.accelerator != "cpu":
-        yield None
-        return
-    network = setup.context().build_network()
-    most = options.trials or len(config.sparsity) * len(config.precision)
-    crew = crew_for(network, "cpu", trials=most, workers=options.workers, threads=options.threads)
-    if crew.workers == 1 or is_stored(paths.study, options.storage or paths.url):
-        yield None
-        return
-    workers = LocalWorkers(crew.workers)
+    session = Session(
+        setup, paths, options.storage, method_of(options), heartbeat_seconds=options.heartbeat
+    )
+    crew = session.prepare(
+        cache_bytes=int(options.cache_gb * 10**9),
+        threads=options.threads,
+        workers=options.workers,
+        trials_per_gpu=options.trials_per_gpu,
+    )
+    workers = _workers(options, argv, crew, paths)
+    gc.freeze()  # from here on a collection passes over what was imported: 0.3 s of each trial
     try:
-        for _ in range(crew.workers):
-            workers.submit(warm_up)
-        yield workers
-    finally:
-        workers.stop()
+        session.work(timeout_seconds=options.timeout, workers=workers)
+        session.measure_shares()
+        if options.confirm is not None:
+            session.confirm(seeds=options.confirm)
+    except StopRequested:
+        session.show()
+        raise
+    return 0 if session.show() else 1
 
 
 def _workers(
@@ -116,17 +86,14 @@ def _workers(
     argv: list[str],
     crew: Crew,
     paths: StudyPaths,
-    early: LocalWorkers | None,
 ) -> WorkersMaker | None:
-    """Return what starts those who run the trials, or has them already; None is this process."""
+    """Return what starts those who run the trials, None is this process."""
     if options.cluster is None and crew.workers == 1:
         return None
 
     def start() -> tuple[Workers, Task]:
         if options.cluster is None:
             task = Task(tuple(argv), paths.study, crew.threads)
-            if early is not None and early.count == crew.workers:
-                return early, task
             return LocalWorkers(crew.workers, crew.gpus), task
         task = Task(tuple(argv), paths.study, options.threads)
         return ClusterWorkers(options.cluster, paths.study, options.workers), task

@@ -18,10 +18,6 @@ _ONE_AT_A_TIME = threading.Lock()
 """Torch's random numbers are the process's: a second trial beside the first would change both."""
 
 
-def warm_up() -> None:
-    """Do nothing, but where this module is imported first, which takes seconds."""
-
-
 @dataclass(frozen=True, slots=True)
 class Task:
     """Called, it runs one trial and returns its id; None if none waited."""

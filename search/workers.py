@@ -5,13 +5,13 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
 from multiprocessing.queues import SimpleQueue
 from typing import Protocol
 
 from models.errors import BadInputError
+from search.fork_server import process_context, without_sigint
 from search.queue import MAX_ATTEMPTS, TrialQueue
 from search.worker_progress import PROGRESS
 
@@ -45,7 +45,7 @@ WorkersMaker = Callable[[], tuple[Workers, AnyTask]]
 
 
 class LocalWorkers:
-    """Spawned processes of this machine.
+    """Processes of this machine; see `search.fork_server` for how they begin.
 
     Args:
         count: How many.
@@ -62,17 +62,17 @@ class LocalWorkers:
         self._start()
 
     def _start(self) -> None:
-        spawn = multiprocessing.get_context("spawn")
-        places: SimpleQueue[str | None] = spawn.SimpleQueue()
+        context = process_context(gpus=bool(self._gpus))
+        places: SimpleQueue[str | None] = context.SimpleQueue()
         for number in range(self.count):
             places.put(self._gpus[number % len(self._gpus)] if self._gpus else None)
         self._pool = ProcessPoolExecutor(
-            self.count, mp_context=spawn, initializer=_begin, initargs=(places,)
+            self.count, mp_context=context, initializer=_begin, initargs=(places,)
         )
 
     def submit(self, task: AnyTask) -> "Future[int | None]":
         """Run `task` as soon as a process is free; one that is started hears no Ctrl-C."""
-        with _without_sigint():
+        with without_sigint():
             future = self._pool.submit(_run, task)
         self._processes |= set(multiprocessing.active_children())
         self._futures = [each for each in self._futures if not each.done()] + [future]
@@ -103,16 +103,6 @@ class LocalWorkers:
             for process in self._processes:
                 process.terminate()
         self._pool.shutdown()
-
-
-@contextmanager
-def _without_sigint() -> Iterator[None]:
-    """Keep SIGINT back, from processes that start meanwhile for ever: the driver tells them."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _State:

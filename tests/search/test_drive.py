@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from models.errors import BadInputError
 from objectives.errors import DiskFullError
 from objectives.progress import SilentProgress, StopRequested
 from search.drive import drive
-from search.queue import FAILURE, WORKER
+from search.queue import FAILURE, WORKER, TrialQueue
 from search.workers import LocalWorkers
 
 ALL = [float(x) for x in range(12)]
@@ -177,6 +178,36 @@ def test_a_driver_and_a_worker_that_are_killed_at_once_cost_one_attempt(tmp_path
     drive_stub(StubTask(tmp_path, task.url))
     assert finished_numbers(queue) == ALL
     assert len(in_state(queue, TrialState.FAIL)) == 1
+    assert not in_state(queue, TrialState.RUNNING, TrialState.WAITING)
+
+
+class KillsTheParentOfWorkers(SilentProgress):
+    """Kills, once, the process that workers are forked from, while one of them runs a trial."""
+
+    def __init__(self, queue: TrialQueue) -> None:
+        self._queue = queue
+        self.killed = 0
+
+    def check(self) -> None:
+        running = [t for t in in_state(self._queue, TrialState.RUNNING) if WORKER in t.user_attrs]
+        if running and not self.killed:
+            worker = running[0].user_attrs[WORKER].rpartition(":")[2]
+            status = Path(f"/proc/{worker}/status").read_text()
+            self.killed = int(status.partition("PPid:")[2].split()[0])
+            assert self.killed != os.getpid()
+            os.kill(self.killed, signal.SIGKILL)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is none")
+def test_the_process_that_workers_are_forked_from_is_killed_and_all_is_finished(
+    tmp_path: Path,
+) -> None:
+    task = StubTask(tmp_path, f"sqlite:///{tmp_path / 'stub.db'}", seconds=1)
+    queue = task.queue()
+    progress = KillsTheParentOfWorkers(queue)
+    drive_stub(task, progress=progress)
+    assert progress.killed
+    assert finished_numbers(queue) == ALL
     assert not in_state(queue, TrialState.RUNNING, TrialState.WAITING)
 
 
