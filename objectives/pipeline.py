@@ -147,10 +147,17 @@ class Pipeline:
             self.context, recipe=plan.recipe, teacher=self._teacher(plan), after_epoch=after_epoch
         )
         state = self._compress(plan, context, cost)
-        measurement = self._ship(state, artifact, cost)
+        measurement = self._measured(state, artifact, cost)
+        self.context.progress.stage("code")
+        with cost.timed("code"):
+            container_bytes = write_container(artifact, self._coders)
         sparsity, bits = self._nominal(plan, state)
         return Result(
-            measurement=measurement,
+            measurement=replace(
+                measurement,
+                container_bytes=container_bytes,
+                ships_container=bool(self._coders),
+            ),
             baseline=baseline,
             sparsity=sparsity,
             bits=bits,
@@ -238,7 +245,7 @@ class Pipeline:
         if made_by not in self._baselines:
             state = self.baseline_state(plan, cost)
             self._baselines[made_by] = Baseline(
-                measurement=self._ship(state, self._baseline_file, cost),
+                measurement=self._measured(state, self._baseline_file, cost),
                 checkpoint_bytes=state.checkpoint_bytes,
             )
         return self._baselines[made_by]
@@ -253,22 +260,15 @@ class Pipeline:
             epochs += 0 if settings is plan.train else settings.epochs
         return state
 
-    def _ship(self, state: NetworkState, artifact: Path, cost: Cost) -> Measurement:
+    def _measured(self, state: NetworkState, artifact: Path, cost: Cost) -> Measurement:
+        """Write the file of `state` to `artifact` and measure it."""
         self.context.progress.stage("export")
         with cost.timed("export"):
             write_atomically(artifact, export_onnx(state, self.context))
             gc.collect()  # an exported program is a cycle that holds the network
         self.context.progress.stage("measure")
         with cost.timed("measure"):
-            measurement = measure_file(artifact, self.context.data)
-        self.context.progress.stage("code")
-        with cost.timed("code"):
-            container_bytes = write_container(artifact, self._coders)
-        return replace(
-            measurement,
-            container_bytes=container_bytes,
-            ships_container=bool(self._coders),
-        )
+            return measure_file(artifact, self.context.data)
 
     def _after(
         self,
