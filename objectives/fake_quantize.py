@@ -13,6 +13,7 @@ Source: Jacob et al. 2018, arXiv:1712.05877, Eq. 1; scales learned as in Esser e
 arXiv:1902.08153, but through their logarithm, so that Adam's step is relative to the scale.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,10 @@ LARGEST_BIAS = 2**30
 
 RANGE_SHARES = tuple(1 - 0.04 * step for step in range(20))
 """Below 8 bits, the shares of a weight's range that are tried for the least squared error."""
+
+
+PART = 2**18
+"""Weights that are quantized at a time on a CPU: a megabyte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,23 +121,50 @@ class _LearnedScale(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(x, scale, zero_point)
         ctx.range = low, high
-        return _real(_stored(x, scale, zero_point).clamp_(low, high), scale, zero_point)
+        result = torch.empty_like(x)
+        for s, z, xs, real in _in_parts(scale, zero_point, x, result):
+            torch.div(xs, s, out=real).round_()
+            if z is not None:
+                real.add_(z)
+            _real(real.clamp_(low, high), s, z)
+        return result
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401 - torch's
         x, scale, zero_point = ctx.saved_tensors
-        scaled = x / scale
-        inside = scaled.round()
-        if zero_point is not None:
-            inside.add_(zero_point)
-        slope = inside.clamp(*ctx.range)
-        inside.eq_(slope)
-        if zero_point is not None:
-            slope.sub_(zero_point)
-        slope.sub_(scaled.mul_(inside))  # d x^ / d s = q - z - (x / s inside the range)
-        of_scale = slope.mul_(gradient).sum_to_size(scale.shape)
-        del scaled, slope  # 150 MB each for AlexNet's largest layer
-        return inside.mul_(gradient), of_scale, None, None, None
+        of_x, of_scale = torch.empty_like(x), []
+        for s, z, xs, given, inside in _in_parts(scale, zero_point, x, gradient, of_x):
+            scaled = xs / s
+            torch.round(scaled, out=inside)
+            if z is not None:
+                inside.add_(z)
+            slope = inside.clamp(*ctx.range)
+            inside.eq_(slope)
+            if z is not None:
+                slope.sub_(z)
+            slope.addcmul_(scaled, inside, value=-1)  # d x^ / d s = q - z - (x / s if inside)
+            of_scale.append(slope.mul_(given).sum_to_size(s.shape))
+            inside.mul_(given)
+        return of_x, torch.cat(of_scale), None, None, None
+
+
+def _in_parts(
+    scale: Tensor, zero_point: Tensor | None, *weights: Tensor
+) -> Iterator[tuple[Any, ...]]:
+    """Give all in parts along the first axis, channels, that a core's cache holds.
+
+    A dozen passes over AlexNet's weights in memory take twice as long. What has one scale for all,
+    or is on a GPU, is given whole.
+    """
+    weight, channels = weights[0], len(scale)
+    if weight.device.type != "cpu" or weight.numel() <= PART or channels == 1:
+        yield scale, zero_point, *weights
+        return
+    at_once = max(1, PART * channels // weight.numel())
+    for first in range(0, channels, at_once):
+        part = slice(first, first + at_once)
+        zero = None if zero_point is None else zero_point[part]
+        yield scale[part], zero, *(each[part] for each in weights)
 
 
 def per_channel(scale: Tensor, weight: Tensor) -> Tensor:

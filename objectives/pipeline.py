@@ -1,6 +1,5 @@
 """Carry a plan out: stages through the cache, then export, measure, quality."""
 
-import gc
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from objectives.cache import StageCache, StageKey
 from objectives.container import encode
 from objectives.context import AfterEpoch, Context
 from objectives.files import write_atomically
+from objectives.heap import return_freed_memory
 from objectives.plan import Plan
 from objectives.progress import CountingProgress
 from objectives.quality import paper_quality, retained_saving
@@ -265,7 +265,7 @@ class Pipeline:
         self.context.progress.stage("export")
         with cost.timed("export"):
             write_atomically(artifact, export_onnx(state, self.context))
-            gc.collect()  # an exported program is a cycle that holds the network
+            return_freed_memory()
         self.context.progress.stage("measure")
         with cost.timed("measure"):
             return measure_file(artifact, self.context.data)
@@ -285,7 +285,7 @@ class Pipeline:
 
         def apply() -> NetworkState:
             result = settings.apply(state, replace(context, progress=counting))
-            gc.collect()  # a trainer is a cycle that holds the optimizer's two copies of it all
+            return_freed_memory()
             return result
 
         try:

@@ -1,3 +1,4 @@
+import gc
 from dataclasses import replace
 
 import onnxruntime
@@ -101,3 +102,26 @@ def test_large_networks_are_not_kept_in_memory(
     monkeypatch.setattr(exporter, "SMALL_BYTES", 1000)
     assert export_onnx(baseline, context) == export_onnx(baseline, context)
     assert len(exports) == 2
+
+
+class Wide(nn.Module):
+    """Has a weight that nothing else in these tests is as large as."""
+
+    def __init__(self, _: tuple[int, ...], num_classes: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(784, 4000)
+        self.head = nn.Linear(4000, num_classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits: Tensor = self.head(self.dense(images.flatten(1)))
+        return logits
+
+
+def test_no_weight_stays_in_memory_when_the_file_is_there(
+    context: Context, digits: FewDigits
+) -> None:
+    wide = toy_context(digits, model=replace(context.model, build=Wide))
+    export_onnx(NetworkState(weights=copy_weights(wide.build_network())), wide)
+    gc.collect()
+    alive = [each for each in gc.get_objects() if type(each) is nn.Parameter]
+    assert not [each for each in alive if each.untyped_storage().nbytes() >= 784 * 4000 * 4]
