@@ -29,7 +29,7 @@ from torch.nn import functional
 from models.images import ImageData, LabelledImages
 from models.registry import MODELS, ModelSpec
 from objectives.context import Context
-from objectives.stages.prune import WeightPruning
+from objectives.stages.prune import FEWEST_STEPS_BETWEEN_UPDATES, MASK_UPDATES, WeightPruning
 from objectives.stages.quantize import Quantization
 from objectives.state import NetworkState, copy_weights
 from objectives.training import train_
@@ -37,26 +37,23 @@ from search.crew import default_threads
 
 
 class Case(NamedTuple):
-    """One network and how much of it is timed.
-
-    Masks are renewed a hundred times in a fine-tuning of whatever length: `ramp` lets them be
-    renewed as often per step as in the shortest real one, an epoch of the model's data.
-    """
+    """One network and how much of it is timed."""
 
     model: str
     shape: tuple[int, int, int]
     images: int
-    epochs: int
-    ramp: float
+    all_images: int
+    """Of the training part of the model's data."""
+    epochs: int = 1
 
 
 CASES = {
     case.model: case
     for case in (
-        Case("cnn", (1, 28, 28), 42_000, epochs=1, ramp=1.0),
-        Case("lenet300", (1, 28, 28), 42_000, epochs=1, ramp=1.0),
-        Case("lenet5", (1, 28, 28), 12_800, epochs=1, ramp=1.0),
-        Case("alexnet", (3, 67, 67), 1_600, epochs=1, ramp=0.35),  # 50 of 1,094 steps
+        Case("cnn", (1, 28, 28), 42_000, 42_000),
+        Case("lenet300", (1, 28, 28), 42_000, 42_000),
+        Case("lenet5", (1, 28, 28), 12_800, 42_000),
+        Case("alexnet", (3, 67, 67), 1_600, 35_000),
     )
 }
 
@@ -117,12 +114,21 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
+def ramp(case: Case, spec: ModelSpec) -> float:
+    """Return the ramp that renews masks as often per step as the model's own fine-tuning does.
+
+    That has a hundred renewals in its epochs; here they are as near to each other as they can be.
+    """
+    steps = spec.epochs * case.all_images / spec.batch_size
+    return MASK_UPDATES * FEWEST_STEPS_BETWEEN_UPDATES / steps
+
+
 def ratios(case: Case, repeats: int) -> dict[str, list[float]]:
     """Return the ratios of each pair, one for each repeat, and the seconds of the floor."""
     context, spec = prepared(case)
     batch_size, lr, epochs = spec.batch_size, spec.lr, case.epochs
     prune = WeightPruning(
-        sparsity=0.9, ramp=case.ramp, epochs=epochs, batch_size=batch_size, lr=lr
+        sparsity=0.9, ramp=ramp(case, spec), epochs=epochs, batch_size=batch_size, lr=lr
     )
     qat = Quantization(
         bits=8, qat_epochs=epochs, calibration_images=128, batch_size=batch_size, lr=lr
