@@ -30,8 +30,8 @@ RANGE_SHARES = tuple(1 - 0.04 * step for step in range(20))
 """Below 8 bits, the shares of a weight's range that are tried for the least squared error."""
 
 
-PART = 2**18
-"""Weights that are quantized at a time on a CPU: a megabyte."""
+PART = 2**16
+"""Weights that each thread of a CPU quantizes at a time: a quarter of a megabyte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,11 +156,11 @@ def _in_parts(
     A dozen passes over AlexNet's weights in memory take twice as long. What has one scale for all,
     or is on a GPU, is given whole.
     """
-    weight, channels = weights[0], len(scale)
-    if weight.device.type != "cpu" or weight.numel() <= PART or channels == 1:
+    weight, channels, most = weights[0], len(scale), PART * torch.get_num_threads()
+    if weight.device.type != "cpu" or weight.numel() <= most or channels == 1:
         yield scale, zero_point, *weights
         return
-    at_once = max(1, PART * channels // weight.numel())
+    at_once = max(1, most * channels // weight.numel())
     for first in range(0, channels, at_once):
         part = slice(first, first + at_once)
         zero = None if zero_point is None else zero_point[part]
