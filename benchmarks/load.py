@@ -27,6 +27,7 @@ from tabulate import tabulate
 from benchmarks.postgres import PostgresServer, programs
 from objectives.progress import SilentProgress
 from search.drive import drive
+from search.ledger import add_index_
 from search.paths import StudyPaths
 from search.queue import SampledQueue
 from search.storage import open_storage, study_lock
@@ -55,6 +56,7 @@ class EmptyTrial:
         with lock:
             storage = open_storage(self.url)
             study = optuna.create_study(storage=storage, study_name="load", load_if_exists=True)
+            add_index_(storage.engine)
         return SampledQueue(study, storage, lock, total=self.trials, make_sampler=RandomSampler)
 
     def __call__(self) -> int | None:

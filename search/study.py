@@ -8,6 +8,7 @@ from optuna.storages import RDBStorage
 
 from models.errors import BadInputError
 from search.config import DIRECTIONS, StudyConfig
+from search.ledger import add_index_
 from search.paths import StudyPaths
 from search.storage import StudyLock, open_storage, study_lock
 
@@ -39,6 +40,7 @@ def open_study(
             study.set_user_attr("config", config.to_json())
         else:
             config.require_same(StudyConfig.from_json(stored), paths.study)
+        add_index_(storage.engine)
     return study, storage, lock
 
 

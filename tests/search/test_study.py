@@ -1,4 +1,5 @@
 import multiprocessing
+import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import TrialState
+from sqlalchemy.event import listen
 
 from models.errors import BadInputError
 from objectives.errors import TrialError
@@ -86,6 +88,28 @@ def test_a_trial_that_would_wait_for_another_process_is_taken_last(tmp_path: Pat
     queue.would_wait = lambda _: True
     taken.append(queue.claim())
     assert [GRID[trial.number]["sparsity"] for trial in taken if trial] == [0.9, 0.95, 0.99, 0.0]
+
+
+def test_states_are_counted_without_a_look_at_each_trial(tmp_path: Path) -> None:
+    queue = a_queue(tmp_path)
+    asked: list[str] = []
+    listen(queue.storage.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+    queue.ledger.states()
+    queue.ledger.waiting()
+    (database,) = tmp_path.glob("*.db")
+    for query in asked:
+        if query.startswith("SELECT"):
+            plan = explain(database, query)
+            assert "ix_trials_by_state" in plan
+            assert "SCAN" not in plan
+    assert len([query for query in asked if query.startswith("SELECT")]) == 2
+
+
+def explain(database: Path, query: str) -> str:
+    """Return how SQLite answers `query`."""
+    with sqlite3.connect(database) as connection:
+        rows = connection.execute(f"EXPLAIN QUERY PLAN {query}", [None] * query.count("?"))
+        return "; ".join(row[3] for row in rows)
 
 
 def test_a_sampler_stays_within_the_grid() -> None:
