@@ -10,6 +10,7 @@ from models.checks import require
 from objectives.errors import DiskFullError, TrialError
 from objectives.progress import StopRequested
 from search.crew import Crew
+from search.fork_server import end_importing
 from search.paths import StudyPaths
 from search.session import Session
 from search.setup import setup_from_options
@@ -69,6 +70,8 @@ def _run(options: argparse.Namespace, argv: list[str]) -> int:
         trials_per_gpu=options.trials_per_gpu,
     )
     workers = _workers(options, argv, crew, paths)
+    if workers is None:
+        end_importing()
     gc.freeze()  # from here on a collection passes over what was imported: 0.3 s of each trial
     try:
         session.work(timeout_seconds=options.timeout, workers=workers)

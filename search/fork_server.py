@@ -35,6 +35,11 @@ def begin_to_import() -> None:
         forkserver.ensure_running()
 
 
+def end_importing() -> None:
+    """End that process where there is one and no worker is wanted: it holds 300 MB."""
+    forkserver._forkserver._stop()  # type: ignore[attr-defined] # there is no other way
+
+
 @contextmanager
 def without_sigint() -> Iterator[None]:
     """Keep SIGINT back, from processes that start meanwhile for ever: the driver tells them."""

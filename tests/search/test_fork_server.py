@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from search import fork_server, run
+from search.fork_server import end_importing
 from search.workers import LocalWorkers
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="others import by themselves")
@@ -35,6 +36,19 @@ def test_workers_have_one_parent_which_is_not_the_driver_and_collections_are_qui
     assert os.getpid() not in parents
     assert passed_over is not None
     assert passed_over > 300_000
+
+
+def test_that_process_ends_where_no_worker_is_wanted_and_begins_again_for_one_that_is() -> None:
+    parents = []
+    for _ in range(2):
+        workers = LocalWorkers(1)
+        parents.append(workers.submit(parent).result())
+        workers.stop()
+        end_importing()
+        with pytest.raises(ProcessLookupError):
+            os.kill(parents[-1] or 0, 0)
+    assert parents[0] != parents[1]
+    end_importing()
 
 
 def test_the_process_that_workers_are_forked_from_has_no_thread_that_they_would_miss() -> None:
