@@ -55,6 +55,7 @@ def spent(
         "waiting for the baseline, reading the cache": sum(baselines[:-1]),
         "export, with quantization": stages["export"],
         "measurement": stages["measure"],
+        "containers, coded and decoded": stages["code"],
         "storage, and all else within trials": in_trials - sum(stages.values()),
         "before the first trial": workers * (first - start).total_seconds(),
         "after the last trial": workers * (end - last).total_seconds(),

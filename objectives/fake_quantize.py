@@ -65,9 +65,11 @@ def fake_quantize(
     return result
 
 
-def _stored(x: Tensor, scale: Tensor, zero_point: Tensor | None) -> Tensor:
-    """Return x on the grid before it is clamped."""
-    stored = (x / scale).round_()
+def _stored(
+    x: Tensor, scale: Tensor, zero_point: Tensor | None, out: Tensor | None = None
+) -> Tensor:
+    """Return x on the grid before it is clamped; written to `out` if that is given."""
+    stored = torch.div(x, scale, out=out).round_()
     return stored if zero_point is None else stored.add_(zero_point)
 
 
@@ -123,10 +125,7 @@ class _LearnedScale(torch.autograd.Function):
         ctx.range = low, high
         result = torch.empty_like(x)
         for s, z, xs, real in _in_parts(scale, zero_point, x, result):
-            torch.div(xs, s, out=real).round_()
-            if z is not None:
-                real.add_(z)
-            _real(real.clamp_(low, high), s, z)
+            _real(_stored(xs, s, z, out=real).clamp_(low, high), s, z)
         return result
 
     @staticmethod
