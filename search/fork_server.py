@@ -36,7 +36,7 @@ def begin_to_import() -> None:
 
 
 def end_importing() -> None:
-    """End that process where there is one and no worker is wanted: it holds 300 MB."""
+    """End that process where there is one and no worker is wanted: it holds 480 MB."""
     forkserver._forkserver._stop()  # type: ignore[attr-defined] # there is no other way
 
 

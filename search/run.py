@@ -36,4 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:  # before the session listens, or a second time
+        print("\nStopped.", file=sys.stderr)
+        sys.exit(130)

@@ -227,6 +227,16 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert len(states) == 18
 
 
+def test_ctrl_c_before_anything_has_begun_is_one_line(tmp_path: Path) -> None:
+    process = start(tmp_path, *FAST)
+    time.sleep(1.5)  # it imports
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "Stopped" in out + err
+
+
 def test_after_kill_9_in_the_middle_of_a_trial_each_combination_is_finished_once(
     tmp_path: Path,
 ) -> None:
