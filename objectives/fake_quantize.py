@@ -9,11 +9,9 @@ with round half to even, as ONNX's QuantizeLinear. Weights of b bits are symmetr
 output channel or one for all; inputs are asymmetric uint8 with one scale. 0 is always exact.
 Rounding passes gradients straight through; clamping passes them only inside the range.
 
-Source: Jacob et al. 2018, arXiv:1712.05877, Eq. 1; scales learned as in Esser et al. 2020,
-arXiv:1902.08153, but through their logarithm, so that Adam's step is relative to the scale.
+Source: Jacob et al. 2018, arXiv:1712.05877, Eq. 1.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,10 +26,6 @@ LARGEST_BIAS = 2**30
 
 RANGE_SHARES = tuple(1 - 0.04 * step for step in range(20))
 """Below 8 bits, the shares of a weight's range that are tried for the least squared error."""
-
-
-PART = 2**16
-"""Weights that each thread of a CPU quantizes at a time: a quarter of a megabyte."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,25 +50,25 @@ class WeightGrid:
 def fake_quantize(
     x: Tensor, scale: Tensor, zero_point: Tensor | None, low: int, high: int
 ) -> Tensor:
-    """Return x quantized and dequantized (Eq. 1), differentiable in `x` and `scale`.
+    """Return x quantized and dequantized (Eq. 1), differentiable in `x`.
 
     `scale` and `zero_point`, None for 0, broadcast over `x`.
     """
-    quantize: Any = _LearnedScale if scale.requires_grad else _FixedScale
+    quantize: Any = _FixedScale
     result: Tensor = quantize.apply(x, scale, zero_point, low, high)
     return result
 
 
-def _stored(
+def unclamped(
     x: Tensor, scale: Tensor, zero_point: Tensor | None, out: Tensor | None = None
 ) -> Tensor:
-    """Return x on the grid before it is clamped; written to `out` if that is given."""
+    """Return q of Eq. 1 before it is clamped; written to `out` if that is given."""
     stored = torch.div(x, scale, out=out).round_()
     return stored if zero_point is None else stored.add_(zero_point)
 
 
-def _real(stored: Tensor, scale: Tensor, zero_point: Tensor | None) -> Tensor:
-    """Return, in place, the numbers that `stored` stands for."""
+def dequantized_(stored: Tensor, scale: Tensor, zero_point: Tensor | None) -> Tensor:
+    """Return, in place, x^ of Eq. 1 for q = `stored`."""
     return (stored if zero_point is None else stored.sub_(zero_point)).mul_(scale)
 
 
@@ -93,77 +87,17 @@ class _FixedScale(torch.autograd.Function):
         low: int,
         high: int,
     ) -> Tensor:
-        stored = _stored(x, scale, zero_point)
+        stored = unclamped(x, scale, zero_point)
         if not ctx.needs_input_grad[0]:
-            return _real(stored.clamp_(low, high), scale, zero_point)
+            return dequantized_(stored.clamp_(low, high), scale, zero_point)
         clamped = stored.clamp(low, high)
         ctx.save_for_backward(stored.eq_(clamped))
-        return _real(clamped, scale, zero_point)
+        return dequantized_(clamped, scale, zero_point)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401 - torch's
         (inside,) = ctx.saved_tensors
         return gradient * inside, None, None, None, None
-
-
-class _LearnedScale(torch.autograd.Function):
-    """Eq. 1 in place and with a backward pass by hand, which keeps nothing but x.
-
-    Left to autograd, a step of AlexNet's QAT took 66 s an epoch and five copies of each weight.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,  # noqa: ANN401 - torch's
-        x: Tensor,
-        scale: Tensor,
-        zero_point: Tensor | None,
-        low: int,
-        high: int,
-    ) -> Tensor:
-        ctx.save_for_backward(x, scale, zero_point)
-        ctx.range = low, high
-        result = torch.empty_like(x)
-        for s, z, xs, real in _in_parts(scale, zero_point, x, result):
-            _real(_stored(xs, s, z, out=real).clamp_(low, high), s, z)
-        return result
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401 - torch's
-        x, scale, zero_point = ctx.saved_tensors
-        of_x, of_scale = torch.empty_like(x), []
-        for s, z, xs, given, inside in _in_parts(scale, zero_point, x, gradient, of_x):
-            scaled = xs / s
-            torch.round(scaled, out=inside)
-            if z is not None:
-                inside.add_(z)
-            slope = inside.clamp(*ctx.range)
-            inside.eq_(slope)
-            if z is not None:
-                slope.sub_(z)
-            slope.addcmul_(scaled, inside, value=-1)  # d x^ / d s = q - z - (x / s if inside)
-            of_scale.append(slope.mul_(given).sum_to_size(s.shape))
-            inside.mul_(given)
-        return of_x, torch.cat(of_scale), None, None, None
-
-
-def _in_parts(
-    scale: Tensor, zero_point: Tensor | None, *weights: Tensor
-) -> Iterator[tuple[Any, ...]]:
-    """Give all in parts along the first axis, channels, that a core's cache holds.
-
-    A dozen passes over AlexNet's weights in memory take twice as long. What has one scale for all,
-    or is on a GPU, is given whole.
-    """
-    weight, channels, most = weights[0], len(scale), PART * torch.get_num_threads()
-    if weight.device.type != "cpu" or weight.numel() <= most or channels == 1:
-        yield scale, zero_point, *weights
-        return
-    at_once = max(1, most * channels // weight.numel())
-    for first in range(0, channels, at_once):
-        part = slice(first, first + at_once)
-        zero = None if zero_point is None else zero_point[part]
-        yield scale[part], zero, *(each[part] for each in weights)
 
 
 def per_channel(scale: Tensor, weight: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Layers that compute with fake-quantized weights and inputs while they are trained.
 
-Scales of weights are learned through their logarithm; inputs keep theirs (`fake_quantize`).
+Scales of weights are learned (`learned_scale`); inputs keep theirs (`fake_quantize`).
 """
 
 from dataclasses import replace
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from objectives.fake_quantize import WeightGrid, fake_quantize, per_channel
+from objectives.learned_scale import quantize_learning
 from objectives.state import LayerFormat
 
 
@@ -34,9 +35,11 @@ class WeightFakeQuantizer(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the fake-quantized weight, shaped like `weight` (C_out, ...)."""
-        scale = per_channel(self.scale(), weight)
-        zero_point = None if self._grid.symmetric else per_channel(self._zero_point, weight)
-        return fake_quantize(weight, scale, zero_point, self._grid.low, self._grid.high)
+        scale, zero_point, grid = self._initial_scale, self._zero_point, self._grid
+        if self._log_gain.requires_grad:
+            return quantize_learning(weight, self._log_gain, scale, zero_point, grid)
+        zero = None if grid.symmetric else per_channel(zero_point, weight)
+        return fake_quantize(weight, per_channel(scale, weight), zero, grid.low, grid.high)
 
 
 class InputFakeQuantizer(nn.Module):

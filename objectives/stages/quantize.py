@@ -52,7 +52,7 @@ class Quantization:
     """Store weights with fewer bits."""
 
     stage: ClassVar[str] = "quantize"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     bits: int
     """Storage width of a weight: 32, 16, 8, 6, 5, 4, 3 or 2."""

@@ -170,22 +170,3 @@ def test_attached_network_computes_with_quantized_inputs(
     on_grid = (pixels * 255).round() / 255
     assert not torch.equal(network(pixels), plain)
     assert torch.allclose(network(pixels), network(on_grid), atol=1e-5)
-
-
-@pytest.mark.parametrize("symmetric", [True, False])
-def test_weights_that_are_quantized_in_parts_get_the_same_bits(
-    symmetric: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    generator = torch.Generator().manual_seed(0)
-    weight, gradient = torch.randn(2, 24, 5, 3, 3, generator=generator)
-    zero_point = None if symmetric else torch.arange(-12, 12, dtype=torch.int8).view(-1, 1, 1, 1)
-    found = []
-    for part in (2**20, 100):
-        monkeypatch.setattr("objectives.fake_quantize.PART", part)
-        x = weight.clone().requires_grad_()
-        scale = torch.full((24, 1, 1, 1), 0.01).requires_grad_()
-        result = fake_quantize(x, scale, zero_point, -127, 127)
-        result.backward(gradient)
-        found.append((result, x.grad, scale.grad))
-    for whole, in_parts in zip(*found, strict=True):
-        assert torch.equal(whole, in_parts)
