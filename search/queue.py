@@ -1,7 +1,6 @@
 """Which trials run next: combinations and samples, each handed to exactly one worker."""
 
 import json
-import warnings
 from collections import Counter
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import suppress
@@ -208,10 +207,14 @@ class SampledQueue(TrialQueue):
             trial = self.claim()
             if trial is None and (left := self.left_to_sample()) > 0:
                 self.study.sampler = self._make_sampler(self._total - left)
-                with warnings.catch_warnings():  # `search.worker` gives the heartbeat
-                    warnings.filterwarnings("ignore", "Heartbeat of storage", UserWarning)
-                    trial = self.study.ask()
+                trial = self._new_trial()
             return trial
+
+    def _new_trial(self) -> Trial:
+        """Do as `Study.ask`, which first looks at all trials for one that waits: none does."""
+        study = self.study
+        study._thread_local.cached_all_trials = None
+        return Trial(study, study._storage.create_new_trial(study._study_id))
 
     def is_done(self) -> bool:
         """Return whether the study has its trials, and none of them waits or runs."""
