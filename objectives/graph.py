@@ -7,43 +7,14 @@ from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 from torch import Tensor
 
 from objectives.errors import MeasurementError
-from objectives.state import LayerFormat
-
-INTEGER_TYPES = {
-    32: TensorProto.INT32,
-    16: TensorProto.INT16,
-    8: TensorProto.INT8,
-    6: TensorProto.INT8,
-    5: TensorProto.INT8,
-    4: TensorProto.INT4,
-    3: TensorProto.INT4,
-    2: TensorProto.INT2,
-    1: TensorProto.INT2,
-}
-"""What a weight is stored as, by bits: the narrowest type that ONNX has."""
-
-CODE_TYPES = (
-    (4, TensorProto.UINT2),
-    (16, TensorProto.UINT4),
-    (256, TensorProto.UINT8),
-    (65536, TensorProto.UINT16),
+from objectives.onnx_types import (
+    CODE_TYPES,
+    INPUT_TYPES,
+    INTEGER_TYPES,
+    LEAST_OPSET,
+    integer_tensor,
 )
-"""What a code is stored as, by the most entries that a codebook can have for it."""
-
-INPUT_TYPES = {16: TensorProto.INT16, 8: TensorProto.INT8, 4: TensorProto.INT8}
-"""What an input is quantized to, by bits, where it is not uint8.
-
-ONNX Runtime 1.32 cannot open a graph that quantizes what comes out of a ReLU to INT4; so inputs of
-4 bits are clipped to their range and stored as INT8.
-"""
-
-LEAST_OPSET: dict[int, int] = {
-    TensorProto.INT16: 21,
-    TensorProto.INT4: 21,
-    TensorProto.UINT4: 21,
-    TensorProto.INT2: 25,
-    TensorProto.UINT2: 25,
-}
+from objectives.state import LayerFormat
 
 
 class GraphEditor:
@@ -153,13 +124,13 @@ class GraphEditor:
                 helper.make_node("Reshape", inputs, [f"{weight}_h"]),
                 helper.make_node("Cast", [f"{weight}_h"], [f"{weight}_f"], to=TensorProto.FLOAT),
             ]
-        self._store_behind(weight, _integers(weight, codes, code_type), operators)
+        self._store_behind(weight, integer_tensor(weight, codes, code_type), operators)
         self.opset = max(self.opset, LEAST_OPSET.get(code_type, 0))
         if bias in self._initializers and stored.bias_scale is not None:
             scale = stored.bias_scale.numpy()
             integers = np.rint(numpy_helper.to_array(self._initializers[bias]) / scale)
             self._add(f"{bias}_scale", scale)
-            as_int8 = _integers(bias, integers, TensorProto.INT8)
+            as_int8 = integer_tensor(bias, integers, TensorProto.INT8)
             self._store(bias, as_int8, "DequantizeLinear", f"{bias}_scale")
 
     def swap_pool_and_relu(self) -> None:
@@ -207,7 +178,7 @@ class GraphEditor:
             integer_type = INPUT_TYPES[stored.input_bits] if low < 0 else TensorProto.UINT8
             parameters = [f"{name}_scale", f"{name}_zero"]
             self._add(parameters[0], scale)
-            self._graph.initializer.append(_integers(parameters[1], zero_point, integer_type))
+            self._graph.initializer.append(integer_tensor(parameters[1], zero_point, integer_type))
             self.opset = max(self.opset, LEAST_OPSET.get(integer_type, 0))
             integers = f"{name}_q"
             operators = [
@@ -238,8 +209,8 @@ class GraphEditor:
             scale, zero_point, per_channel = scale[0], zero_point[0], {}
         parameters = [f"{name}_scale", f"{name}_zero"]
         self._add(parameters[0], scale)
-        self._graph.initializer.append(_integers(parameters[1], zero_point, integer_type))
-        stored = _integers(name, integers, integer_type)
+        self._graph.initializer.append(integer_tensor(parameters[1], zero_point, integer_type))
+        stored = integer_tensor(name, integers, integer_type)
         self._store(name, stored, "DequantizeLinear", *parameters, **per_channel)
         least = LEAST_OPSET.get(integer_type, 0)
         self.opset = max(self.opset, least)
@@ -266,12 +237,3 @@ class GraphEditor:
 
     def _add(self, name: str, values: np.ndarray) -> None:
         self._graph.initializer.append(numpy_helper.from_array(np.asarray(values), name))
-
-
-def _integers(name: str, values: np.ndarray, integer_type: int) -> TensorProto:
-    """Return `values` as an initializer; types below 8 bits are packed."""
-    numbers = np.asarray(values).astype(np.int64)
-    packed: TensorProto = numpy_helper.from_array(
-        numbers.astype(helper.tensor_dtype_to_np_dtype(integer_type)), name
-    )
-    return packed

@@ -1,9 +1,7 @@
 """Carry a plan out: stages through the cache, then export, measure, quality."""
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -15,8 +13,8 @@ from objectives.files import write_atomically
 from objectives.heap import return_freed_memory
 from objectives.plan import Plan
 from objectives.progress import CountingProgress
-from objectives.quality import paper_quality, retained_saving
 from objectives.recipe import Recipe
+from objectives.result import Baseline, Cost, Result
 from objectives.sizes import gzip_bytes
 from objectives.stages.base import StageSettings
 from objectives.stages.code import write_container
@@ -24,73 +22,6 @@ from objectives.stages.export import export_onnx
 from objectives.stages.measure import Measurement, measure_file
 from objectives.stages.train import BaselineTraining
 from objectives.state import NetworkState
-
-
-@dataclass(slots=True)
-class Cost:
-    """What carrying out one plan took; what came from the cache took nothing but looking it up."""
-
-    stage_seconds: dict[str, float] = field(default_factory=dict)
-    """Wall seconds per stage."""
-    epochs_trained: int = 0
-    """Epochs that were trained now."""
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Add the seconds of the `with` block to those of `stage`."""
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            seconds = time.perf_counter() - start
-            self.stage_seconds[stage] = self.stage_seconds.get(stage, 0.0) + seconds
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Baseline:
-    """What artifacts are compared with."""
-
-    measurement: Measurement
-    checkpoint_bytes: int | None
-    """Size after gzip of its training checkpoint, Adam's moments included; None if not trained."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """One artifact beside the baseline's."""
-
-    measurement: Measurement
-    baseline: Baseline
-    sparsity: float
-    """The plan's, over all layers: Eq. 5's s."""
-    bits: float
-    """The plan's, of a mean remaining weight: Eq. 5's p."""
-    stage_keys: dict[str, str]
-    """Cache key of each stage that was carried out."""
-    cost: Cost
-
-    @property
-    def reduction_factor(self) -> float:
-        """Bytes of the baseline's artifact after gzip / bytes of this one, gzip or container."""
-        return self.baseline.measurement.artifact_bytes / self.measurement.shipped_bytes
-
-    @property
-    def val_delta_pct(self) -> float:
-        """Validation accuracy minus the baseline's, percentage points."""
-        return self.measurement.val_accuracy_pct - self.baseline.measurement.val_accuracy_pct
-
-    @property
-    def test_delta_pct(self) -> float:
-        """Test accuracy minus the baseline's, percentage points."""
-        return self.measurement.test_accuracy_pct - self.baseline.measurement.test_accuracy_pct
-
-    def quality(self, delta_pct: float) -> float:
-        """Return Eq. 5 with this accuracy change."""
-        return paper_quality(self.sparsity, self.bits, delta_pct, self.reduction_factor)
-
-    def saving(self, delta_pct: float) -> float:
-        """Return the retained saving U with this accuracy change."""
-        return retained_saving(delta_pct, self.reduction_factor)
 
 
 class Pipeline:

@@ -3,8 +3,9 @@
 from optuna import Study
 
 from objectives.errors import TrialError
-from objectives.pipeline import Pipeline, Result
+from objectives.pipeline import Pipeline
 from objectives.plan import Plan
+from objectives.result import Result
 from search.front import chosen_trial
 from search.paths import StudyPaths
 

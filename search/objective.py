@@ -7,8 +7,9 @@ from optuna import Trial
 from objectives.errors import TrialError
 from objectives.files import sha256_of
 from objectives.memory import told_when_memory_runs_out
-from objectives.pipeline import Cost, Pipeline, Result
+from objectives.pipeline import Pipeline
 from objectives.plan import Plan
+from objectives.result import Cost, Result
 from objectives.stages.code import ENDING
 from search.config import StudyConfig
 from search.downloads import offer

@@ -9,9 +9,9 @@ from filelock import FileLock
 from optuna.trial import FrozenTrial, TrialState
 
 from objectives.locks import hold
-from objectives.pipeline import Cost
 from objectives.plan import Plan
 from objectives.preflight import check_channels, check_network
+from objectives.result import Cost
 from objectives.sensitivity import measure_sensitivity
 from search.announce import estimate, heading, trial_line
 from search.confirm import confirm

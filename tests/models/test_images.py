@@ -6,21 +6,8 @@ from toys import FewDigits
 from models.data.mnist5k import MNIST5k
 from models.data_source import DataOptions
 from models.errors import BadInputError
-from models.images import (
-    BatchIndices,
-    LabelledImages,
-    channel_statistics,
-    crop_and_flip,
-    resize,
-    stratified_split,
-    to_pixels,
-)
-
-
-def test_pixels_are_in_0_to_1() -> None:
-    pixels = to_pixels(torch.tensor([0, 51, 255], dtype=torch.uint8))
-    assert pixels.dtype == torch.float32
-    assert pixels.tolist() == [0.0, torch.tensor(0.2).item(), 1.0]
+from models.images import BatchIndices, LabelledImages, stratified_split
+from models.pixels import to_pixels
 
 
 def test_split_keeps_each_class_share_and_loses_no_image() -> None:
@@ -99,28 +86,6 @@ def test_a_share_that_leaves_a_class_with_nothing_is_one_line() -> None:
         MNIST5k(DataOptions(train_fraction=0.001)).setup()
 
 
-def test_resizing_keeps_what_has_the_size_and_the_mean_of_what_has_not() -> None:
-    pixels = torch.rand(2, 3, 32, 32)
-    assert resize(pixels, None) is pixels
-    assert resize(pixels, 32) is pixels
-    assert resize(pixels, 67).shape == (2, 3, 67, 67)
-    assert torch.allclose(resize(pixels, 67).mean(), pixels.mean(), atol=0.01)
-
-
-def test_crop_and_flip_moves_and_mirrors_whole_images() -> None:
-    image = torch.arange(64, dtype=torch.uint8).view(1, 1, 8, 8)
-    padded = functional.pad(image.float(), (1, 1, 1, 1), mode="reflect").to(torch.uint8)
-    windows = [
-        padded[:, :, top : top + 8, left : left + 8] for top in range(3) for left in range(3)
-    ]
-    possible = {tuple(w.flatten().tolist()) for w in windows}
-    possible |= {tuple(w.flip(3).flatten().tolist()) for w in windows}
-    torch.manual_seed(0)
-    changed = crop_and_flip(image.expand(500, 1, 8, 8))
-    assert changed.dtype == torch.uint8
-    assert {tuple(one.flatten().tolist()) for one in changed} == possible
-
-
 def test_a_shift_moves_by_one_pixel_of_28_and_never_mirrors() -> None:
     data = FewDigits(DataOptions(augment="shift"))
     data.setup()
@@ -155,11 +120,3 @@ def test_training_inputs_are_spread_over_the_whole_part() -> None:
     assert len(images) == 420
     assert torch.equal(data.training_inputs(4), to_pixels(images[[0, 105, 210, 315]]))
     assert torch.equal(data.training_inputs(1000), to_pixels(images))
-
-
-def test_channel_statistics_equal_torchs() -> None:
-    images = torch.randint(0, 256, (50, 3, 8, 8), dtype=torch.uint8)
-    mean, std = channel_statistics(images)
-    pixels = (images.double() / 255).transpose(0, 1).flatten(1)
-    assert torch.allclose(mean.double(), pixels.mean(1))
-    assert torch.allclose(std.double(), pixels.std(1, correction=0))

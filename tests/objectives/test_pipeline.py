@@ -5,7 +5,8 @@ import pytest
 from toys import FewDigits, toy_context, toy_plan
 
 from objectives.cache import StageCache
-from objectives.pipeline import Cost, Pipeline
+from objectives.pipeline import Pipeline
+from objectives.result import Cost
 from objectives.sizes import gzip_bytes
 from objectives.stages.export import export_onnx
 from objectives.state import NetworkState, copy_weights

@@ -9,7 +9,7 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 from toys import FewDigits
 
-from models.images import to_pixels
+from models.pixels import to_pixels
 from objectives.errors import MeasurementError
 from objectives.runtime import OnnxClassifier
 from objectives.stages.measure import measure_any

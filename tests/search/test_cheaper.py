@@ -9,8 +9,8 @@ from optuna.trial import TrialState
 from toys import toy_plan
 
 from objectives.errors import TrainingDivergedError
-from objectives.pipeline import Result
 from objectives.plan import Plan
+from objectives.result import Result
 from objectives.stages.base import Tuning
 from objectives.stages.binary import BinaryWeights
 from objectives.stages.points import QuantizationPoints

@@ -9,7 +9,7 @@ import torch
 from onnx import TensorProto, numpy_helper
 from toys import FewDigits, toy_context, toy_plan
 
-from models.images import to_pixels
+from models.pixels import to_pixels
 from objectives.context import Context
 from objectives.quantizers import attach_inputs_
 from objectives.stages.export import export_onnx

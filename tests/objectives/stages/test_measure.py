@@ -5,7 +5,7 @@ import pytest
 import torch
 from toys import FewDigits
 
-from models.images import to_pixels
+from models.pixels import to_pixels
 from objectives.context import Context
 from objectives.errors import MeasurementError
 from objectives.stages.export import export_onnx

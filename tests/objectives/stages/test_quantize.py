@@ -4,7 +4,7 @@ import pytest
 import torch
 from toys import FewDigits, toy_context, toy_plan
 
-from models.images import to_pixels
+from models.pixels import to_pixels
 from objectives.context import Context
 from objectives.fake_quantize import WeightGrid, asymmetric_range, fake_quantize, fit_grid
 from objectives.quantizers import attach_inputs_
