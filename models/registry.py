@@ -72,6 +72,8 @@ class ModelSpec:
     """Whether the data's normalization is put before the network, inside the file."""
     input_size: int | None = None
     """Height and width that images are resized to; None keeps the data's."""
+    exports: bool = False
+    """Whether it is known that it can be exported to ONNX; else that is tried before training."""
     paper_table: str | None = None
     """Name of the paper's table of this network, a file in `search/paper/` without its ending."""
 

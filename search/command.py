@@ -1,7 +1,6 @@
 """One call of `search.run`: read its options, start those who work, let the session go on."""
 
 import argparse
-import gc
 import shlex
 import sys
 from pathlib import Path
@@ -72,7 +71,6 @@ def _run(options: argparse.Namespace, argv: list[str]) -> int:
     workers = _workers(options, argv, crew, paths)
     if workers is None:
         end_importing()
-    gc.freeze()  # from here on a collection passes over what was imported: 0.3 s of each trial
     try:
         session.work(timeout_seconds=options.timeout, workers=workers)
         session.measure_shares()

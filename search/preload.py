@@ -8,7 +8,9 @@ import gc
 
 gc.disable()
 
+import alembic.command  # noqa: E402, F401 - as the next, imported when a study is opened
 import onnxscript  # noqa: E402, F401 - torch's exporter imports it when it is called first
+import optuna.storages._rdb.models  # noqa: E402, F401
 
 import search.task  # noqa: E402, F401
 

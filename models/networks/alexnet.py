@@ -80,6 +80,7 @@ MODELS.add(
         qat_epochs=2,
         batch_size=128,
         lr=1e-4,
+        exports=True,
         paper_table="alexnet_cifar10",
     ),
 )

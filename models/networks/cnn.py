@@ -40,6 +40,7 @@ MODELS.add(
         qat_epochs=2,
         batch_size=128,
         lr=1e-3,
+        exports=True,
         paper_table="cnn_mnist",
     ),
 )

@@ -58,5 +58,6 @@ for name, network in (("lenet300", LeNet300), ("lenet5", LeNet5)):
             qat_epochs=2,
             batch_size=128,
             lr=1e-3,
+            exports=True,
         ),
     )

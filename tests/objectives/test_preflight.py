@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from pytorch_lightning import LightningDataModule, LightningModule
@@ -9,9 +11,11 @@ from toys import FewDigits, toy_context
 from models.data_source import DataOptions, DataSource
 from models.errors import BadInputError
 from models.loaders import LoaderData
-from models.registry import ModelSpec
+from models.registry import MODELS, ModelSpec
 from objectives.context import Context
 from objectives.preflight import check_network, measure_pace
+from objectives.stages.export import export_onnx
+from objectives.state import NetworkState, copy_weights
 
 
 def context_of(network: nn.Module, digits: DataSource, **changes: object) -> Context:
@@ -26,6 +30,20 @@ class Sorting(nn.Module):
 
 
 def test_a_built_in_network_passes(context: Context) -> None:
+    check_network(context)
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS.names() if MODELS.get(name).exports])
+def test_a_network_that_is_known_to_be_exported_can_be(
+    name: str, digits: FewDigits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = toy_context(digits, model=MODELS.get(name))
+    if name == "alexnet":
+        data = FewDigits(DataOptions(input_size=67))
+        data.setup()
+        context = replace(context, data=data)
+    export_onnx(NetworkState(weights=copy_weights(context.build_network())), context)
+    monkeypatch.setattr("objectives.preflight.export_onnx", pytest.fail)
     check_network(context)
 
 
