@@ -104,10 +104,7 @@ def _torchvision_model(name: str) -> ModelSpec:
 def _own_builder(
     factory: Callable[..., Any], name: str
 ) -> Callable[[tuple[int, ...], int], nn.Module]:
-    try:
-        takes_arguments = bool(inspect.signature(factory).parameters)
-    except ValueError:  # a callable without a signature
-        takes_arguments = False
+    takes_arguments = _takes_two(factory)
 
     def build(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
         arguments = (input_shape, num_classes) if takes_arguments else ()
@@ -119,6 +116,21 @@ def _own_builder(
         return made
 
     return build
+
+
+def _takes_two(factory: Callable[..., Any]) -> bool:
+    """Return whether two arguments have names, or a function takes any number of them.
+
+    A class without an `__init__` shows that of `nn.Module`, which takes none but says any.
+    """
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except ValueError:  # a callable without a signature
+        return False
+    kinds = [parameter.kind for parameter in parameters]
+    named = kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    takes_any = inspect.Parameter.VAR_POSITIONAL in kinds and not inspect.isclass(factory)
+    return named >= 2 or takes_any
 
 
 def _call(factory: Callable[..., Any], name: str, *arguments: object) -> Any:  # noqa: ANN401 - the user's

@@ -14,14 +14,27 @@ from models.resolve import resolve_data, resolve_model
 from models.weights import fit_weights, read_weights
 
 OWN = """
-from pytorch_lightning import LightningDataModule
+from pytorch_lightning import LightningDataModule, LightningModule
 from torch import nn
 
 def shaped(input_shape, num_classes):
     return nn.Sequential(nn.Flatten(), nn.Linear(input_shape[0], num_classes))
 
+def any_number(*both):
+    return shaped(*both)
+
 def plain():
     return nn.Linear(2, 3)
+
+def with_a_default(width=2):
+    return nn.Linear(width, 3)
+
+class Bare(nn.Module):
+    def forward(self, inputs):
+        return inputs
+
+class BareLightning(LightningModule):
+    pass
 
 def wrong():
     return 7
@@ -44,8 +57,15 @@ def own(tmp_path: Path) -> Path:
 
 
 def test_a_file_s_factory_gets_shape_and_classes_if_it_takes_them(own: Path) -> None:
-    assert resolve_model(f"{own}:shaped").build((4,), 3)[1].weight.shape == (3, 4)
-    assert resolve_model(f"{own}:plain").build((4,), 3).weight.shape == (3, 2)
+    for name in ("shaped", "any_number"):
+        assert resolve_model(f"{own}:{name}").build((4,), 3)[1].weight.shape == (3, 4)
+    for name in ("plain", "with_a_default"):
+        assert resolve_model(f"{own}:{name}").build((4,), 3).weight.shape == (3, 2)
+
+
+@pytest.mark.parametrize("name", ["Bare", "BareLightning"])
+def test_a_class_without_an_init_of_its_own_is_called_with_nothing(own: Path, name: str) -> None:
+    assert type(resolve_model(f"{own}:{name}").build((4,), 3)).__name__ == name
 
 
 def test_a_module_s_factory_is_imported_from_the_current_folder(
