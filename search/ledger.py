@@ -6,7 +6,6 @@ spent 1.2 s on finding its next trial.
 
 import json
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -41,7 +40,7 @@ ATTRIBUTES, SYSTEM_ATTRIBUTES = (
 )
 
 INDEX = "CREATE INDEX IF NOT EXISTS ix_trials_by_state ON trials (study_id, state, number)"
-"""Beside Optuna's own: without it, counting states looks at each trial."""
+"""Beside Optuna's own: without it, counting trials of a state looks at each trial."""
 
 CANDIDATES = 8
 """Waiting trials that are looked at in one query: others may claim the first of them meanwhile."""
@@ -92,10 +91,17 @@ class Ledger:
         self._of_study = TRIALS.c.study_id == study_id
         self._worker_attribute = worker_attribute
 
-    def states(self) -> Counter[TrialState]:
-        """Return how many trials are in each state."""
-        query = select(TRIALS.c.state, func.count()).where(self._of_study).group_by(TRIALS.c.state)
-        return Counter({row[0]: row[1] for row in self._rows(query)})
+    def total(self) -> int:
+        """Return how many trials the study has: one more than the number of the last."""
+        query = select(TRIALS.c.number).where(self._of_study)
+        rows = self._rows(query.order_by(TRIALS.c.trial_id.desc()).limit(1))
+        return rows[0][0] + 1 if rows else 0
+
+    def count(self, *states: TrialState) -> int:
+        """Return how many trials are in one of `states`; looks at each of these only."""
+        query = select(func.count()).select_from(TRIALS)
+        query = query.where(self._of_study, TRIALS.c.state.in_(states))
+        return int(self._rows(query)[0][0])
 
     def waiting(self) -> list[Waiting]:
         """Return the waiting trials that come first."""

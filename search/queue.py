@@ -123,8 +123,7 @@ class TrialQueue:
 
     def open_trials(self) -> int:
         """Return how many trials wait or run, here or in another process."""
-        states = self.ledger.states()
-        return states[TrialState.WAITING] + states[TrialState.RUNNING]
+        return self.ledger.count(TrialState.WAITING, TrialState.RUNNING)
 
     def is_done(self) -> bool:
         """Return whether nothing is left to run, here or in another process."""
@@ -222,9 +221,8 @@ class SampledQueue(TrialQueue):
 
     def left_to_sample(self) -> int:
         """Return how many trials are still to be asked of the sampler."""
-        states = self.ledger.states()
-        counted = states.total() - states[TrialState.FAIL] + self.ledger.failed_with(FAILURE)
-        return max(0, self._total - counted)
+        missed = self.ledger.count(TrialState.FAIL) - self.ledger.failed_with(FAILURE)
+        return max(0, self._total - (self.ledger.total() - missed))
 
     def left(self) -> int:
         """Return how many trials are still to be finished."""
