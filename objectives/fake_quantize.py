@@ -54,8 +54,8 @@ def fake_quantize(
 
     `scale` and `zero_point`, None for 0, broadcast over `x`.
     """
-    quantize: Any = _FixedScale
-    result: Tensor = quantize.apply(x, scale, zero_point, low, high)
+    function: Any = _FixedScale
+    result: Tensor = function.apply(x, scale, zero_point, low, high)
     return result
 
 

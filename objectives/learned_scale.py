@@ -84,10 +84,10 @@ class _LearnedScale(torch.autograd.Function):
 
 
 def _in_parts(weight: Tensor, *others: Tensor | None) -> Iterator[tuple[Any, ...]]:
-    """Give all in parts along the first axis, channels, that a core's cache holds some of.
+    """Give all in parts along the first axis, channels, that caches hold.
 
-    A dozen passes over AlexNet's weights in memory take twice as long. What is small, or is on a
-    GPU, is given whole.
+    The passes over AlexNet's weights take twice as long in memory. What is small, or is on a GPU,
+    is given whole.
     """
     channels, most = len(weight), PART * torch.get_num_threads()
     if weight.device.type != "cpu" or weight.numel() <= most or channels == 1:
