@@ -101,7 +101,7 @@ def test_trials_are_counted_without_a_look_at_each(tmp_path: Path) -> None:
     (database,) = tmp_path.glob("*.db")
     plans = [explain(database, query) for query in asked if query.startswith("SELECT")]
     assert len(plans) == 3
-    assert not [plan for plan in plans if "SCAN" in plan or "SORT" in plan]
+    assert not [plan for plan in plans if "SCAN" in plan or "TEMP B-TREE" in plan]
     assert "ix_trials_by_state" in plans[1]
     assert "ix_trials_by_state" in plans[2]
 
@@ -328,6 +328,22 @@ def test_a_sampler_goes_on_after_the_grid_until_the_study_has_enough(
     assert len(work_on(a_sampled_queue(tmp_path, "random", 25))) == 1  # another sampler may go on
     sampled = [trial.params["sparsity"] for trial in queue.study.trials[18:]]
     assert len(set(sampled)) > 1
+
+
+def test_a_sampler_sees_the_trials_that_are_there_when_it_is_asked(tmp_path: Path) -> None:
+    seen = []
+
+    class Seeing(optuna.samplers.RandomSampler):
+        def before_trial(self, study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+            seen.append(len(study._get_trials(deepcopy=False, use_cache=True)))
+
+    base = a_queue(tmp_path)
+    queue = SampledQueue(
+        base.study, base.storage, base._lock, total=3, make_sampler=lambda _: Seeing()
+    )
+    while queue.next() is not None:
+        pass
+    assert seen == [1, 2, 3]
 
 
 def test_a_resumed_search_samples_what_an_undisturbed_one_does(tmp_path: Path) -> None:
