@@ -119,18 +119,17 @@ def _own_builder(
 
 
 def _takes_two(factory: Callable[..., Any]) -> bool:
-    """Return whether two arguments have names, or a function takes any number of them.
+    """Return whether it can be called with two arguments.
 
     A class without an `__init__` shows that of `nn.Module`, which takes none but says any.
     """
     try:
-        parameters = inspect.signature(factory).parameters.values()
-    except ValueError:  # a callable without a signature
+        signature = inspect.signature(factory)
+        signature.bind((), 0)
+    except (TypeError, ValueError):  # it takes others, or has no signature
         return False
-    kinds = [parameter.kind for parameter in parameters]
-    named = kinds.count(inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    takes_any = inspect.Parameter.VAR_POSITIONAL in kinds and not inspect.isclass(factory)
-    return named >= 2 or takes_any
+    first = next(iter(signature.parameters.values()))
+    return not (inspect.isclass(factory) and first.kind is inspect.Parameter.VAR_POSITIONAL)
 
 
 def _call(factory: Callable[..., Any], name: str, *arguments: object) -> Any:  # noqa: ANN401 - the user's

@@ -23,6 +23,9 @@ def shaped(input_shape, num_classes):
 def any_number(*both):
     return shaped(*both)
 
+def in_order(input_shape, num_classes, /):
+    return shaped(input_shape, num_classes)
+
 def plain():
     return nn.Linear(2, 3)
 
@@ -57,7 +60,7 @@ def own(tmp_path: Path) -> Path:
 
 
 def test_a_file_s_factory_gets_shape_and_classes_if_it_takes_them(own: Path) -> None:
-    for name in ("shaped", "any_number"):
+    for name in ("shaped", "any_number", "in_order"):
         assert resolve_model(f"{own}:{name}").build((4,), 3)[1].weight.shape == (3, 4)
     for name in ("plain", "with_a_default"):
         assert resolve_model(f"{own}:{name}").build((4,), 3).weight.shape == (3, 2)
