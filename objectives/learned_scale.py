@@ -15,26 +15,27 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from objectives.fake_quantize import WeightGrid, dequantized_, per_channel, unclamped
+from objectives.fake_quantize import dequantized_, per_channel, unclamped
 
 PART = 2**18
 """Weights that each thread of a CPU quantizes at a time: a megabyte."""
 
 
 def quantize_learning(
-    weight: Tensor, log_gain: Tensor, scale: Tensor, zero_point: Tensor, grid: WeightGrid
+    x: Tensor, log_gain: Tensor, scale: Tensor, zero_point: Tensor | None, low: int, high: int
 ) -> Tensor:
-    """Return `weight` (C_out, ...) on its grid, differentiable in `weight` and `log_gain`.
+    """Do as `fake_quantize` with a scale that has a gain; differentiable in `x` and `log_gain`.
 
     Args:
-        weight: Any number of axes, the first of which is the output channel.
+        x: Weights, (C_out, ...).
         log_gain: (C_out,), or (1,) for all channels together.
-        scale: Before its gain, (C_out,).
-        zero_point: (C_out,); of no effect where the grid is symmetric.
-        grid: What is stored.
+        scale: Before its gain, (C_out, 1, ...).
+        zero_point: (C_out, 1, ...), None for 0.
+        low: q_min.
+        high: q_max.
     """
     function: Any = _LearnedScale
-    result: Tensor = function.apply(weight, log_gain, scale, zero_point, grid)
+    result: Tensor = function.apply(x, log_gain, scale, zero_point, low, high)
     return result
 
 
@@ -50,25 +51,25 @@ class _LearnedScale(torch.autograd.Function):
         x: Tensor,
         log_gain: Tensor,
         initial_scale: Tensor,
-        zero_point: Tensor,
-        grid: WeightGrid,
+        zero_point: Tensor | None,
+        low: int,
+        high: int,
     ) -> Tensor:
-        scale = per_channel(initial_scale * log_gain.exp(), x)
-        zero = None if grid.symmetric else per_channel(zero_point, x)
+        scale = initial_scale * per_channel(log_gain.exp(), x)
         result = torch.empty_like(x)
-        for xs, real, s, z in _in_parts(x, result, scale, zero):
-            dequantized_(unclamped(xs, s, z, out=real).clamp_(grid.low, grid.high), s, z)
-        ctx.save_for_backward(x, result, scale, zero)
-        ctx.grid, ctx.gains = grid, log_gain.shape
+        for xs, real, s, z in _in_parts(x, result, scale, zero_point):
+            dequantized_(unclamped(xs, s, z, out=real).clamp_(low, high), s, z)
+        ctx.save_for_backward(x, result, scale, zero_point)
+        ctx.range, ctx.gains = (low, high), log_gain.shape
         return result
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401 - torch's
-        x, result, scale, zero = ctx.saved_tensors
-        grid: WeightGrid = ctx.grid
+        x, result, scale, zero_point = ctx.saved_tensors
+        low, high = ctx.range
         # What rounds to q_min ... q_max lies within `reach` of `middle`.
-        reach = (grid.high - grid.low + 1) / 2 * scale
-        middle = None if zero is None else ((grid.high + grid.low) / 2 - zero) * scale
+        reach = (high - low + 1) / 2 * scale
+        middle = None if zero_point is None else ((high + low) / 2 - zero_point) * scale
         of_x, of_gain = torch.empty_like(x), torch.empty_like(scale)
         parts = _in_parts(x, result, gradient, of_x, of_gain, reach, middle)
         for xs, real, given, inside, gain, r, m in parts:
@@ -80,7 +81,7 @@ class _LearnedScale(torch.autograd.Function):
             passed = inside.mul_(given)
             slope = torch.mul(given, real).addcmul_(passed, xs, value=-1)
             gain.copy_(slope.sum_to_size(gain.shape))
-        return of_x, of_gain.view(-1).sum_to_size(ctx.gains), None, None, None
+        return of_x, of_gain.view(-1).sum_to_size(ctx.gains), None, None, None, None
 
 
 def _in_parts(weight: Tensor, *others: Tensor | None) -> Iterator[tuple[Any, ...]]:

@@ -57,8 +57,11 @@ def check_network(context: Context) -> None:
     require_layers(context, network)
     if isinstance(network, LightningModule):
         _check_own_training(network, context)
-    if context.model.exports:
-        return
+    if not context.model.exports:
+        _check_export(network, context)
+
+
+def _check_export(network: nn.Module, context: Context) -> None:
     try:
         export_onnx(NetworkState(weights=copy_weights(network)), context)
     except MeasurementError as err:

@@ -35,11 +35,12 @@ class WeightFakeQuantizer(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the fake-quantized weight, shaped like `weight` (C_out, ...)."""
-        scale, zero_point, grid = self._initial_scale, self._zero_point, self._grid
+        low, high = self._grid.low, self._grid.high
+        zero_point = None if self._grid.symmetric else per_channel(self._zero_point, weight)
         if self._log_gain.requires_grad:
-            return quantize_learning(weight, self._log_gain, scale, zero_point, grid)
-        zero = None if grid.symmetric else per_channel(zero_point, weight)
-        return fake_quantize(weight, per_channel(scale, weight), zero, grid.low, grid.high)
+            scale = per_channel(self._initial_scale, weight)
+            return quantize_learning(weight, self._log_gain, scale, zero_point, low, high)
+        return fake_quantize(weight, per_channel(self.scale(), weight), zero_point, low, high)
 
 
 class InputFakeQuantizer(nn.Module):
