@@ -70,6 +70,7 @@ def test_another_process_tells_what_is_computed_now(tmp_path: Path) -> None:
     assert not elsewhere.is_computed_elsewhere(KEY)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("ending", "damage"),
     [
@@ -169,6 +170,7 @@ def test_an_entry_larger_than_the_whole_cache_is_not_kept(
     assert "larger than the whole cache" in caplog.text
 
 
+@pytest.mark.faults
 def test_a_full_disk_is_a_line_and_leaves_nothing_half_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

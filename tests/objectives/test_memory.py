@@ -5,6 +5,7 @@ from objectives.errors import TrialError
 from objectives.memory import OutOfMemoryError, told_when_memory_runs_out
 
 
+@pytest.mark.faults
 def test_torch_that_gets_no_memory_fails_the_trial_with_its_reason() -> None:
     line = r"Memory ran out: .*can't allocate memory"
     with pytest.raises(OutOfMemoryError, match=line) as caught, told_when_memory_runs_out():
@@ -13,6 +14,7 @@ def test_torch_that_gets_no_memory_fails_the_trial_with_its_reason() -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.faults
 def test_python_that_gets_no_memory_does_too() -> None:
     line = "Memory ran out: MemoryError"
     with pytest.raises(OutOfMemoryError, match=line), told_when_memory_runs_out():

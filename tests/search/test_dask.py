@@ -20,6 +20,8 @@ from search.queue import WORKER
 from search.study import load_study
 from search.workers import ClusterWorkers
 
+pytestmark = pytest.mark.faults
+
 TESTS = Path(__file__).parent.parent
 
 

@@ -22,6 +22,8 @@ from search.drive import drive
 from search.queue import FAILURE, WORKER, TrialQueue
 from search.workers import LocalWorkers
 
+pytestmark = pytest.mark.faults
+
 ALL = [float(x) for x in range(12)]
 
 

@@ -182,6 +182,7 @@ def flipped(content: bytes) -> bytes:
     return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("damage", "line"),
     [

@@ -29,6 +29,7 @@ def monotonic(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
+@pytest.mark.faults
 def test_a_worker_is_dead_when_its_heartbeat_is_older_than_the_grace_period() -> None:
     vigil = Vigil(GRACE)
     assert vigil.dead([running(datetime(2026, 1, 1), age_seconds=30)]) == []
@@ -36,6 +37,7 @@ def test_a_worker_is_dead_when_its_heartbeat_is_older_than_the_grace_period() ->
     assert vigil.dead([late]) == [late]
 
 
+@pytest.mark.faults
 def test_a_clock_that_was_set_back_keeps_no_dead_worker_alive(monotonic: list[float]) -> None:
     vigil = Vigil(GRACE)
     from_the_future = running(datetime(2030, 1, 1), age_seconds=-3600)
@@ -44,6 +46,7 @@ def test_a_clock_that_was_set_back_keeps_no_dead_worker_alive(monotonic: list[fl
     assert vigil.dead([from_the_future]) == [from_the_future]
 
 
+@pytest.mark.faults
 def test_a_worker_that_gives_signs_of_life_lives_whatever_they_are_dated(
     monotonic: list[float],
 ) -> None:

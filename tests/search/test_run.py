@@ -183,6 +183,7 @@ def test_a_corrupt_database_is_one_line_and_exit_code_2(
     assert "does not open: file is not a database." in capsys.readouterr().err
 
 
+@pytest.mark.faults
 def test_a_diverging_study_fails_each_trial_with_its_reason(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -194,6 +195,7 @@ def test_a_diverging_study_fails_each_trial_with_its_reason(
     assert capsys.readouterr().out.count("failed: The training loss") == 2
 
 
+@pytest.mark.faults
 def test_a_full_disk_is_one_line_and_the_study_goes_on_when_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -212,6 +214,7 @@ def test_a_full_disk_is_one_line_and_the_study_goes_on_when_there_is_room(
     assert finished(tmp_path) == [(0.0, 32)]
 
 
+@pytest.mark.faults
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
     process = start(tmp_path, *FAST)
     wait_for_line(process, "trial 1:")
@@ -227,6 +230,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert len(states) == 18
 
 
+@pytest.mark.faults
 def test_ctrl_c_before_anything_has_begun_is_one_line(tmp_path: Path) -> None:
     process = start(tmp_path, *FAST)
     time.sleep(1.5)  # it imports
@@ -237,6 +241,7 @@ def test_ctrl_c_before_anything_has_begun_is_one_line(tmp_path: Path) -> None:
     assert "Stopped" in out + err
 
 
+@pytest.mark.faults
 def test_after_kill_9_in_the_middle_of_a_trial_each_combination_is_finished_once(
     tmp_path: Path,
 ) -> None:
@@ -285,6 +290,7 @@ def artifacts(folder: Path) -> dict[tuple[float, int], bytes]:
     }
 
 
+@pytest.mark.faults
 def test_two_workers_that_are_stopped_and_resumed_by_one_give_the_same_bytes(
     small: Path, tmp_path: Path
 ) -> None:

@@ -60,6 +60,7 @@ def test_a_url_that_is_none_shows_no_password() -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.faults
 @pytest.mark.parametrize("damage", ["no database", "cut", "overwritten"])
 def test_a_corrupt_database_is_one_line(tmp_path: Path, damage: str) -> None:
     file = tmp_path / "x.db"
@@ -98,6 +99,7 @@ def test_a_file_in_the_place_of_the_folder_is_one_line(tmp_path: Path) -> None:
         StudyPaths(tmp_path / "studies", "toy").make()
 
 
+@pytest.mark.faults
 def test_a_database_that_finds_no_room_is_a_full_disk(tmp_path: Path) -> None:
     storage = open_storage(f"sqlite:///{tmp_path / 's.db'}")
     study = optuna.create_study(storage=storage)
