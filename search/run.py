@@ -2,8 +2,11 @@
 
 import gc
 import logging
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
 
 from search.options import parse
 
@@ -36,9 +39,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
+def _stop(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - a handler's signature
+    print("\nStopped.", file=sys.stderr)
+    sys.exit(130)
+
+
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except KeyboardInterrupt:  # before the session listens, or a second time
-        print("\nStopped.", file=sys.stderr)
-        sys.exit(130)
+    # Before the session listens. No KeyboardInterrupt: one that passed exec() decides the code.
+    signal.signal(signal.SIGINT, _stop)
+    sys.exit(main())

@@ -242,6 +242,18 @@ def test_ctrl_c_before_anything_has_begun_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.faults
+def test_ctrl_c_within_exec_exits_with_the_same_code(tmp_path: Path) -> None:
+    """Python itself exits otherwise: a dataclass is made by `exec`, and imports make hundreds."""
+    own = tmp_path / "own.py"
+    own.write_text("exec('import os, signal; os.kill(os.getpid(), signal.SIGINT)')")
+    process = start(tmp_path, *FAST, "--model", f"{own}:Net")
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert "Stopped" in out + err
+
+
+@pytest.mark.faults
 def test_after_kill_9_in_the_middle_of_a_trial_each_combination_is_finished_once(
     tmp_path: Path,
 ) -> None:
