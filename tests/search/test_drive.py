@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from optuna.trial import FrozenTrial, TrialState
 from stub_study import OPENED, DyingTask, FullDiskTask, StubTask, finished_numbers, in_state
+from waiting import wait_until
 
 from benchmarks.postgres import PostgresServer
 from models.errors import BadInputError
@@ -49,13 +50,6 @@ def drive_stub(
         **limits,
     )
     return told
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "It never came true."
-        time.sleep(0.05)
 
 
 class StopWhen(SilentProgress):

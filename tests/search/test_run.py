@@ -15,6 +15,7 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import TrialState
+from waiting import wait_until
 
 from objectives.sizes import gzip_bytes
 from search import report, run
@@ -52,6 +53,11 @@ def wait_for_line(process: subprocess.Popen[str], beginning: str) -> None:
 
 def stored_study(folder: Path) -> optuna.Study:
     return load_study(NAME, f"sqlite:///{folder / NAME}.db")
+
+
+def runs_trial_after(folder: Path, number: int) -> bool:
+    running = stored_study(folder).get_trials(states=(TrialState.RUNNING,))
+    return any(trial.number > number for trial in running)
 
 
 def finished(folder: Path) -> list[tuple[float, int]]:
@@ -259,7 +265,7 @@ def test_after_kill_9_in_the_middle_of_a_trial_each_combination_is_finished_once
 ) -> None:
     process = start(tmp_path, *EIGHT, "--heartbeat", "1")
     wait_for_line(process, "trial 4:")
-    time.sleep(0.3)  # so that trial 5 runs
+    wait_until(lambda: runs_trial_after(tmp_path, 4))
     process.kill()
     process.communicate()
     done = finished(tmp_path)
