@@ -34,6 +34,8 @@ class Context:
     seed: int
     accelerator: str = "cpu"
     """Lightning's name of the device to train on: cpu, cuda or mps."""
+    threads: int = 1
+    """That train on the CPU."""
     layers: tuple[str, ...] = ALL_LAYERS
     """Shell patterns of the layers that are compressed."""
     weights: dict[str, Tensor] | None = None

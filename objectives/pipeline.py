@@ -239,6 +239,7 @@ class Pipeline:
                 data=self._data_fingerprint,
                 seed=self.context.seed,
                 accelerator=self.context.accelerator,
+                threads=self.context.threads,
                 torch=torch.__version__,
             )
             yield key, settings

@@ -67,7 +67,8 @@ def compress(
         storage: Database URL; SQLite in `studies_dir` if None.
         data_root: Folder in which built-in data are found or downloaded to.
         accelerator: auto, cpu, cuda or mps.
-        threads: Threads that train; see `search.crew.default_threads`.
+        threads: Threads that train; those of the study, and of a new one
+            `search.crew.default_threads`, if None.
         method: Sampler, number of trials and more; by default the grid for the space "paper",
             100 trials by TPE for the others.
         timeout_seconds: After this time no further trial begins.
@@ -84,6 +85,7 @@ def compress(
         model=model if isinstance(model, str) else type(model).__name__,
         data=data if isinstance(data, str) else type(data).__name__,
         accelerator=resolve_accelerator(accelerator),
+        threads=threads,
         **(defaults | {"objective": "saving"} | settings),
     )
     setup = complete(
@@ -93,7 +95,7 @@ def compress(
         setup = setup.with_weights(copy.deepcopy(model).cpu().state_dict())
     paths = StudyPaths(Path(studies_dir), study)
     session = Session(setup, paths, storage, method)
-    session.prepare(threads=threads, cache_bytes=DEFAULT_LIMIT_BYTES)
+    session.prepare(cache_bytes=DEFAULT_LIMIT_BYTES)
     try:
         session.work(timeout_seconds=timeout_seconds)
     except StopRequested as err:

@@ -60,11 +60,15 @@ def _run(options: argparse.Namespace, argv: list[str]) -> int:
     name = setup.default_name if options.study is None else options.study
     paths = StudyPaths(options.studies_dir, name)
     session = Session(
-        setup, paths, options.storage, method_of(options), heartbeat_seconds=options.heartbeat
+        setup,
+        paths,
+        options.storage,
+        method_of(options),
+        heartbeat_seconds=options.heartbeat,
+        workers_here=options.workers if options.cluster is None else 1,
     )
     crew = session.prepare(
         cache_bytes=int(options.cache_gb * 10**9),
-        threads=options.threads,
         workers=options.workers,
         trials_per_gpu=options.trials_per_gpu,
     )
@@ -93,10 +97,9 @@ def _workers(
         return None
 
     def start() -> tuple[Workers, Task]:
+        task = Task(tuple(argv), paths.study)
         if options.cluster is None:
-            task = Task(tuple(argv), paths.study, crew.threads)
             return LocalWorkers(crew.workers, crew.gpus), task
-        task = Task(tuple(argv), paths.study, options.threads)
         return ClusterWorkers(options.cluster, paths.study, options.workers), task
 
     return start

@@ -117,6 +117,8 @@ class StudyConfig:
     """Decides initial weights and the order of batches."""
     accelerator: str = "cpu"
     """Device that trains: its arithmetic decides the last bits of a result."""
+    threads: int | None = None
+    """That train: their number decides a large network's last bits. None is not yet decided."""
 
     def __post_init__(self) -> None:
         require(len(self.sparsity) > 0, "sparsity is not empty", sparsity=self.sparsity)
@@ -278,8 +280,13 @@ class StudyConfig:
         return cls(**fields)
 
     def require_same(self, stored: "StudyConfig", study_name: str) -> None:
-        """Raise `BadInputError` naming every setting in which `stored` differs."""
+        """Raise `BadInputError` naming every setting in which `stored` differs.
+
+        Threads that one of them leaves open do not differ.
+        """
         ours, theirs = asdict(self), asdict(stored)
+        if None in (self.threads, stored.threads):
+            del ours["threads"]
         differing = [
             f"{name} {theirs[name]!r} (now {ours[name]!r})"
             for name in ours

@@ -53,8 +53,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--threads",
         type=positive_int,
         metavar="N",
-        help="threads that train (default: 1 for networks of less than a million weights, for "
-        "which more buy nothing, else one per core)",
+        help="threads that train (default: the study's; of a new one 1 for networks of less than "
+        "a million weights, for which more buy nothing, else one per core, shared among workers)",
     )
     _add_workers(parser)
     _add_data(parser)

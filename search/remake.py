@@ -15,6 +15,7 @@ _FROM_CONFIG = (
     "test_fraction",
     "augment",
     "seed",
+    "threads",
 )
 """Settings beside the plan that decide its result."""
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import optuna
@@ -15,7 +16,7 @@ from objectives.result import Cost
 from objectives.sensitivity import measure_sensitivity
 from search.announce import estimate, heading, trial_line
 from search.confirm import confirm
-from search.crew import Crew, crew_for
+from search.crew import Crew, crew_for, default_threads
 from search.drive import drive
 from search.front import chosen_trial
 from search.layerwise import LayerwiseSpace
@@ -39,6 +40,9 @@ SENSITIVITY = "sensitivity"
 class Session(StudyWorker):
     """The process that a user has started: it works on a study, or lets others do it.
 
+    `workers_here` is how many will share this machine's cores, None if that is left to `prepare`:
+    it decides how many threads a new study of a large network trains with.
+
     Raises:
         BadInputError: The network cannot go all the way, or the study cannot be opened; a study
             that was not there is not made.
@@ -52,12 +56,14 @@ class Session(StudyWorker):
         method: SearchMethod | None = None,
         *,
         heartbeat_seconds: int = 5,
+        workers_here: int | None = 1,
     ) -> None:
         if not is_stored(paths.study, storage_url or paths.url):  # else it passed already
             check_network(setup.context())
             if {"channels", "narrow"} & set(setup.config.methods):
                 check_channels(setup.context())
         self.progress = StudyProgress()
+        threads = default_threads(setup.context().build_network(), workers_here)
         super().__init__(
             setup,
             paths,
@@ -65,16 +71,11 @@ class Session(StudyWorker):
             method or SearchMethod(),
             heartbeat_seconds=heartbeat_seconds,
             progress=self.progress,
-            opener=open_study,
+            opener=partial(open_study, threads=threads),
         )
 
     def prepare(
-        self,
-        *,
-        cache_bytes: int,
-        threads: int | None,
-        workers: int | None = 1,
-        trials_per_gpu: int | None = None,
+        self, *, cache_bytes: int, workers: int | None = 1, trials_per_gpu: int | None = None
     ) -> Crew:
         """Queue what is missing; say what will be done and how long it will take.
 
@@ -83,22 +84,20 @@ class Session(StudyWorker):
         """
         config = self.setup.config
         print(heading(config, self.paths))
-        network = self.context.build_network()
         self.open_pipeline(cache_bytes)
         self.queue.mend()
         epochs, trials = self._left()
         crew = crew_for(
-            network,
             config.accelerator,
             trials=min(trials, self._most_trials() or trials),
+            threads=self.context.threads,
             workers=workers,
-            threads=threads,
             trials_per_gpu=trials_per_gpu,
         )
-        self.use_device(crew.threads)
+        self.use_device()
         self.progress.expect(epochs=epochs, trials=trials)
         if trials > 0:
-            print(f"  compressed layers: {', '.join(self.context.layers_of(network))}")
+            print(f"  compressed layers: {', '.join(self.context.layer_sizes())}")
         if trials > 0 and config.accelerator == "cpu":
             print(estimate(self.context, config, epochs=epochs, trials=trials, crew=crew))
         return crew

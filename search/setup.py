@@ -47,6 +47,7 @@ class StudySetup:
             data=self.data,
             seed=self.config.seed,
             accelerator=self.config.accelerator,
+            threads=self.config.threads or 1,
             layers=self.config.layers,
             weights=self.weights,
             progress=progress or SilentProgress(),

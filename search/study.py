@@ -1,6 +1,7 @@
 """Create, resume or open a study."""
 
 import warnings
+from dataclasses import replace
 
 import optuna
 from optuna import Study
@@ -14,9 +15,16 @@ from search.storage import StudyLock, open_storage, study_lock
 
 
 def open_study(
-    paths: StudyPaths, url: str, config: StudyConfig, *, heartbeat_seconds: int
+    paths: StudyPaths, url: str, config: StudyConfig, *, heartbeat_seconds: int, threads: int
 ) -> tuple[Study, RDBStorage, StudyLock]:
     """Create the study, or resume it if it is there; return it with its database and its lock.
+
+    Args:
+        paths: Where it is.
+        url: Of its database.
+        config: What it must have been made with, or is.
+        heartbeat_seconds: Interval of the sign of life that a running trial gives.
+        threads: That train where neither the study nor `config` says how many.
 
     Raises:
         BadInputError: The storage does not open, or the study was made with another config.
@@ -37,9 +45,14 @@ def open_study(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
                 study.set_metric_names(list(config.values))
-            study.set_user_attr("config", config.to_json())
+            decided = config
         else:
-            config.require_same(StudyConfig.from_json(stored), paths.study)
+            decided = StudyConfig.from_json(stored)
+            config.require_same(decided, paths.study)
+        if decided.threads is None:
+            decided = replace(decided, threads=config.threads or threads)
+        if decided.to_json() != stored:
+            study.set_user_attr("config", decided.to_json())
         add_index_(storage.engine)
     return study, storage, lock
 

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 
 import optuna
 import torch
@@ -13,6 +14,7 @@ from objectives.pipeline import Pipeline
 from objectives.plan import Plan
 from objectives.progress import Progress
 from search.announce import describe_params
+from search.config import StudyConfig
 from search.method import SearchMethod
 from search.objective import CompressionObjective
 from search.paths import StudyPaths
@@ -52,17 +54,17 @@ class StudyWorker:
         progress: Progress,
         opener: Opener,
     ) -> None:
-        config = setup.config
         self.method = method
-        self.method.check(config)
-        self.setup = setup
+        self.method.check(setup.config)
         self.paths = paths
-        self.context = setup.context(progress)
-        self.space = search_space(config, self.context.layer_sizes())
+        self.space = search_space(setup.config, setup.context().layer_sizes())
         paths.make()
         self.study, storage, lock = opener(
-            paths, storage_url or paths.url, config, heartbeat_seconds=heartbeat_seconds
+            paths, storage_url or paths.url, setup.config, heartbeat_seconds=heartbeat_seconds
         )
+        config = StudyConfig.from_json(self.study.user_attrs["config"])
+        self.setup = replace(setup, config=config)
+        self.context = self.setup.context(progress)
         self.study.pruner = stopping_rule(self.method.stopping_rule, config.trial_epochs)
         self.queue = self.method.queue(self.study, storage, self.space, lock, config)
 
@@ -79,10 +81,10 @@ class StudyWorker:
                 self.space.suggest(FixedTrial(params))
             )
 
-    def use_device(self, threads: int) -> None:
-        """Train with so many threads, or with the data on the GPU, in this process."""
-        torch.set_num_threads(threads)
-        if self.setup.config.accelerator == "cuda":
+    def use_device(self) -> None:
+        """Train with the study's number of threads, or with the data on the GPU, from now on."""
+        torch.set_num_threads(self.context.threads)
+        if self.context.accelerator == "cuda":
             self.setup.data.place(torch.device("cuda"))
 
     def run_next(self) -> FrozenTrial | None:

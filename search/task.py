@@ -6,7 +6,6 @@ from functools import lru_cache
 
 import optuna
 
-from search.crew import default_threads
 from search.options import parse
 from search.paths import StudyPaths
 from search.setup import setup_from_options
@@ -26,8 +25,6 @@ class Task:
     """The options of `search.run`; not shown, as a URL may hold a password."""
     study: str
     """Name of the study, which is there."""
-    threads: int | None
-    """That train; None is what is fastest where the task is run."""
 
     def __call__(self) -> int | None:
         """Take a trial and run it; see `search.worker.run_next`."""
@@ -52,5 +49,5 @@ def _worker(task: Task) -> StudyWorker:
         opener=join_study,
     )
     worker.open_pipeline(int(options.cache_gb * 10**9))
-    worker.use_device(task.threads or default_threads(worker.context.build_network()))
+    worker.use_device()
     return worker

@@ -51,7 +51,7 @@ def test_the_command_that_is_shown_has_no_password(form: list[str]) -> None:
 
 
 def test_a_task_does_not_show_its_options() -> None:
-    assert "secret" not in repr(Task(("--storage", "postgresql://me:secret@h/x"), "s", 1))
+    assert "secret" not in repr(Task(("--storage", "postgresql://me:secret@h/x"), "s"))
 
 
 def test_a_url_that_is_none_shows_no_password() -> None:

@@ -1,3 +1,4 @@
+import json
 import multiprocessing
 import sqlite3
 import threading
@@ -38,7 +39,7 @@ def a_queue(folder: Path, *, heartbeat_seconds: int = 1) -> TrialQueue:
     paths = StudyPaths(folder, "toy")
     paths.make()
     study, storage, lock = open_study(
-        paths, paths.url, CONFIG, heartbeat_seconds=heartbeat_seconds
+        paths, paths.url, CONFIG, heartbeat_seconds=heartbeat_seconds, threads=1
     )
     return TrialQueue(study, storage, GRID, lock)
 
@@ -298,6 +299,34 @@ def test_a_study_that_is_not_there_is_answered_with_those_that_are(tmp_path: Pat
         load_study("toi", StudyPaths(tmp_path, "toi").url)
 
 
+def test_a_study_keeps_the_threads_that_it_began_with(tmp_path: Path) -> None:
+    paths = StudyPaths(tmp_path, "toy")
+    paths.make()
+
+    def threads(asked: int | None, here: int) -> int | None:
+        config = replace(CONFIG, threads=asked)
+        study, *_ = open_study(paths, paths.url, config, heartbeat_seconds=5, threads=here)
+        return StudyConfig.from_json(study.user_attrs["config"]).threads
+
+    assert threads(None, 2) == 2
+    assert threads(None, 8) == 2
+    assert threads(2, 8) == 2
+    with pytest.raises(BadInputError, match=r"with other settings: threads 2 \(now 3\)"):
+        threads(3, 8)
+
+
+def test_a_study_that_was_made_without_a_number_of_threads_gets_one(tmp_path: Path) -> None:
+    paths = StudyPaths(tmp_path, "toy")
+    paths.make()
+    old = optuna.create_study(study_name="toy", storage=paths.url, direction="maximize")
+    settings = json.loads(CONFIG.to_json())
+    del settings["threads"]
+    old.set_user_attr("config", json.dumps(settings))
+    asked = replace(CONFIG, threads=3)
+    study, *_ = open_study(paths, paths.url, asked, heartbeat_seconds=5, threads=2)
+    assert StudyConfig.from_json(study.user_attrs["config"]) == asked
+
+
 def test_a_study_of_somebody_elses_is_neither_read_nor_gone_on_with(tmp_path: Path) -> None:
     paths = StudyPaths(tmp_path, "theirs")
     theirs = optuna.create_study(study_name="theirs", storage=paths.url)
@@ -306,7 +335,7 @@ def test_a_study_of_somebody_elses_is_neither_read_nor_gone_on_with(tmp_path: Pa
     with pytest.raises(BadInputError, match=line):
         load_study("theirs", paths.url)
     with pytest.raises(BadInputError, match=line):
-        open_study(paths, paths.url, CONFIG, heartbeat_seconds=5)
+        open_study(paths, paths.url, CONFIG, heartbeat_seconds=5, threads=1)
     assert not optuna.load_study(study_name="theirs", storage=paths.url).user_attrs
 
 
