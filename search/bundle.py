@@ -18,9 +18,9 @@ from objectives.restore import restore_weights
 from objectives.stages.code import write_container
 from objectives.stages.measure import Measurement, measure_file
 from search.card import CONTAINER, ONNX, WEIGHTS, CardFacts, model_card
-from search.config import CODERS
 from search.setup import StudySetup
 from search.table import Row, StudyTable
+from search.vocabulary import CODERS
 
 log = logging.getLogger(__name__)
 

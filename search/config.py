@@ -2,47 +2,20 @@
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
-from models.checks import require
 from models.data_source import Augmentation
 from models.errors import BadInputError
 from models.layers import ALL_LAYERS
 from objectives.masks import ALLOCATIONS, Allocation
-from objectives.plan import MASKINGS, REPRESENTATIONS, STRUCTURES, WITHOUT_ZEROS, Plan
-from objectives.plan import METHODS as STAGE_METHODS
+from objectives.plan import MASKINGS, STRUCTURES, Plan
 from objectives.recipe import LrDecay, Recipe
 from objectives.stages.base import Tuning
 from objectives.stages.prune import LOWEST_SEARCHED_DENSITY, WeightPruning
 from objectives.stages.quantize import PAPER_PRECISIONS, PRECISIONS, Quantization
 from objectives.stages.train import BaselineTraining
-
-ObjectiveName = Literal["quality", "saving", "pareto"]
-OBJECTIVES: tuple[ObjectiveName, ...] = get_args(ObjectiveName)
-
-SpaceName = Literal["paper", "wide", "layerwise", "plan"]
-SPACES: tuple[SpaceName, ...] = get_args(SpaceName)
-
-CODERS = ("huffman", "arithmetic")
-"""Methods that code the file: its container is what counts then."""
-METHODS = (*STAGE_METHODS, "distill", *CODERS)
-
-Direction = Literal["minimize", "maximize"]
-DIRECTIONS: dict[str, Direction] = {
-    "quality": "maximize",
-    "saving": "maximize",
-    "val_accuracy_pct": "maximize",
-    "artifact_bytes": "minimize",
-    "container_bytes": "minimize",
-    "latency_ms": "minimize",
-    "energy_uj": "minimize",
-}
-"""Which way each user attribute that can be an objective is better."""
-
-EXTRA_OBJECTIVES = {"latency": "latency_ms", "energy": "energy_uj"}
-"""The user attributes that `pareto` can minimize beside the size."""
-
-PAPER_SPARSITIES = (0.0, 0.5, 0.75, 0.9, 0.95, 0.99)
+from search.config_checks import check
+from search.vocabulary import CODERS, EXTRA_OBJECTIVES, PAPER_SPARSITIES, ObjectiveName, SpaceName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,78 +94,10 @@ class StudyConfig:
     """That train: their number decides a large network's last bits. None is not yet decided."""
 
     def __post_init__(self) -> None:
-        require(len(self.sparsity) > 0, "sparsity is not empty", sparsity=self.sparsity)
-        require(len(self.precision) > 0, "precision is not empty", precision=self.precision)
-        for values, name in ((self.sparsity, "sparsity"), (self.precision, "precision")):
-            require(len(set(values)) == len(values), f"{name} names no value twice", got=values)
-        require(
-            self.objective in OBJECTIVES, f"objective in {OBJECTIVES}", objective=self.objective
-        )
-        require(self.space in SPACES, f"space in {SPACES}", space=self.space)
-        require(
-            (self.space == "plan") == (self.only_plan is not None),
-            "the space plan goes with --plan, and no other does",
-            space=self.space,
-        )
-        if self.only_plan is not None:
-            Plan.from_json(self.only_plan)
-        extra = ",".join(self.extra_objectives)
-        require(
-            set(self.extra_objectives) <= set(EXTRA_OBJECTIVES),
-            f"--with names some of {', '.join(EXTRA_OBJECTIVES)}",
-            named=extra,
-        )
-        require(
-            len(set(self.extra_objectives)) == len(self.extra_objectives),
-            "--with names none twice",
-            named=extra,
-        )
-        require(
-            not self.extra_objectives or self.objective == "pareto",
-            f"--with {extra} goes with --objective pareto",
-            objective=self.objective,
-        )
-        for name in ("max_drop", "max_bytes", "max_latency_ms"):
-            limit = getattr(self, name)
-            require(limit is None or limit >= 0, f"{name} >= 0", **{name: limit})
-        require(
-            len(self.density) == 2 and 0 < self.density[0] <= self.density[1] <= 1,
-            "--density names two shares of weights, 0 < low <= high <= 1",
-            density=self.density,
-        )
-        require(
-            self.fine_tune_epochs is None or self.fine_tune_epochs >= 1,
-            "fine_tune_epochs >= 1",
-            fine_tune_epochs=self.fine_tune_epochs,
-        )
-        self._check_methods()
-        require(0 <= self.seed < 2**32, "0 <= seed < 2**32", seed=self.seed)
+        check(self)
         for sparsity in self.sparsity:  # each stage checks its own settings
             for bits in self.precision:
                 self.plan(sparsity, bits)
-
-    def _check_methods(self) -> None:
-        unknown = sorted(set(self.methods) - set(METHODS))
-        if unknown:
-            known = ", ".join(METHODS)
-            raise BadInputError(f"Unknown method {unknown[0]!r}. Known: {known}.")
-        require(
-            self.methods == ("prune", "quantize") or self.space in {"wide", "plan"},
-            "--methods goes with --space wide",
-            methods=self.methods,
-        )
-        require(
-            len(set(self.methods)) == len(self.methods),
-            "methods names none twice",
-            methods=self.methods,
-        )
-        representations = set(self.methods).intersection(REPRESENTATIONS)
-        keep_no_zeros = bool(representations) and representations <= set(WITHOUT_ZEROS)
-        require(
-            not (keep_no_zeros and set(MASKINGS) & set(self.methods)),
-            "--methods with prune names a representation that keeps zeros",
-            methods=self.methods,
-        )
 
     @property
     def fine_tuning_epochs(self) -> int:

@@ -8,9 +8,9 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from tabulate import tabulate
 
-from search.config import EXTRA_OBJECTIVES
 from search.paper import Point
 from search.table import Row, StudyTable
+from search.vocabulary import EXTRA_OBJECTIVES
 
 
 def front_rows(table: StudyTable) -> list[Row]:

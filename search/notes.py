@@ -3,10 +3,10 @@
 from dataclasses import asdict
 from statistics import mean, stdev
 
-from search.config import CODERS
 from search.confirm import CONFIRMATION
 from search.presets import label as preset_label
 from search.table import Row, StudyTable
+from search.vocabulary import CODERS
 
 EPOCHS_BEFORE = "epochs_before_trials"
 """Study attribute: epochs trained before the first trial, for the sensitivity of layers."""

@@ -8,10 +8,11 @@ from optuna import Study
 from optuna.storages import RDBStorage
 
 from models.errors import BadInputError
-from search.config import DIRECTIONS, StudyConfig
+from search.config import StudyConfig
 from search.ledger import add_index_
 from search.paths import StudyPaths
 from search.storage import StudyLock, open_storage, study_lock
+from search.vocabulary import DIRECTIONS
 
 
 def open_study(

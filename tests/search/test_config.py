@@ -56,6 +56,7 @@ def test_a_combinations_plan_carries_the_configs_settings() -> None:
         ({"sparsity": (0.5, 1.0)}, r"`0 <= sparsity < 1`.*1\.0"),
         ({"precision": (32, 12)}, r"`bits in \(32, 16, 8, 6, 5, 4, 3, 2\)`.*12"),
         ({"objective": "beauty"}, "`objective in .*'beauty'"),
+        ({"threads": 0}, "`threads >= 1`.*0"),
         ({"seed": -1}, r"`0 <= seed < 2\*\*32`.*-1"),
         ({"allocation": "fair"}, "`allocation in .*'fair'"),
         ({"epochs": 0}, "`epochs >= 1`.*0"),

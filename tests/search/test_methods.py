@@ -15,10 +15,11 @@ from objectives.plan import REPRESENTATIONS, Plan
 from objectives.stages.binary import BinaryWeights
 from objectives.stages.code import write_container
 from search import run
-from search.config import METHODS, StudyConfig
+from search.config import StudyConfig
 from search.space import WideSpace, search_space
 from search.study import load_study
 from search.table import StudyTable
+from search.vocabulary import METHODS
 
 FAST = ("--model", "cnn", "--data", "mnist5k", "--train-fraction", "0.3", "--epochs", "1")
 

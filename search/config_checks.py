@@ -1,0 +1,86 @@
+"""What must hold of a study's config beyond what its stages check themselves."""
+
+from typing import TYPE_CHECKING
+
+from models.checks import require
+from models.errors import BadInputError
+from objectives.plan import MASKINGS, REPRESENTATIONS, WITHOUT_ZEROS, Plan
+from search.vocabulary import EXTRA_OBJECTIVES, METHODS, OBJECTIVES, SPACES
+
+if TYPE_CHECKING:
+    from search.config import StudyConfig
+
+
+def check(config: "StudyConfig") -> None:
+    """Raise `BadInputError` naming the first law that `config` breaks, and its value."""
+    require(len(config.sparsity) > 0, "sparsity is not empty", sparsity=config.sparsity)
+    require(len(config.precision) > 0, "precision is not empty", precision=config.precision)
+    for values, name in ((config.sparsity, "sparsity"), (config.precision, "precision")):
+        require(len(set(values)) == len(values), f"{name} names no value twice", got=values)
+    require(
+        config.objective in OBJECTIVES, f"objective in {OBJECTIVES}", objective=config.objective
+    )
+    require(config.space in SPACES, f"space in {SPACES}", space=config.space)
+    require(
+        (config.space == "plan") == (config.only_plan is not None),
+        "the space plan goes with --plan, and no other does",
+        space=config.space,
+    )
+    if config.only_plan is not None:
+        Plan.from_json(config.only_plan)
+    extra = ",".join(config.extra_objectives)
+    require(
+        set(config.extra_objectives) <= set(EXTRA_OBJECTIVES),
+        f"--with names some of {', '.join(EXTRA_OBJECTIVES)}",
+        named=extra,
+    )
+    require(
+        len(set(config.extra_objectives)) == len(config.extra_objectives),
+        "--with names none twice",
+        named=extra,
+    )
+    require(
+        not config.extra_objectives or config.objective == "pareto",
+        f"--with {extra} goes with --objective pareto",
+        objective=config.objective,
+    )
+    for name in ("max_drop", "max_bytes", "max_latency_ms"):
+        limit = getattr(config, name)
+        require(limit is None or limit >= 0, f"{name} >= 0", **{name: limit})
+    require(
+        len(config.density) == 2 and 0 < config.density[0] <= config.density[1] <= 1,
+        "--density names two shares of weights, 0 < low <= high <= 1",
+        density=config.density,
+    )
+    require(
+        config.fine_tune_epochs is None or config.fine_tune_epochs >= 1,
+        "fine_tune_epochs >= 1",
+        fine_tune_epochs=config.fine_tune_epochs,
+    )
+    _check_methods(config)
+    require(config.threads is None or config.threads >= 1, "threads >= 1", threads=config.threads)
+    require(0 <= config.seed < 2**32, "0 <= seed < 2**32", seed=config.seed)
+
+
+def _check_methods(config: "StudyConfig") -> None:
+    unknown = sorted(set(config.methods) - set(METHODS))
+    if unknown:
+        known = ", ".join(METHODS)
+        raise BadInputError(f"Unknown method {unknown[0]!r}. Known: {known}.")
+    require(
+        config.methods == ("prune", "quantize") or config.space in {"wide", "plan"},
+        "--methods goes with --space wide",
+        methods=config.methods,
+    )
+    require(
+        len(set(config.methods)) == len(config.methods),
+        "methods names none twice",
+        methods=config.methods,
+    )
+    representations = set(config.methods).intersection(REPRESENTATIONS)
+    keep_no_zeros = bool(representations) and representations <= set(WITHOUT_ZEROS)
+    require(
+        not (keep_no_zeros and set(MASKINGS) & set(config.methods)),
+        "--methods with prune names a representation that keeps zeros",
+        methods=config.methods,
+    )
