@@ -18,6 +18,7 @@ coder without carries, its bounds two 32-bit numbers, is that of his lpaq.
 
 from collections.abc import Sequence
 from decimal import Context
+from functools import cache
 from operator import mul
 
 from objectives.errors import ContainerError
@@ -30,21 +31,21 @@ MOST_STRETCH = 2200
 _CONTEXT = Context(prec=20)
 
 
-def _stretch_table() -> list[int]:
+@cache
+def stretch_table() -> list[int]:
     """Return 256 * ln(p / (1 - p)) for p in the middle of each 1/4096."""
     odds = ((2 * step + 1, 8191 - 2 * step) for step in range(4096))
     return [round(_CONTEXT.ln(_CONTEXT.divide(up, down)) * 256) for up, down in odds]
 
 
-def _squash_table() -> list[int]:
+@cache
+def squash_table() -> list[int]:
     """Return 2**16 / (1 + exp(-x / 256)) for each x from -MOST_STRETCH on."""
     steps = range(-MOST_STRETCH, MOST_STRETCH + 1)
     odds = (_CONTEXT.exp(_CONTEXT.divide(-step, 256)) for step in steps)
     return [round(_CONTEXT.divide(ONE, _CONTEXT.add(1, inverse))) for inverse in odds]
 
 
-STRETCH = _stretch_table()
-SQUASH = _squash_table()
 SHARES = [2 * ONE // (2 * seen + 3) for seen in range(RATE_LIMIT)]
 """By how much a probability moves that has been used `seen` times, in 1/2**16."""
 
@@ -59,6 +60,7 @@ class Mixer:
     def __init__(self, contexts: int) -> None:
         self._probabilities = [ONE // 2] * contexts
         self._seen = [0] * contexts
+        self._stretch, self._squash = stretch_table(), squash_table()
 
     def add_context(self) -> None:
         """Add a context that has seen nothing."""
@@ -79,14 +81,14 @@ class Mixer:
             weights: Of the contexts; changed in place.
             rate: Weights move by 2**-rate of the gradient: the higher, the slower.
         """
-        probabilities, seen = self._probabilities, self._seen
-        stretched = [STRETCH[probabilities[context] >> 4] for context in contexts]
+        probabilities, seen, stretch = self._probabilities, self._seen, self._stretch
+        stretched = [stretch[probabilities[context] >> 4] for context in contexts]
         mixed = sum(map(mul, weights, stretched)) >> WEIGHT_BITS
         if mixed > MOST_STRETCH:
             mixed = MOST_STRETCH
         elif mixed < -MOST_STRETCH:
             mixed = -MOST_STRETCH
-        predicted = SQUASH[mixed + MOST_STRETCH]
+        predicted = self._squash[mixed + MOST_STRETCH]
         bit = self._code(bit, predicted)
         target = ONE if bit else 0
         error = target - predicted

@@ -22,7 +22,14 @@ from objectives.container.canonical import (
 )
 from objectives.container.codebook import to_indexes
 from objectives.container.elements import to_keys
-from objectives.container.mixing import ONE, SQUASH, STRETCH, WEIGHT_BITS, Decoder, Encoder
+from objectives.container.mixing import (
+    ONE,
+    WEIGHT_BITS,
+    Decoder,
+    Encoder,
+    squash_table,
+    stretch_table,
+)
 from objectives.container.payloads import SIGNED, Payload
 from objectives.errors import ContainerError
 
@@ -127,10 +134,11 @@ def test_mixed_bits_come_back_in_about_their_entropy(rate: int) -> None:
 
 def test_the_tables_of_mixing_are_the_functions_they_stand_for() -> None:
     middles = (np.arange(4096) + 0.5) / 4096
-    assert np.abs(np.array(STRETCH) / 256 - np.log(middles / (1 - middles))).max() < 0.002
-    inputs = np.arange(len(SQUASH)) - len(SQUASH) // 2
-    assert np.abs(np.array(SQUASH) - ONE / (1 + np.exp(-inputs / 256))).max() <= 0.5001
-    assert 0 < min(SQUASH) < max(SQUASH) < ONE
+    assert np.abs(np.array(stretch_table()) / 256 - np.log(middles / (1 - middles))).max() < 0.002
+    squashed = np.array(squash_table())
+    inputs = np.arange(len(squashed)) - len(squashed) // 2
+    assert np.abs(squashed - ONE / (1 + np.exp(-inputs / 256))).max() <= 0.5001
+    assert 0 < squashed.min() < squashed.max() < ONE
 
 
 @pytest.mark.parametrize("content", [b"", b"\0", b"\xff" * 300, bytes(range(256)) * 3])
