@@ -8,7 +8,7 @@ from pathlib import Path
 from models.checks import require
 from objectives.errors import DiskFullError, TrialError
 from objectives.progress import StopRequested
-from search.crew import Crew
+from search.crew import Crew, gpu_workers
 from search.fork_server import end_importing
 from search.paths import StudyPaths
 from search.session import Session
@@ -65,7 +65,7 @@ def _run(options: argparse.Namespace, argv: list[str]) -> int:
         options.storage,
         method_of(options),
         heartbeat_seconds=options.heartbeat,
-        workers_here=options.workers if options.cluster is None else 1,
+        workers_here=_workers_here(options, setup.config.accelerator),
     )
     crew = session.prepare(
         cache_bytes=int(options.cache_gb * 10**9),
@@ -84,6 +84,16 @@ def _run(options: argparse.Namespace, argv: list[str]) -> int:
         session.show()
         raise
     return 0 if session.show() else 1
+
+
+def _workers_here(options: argparse.Namespace, accelerator: str) -> int | None:
+    """Return how many workers share this machine's cores, None for as many as are fastest."""
+    if options.cluster is not None:
+        return 1
+    if options.workers is None and accelerator == "cuda":
+        return gpu_workers(options.trials_per_gpu)
+    workers: int | None = options.workers
+    return workers
 
 
 def _workers(

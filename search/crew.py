@@ -36,11 +36,16 @@ def crew_for(
     if workers is None:
         each = {
             "cpu": max(1, (os.cpu_count() or 1) // threads),
-            "cuda": torch.cuda.device_count() * (trials_per_gpu or 1),
+            "cuda": gpu_workers(trials_per_gpu),
             "mps": 1,
         }
         workers = max(1, min(each[accelerator], trials))
     return Crew(workers=workers, gpus=_visible_gpus() if accelerator == "cuda" else ())
+
+
+def gpu_workers(trials_per_gpu: int | None) -> int:
+    """Return how many workers the GPUs of this machine take."""
+    return torch.cuda.device_count() * (trials_per_gpu or 1)
 
 
 def _visible_gpus() -> tuple[str, ...]:

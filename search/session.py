@@ -40,8 +40,8 @@ SENSITIVITY = "sensitivity"
 class Session(StudyWorker):
     """The process that a user has started: it works on a study, or lets others do it.
 
-    `workers_here` is how many will share this machine's cores, None if that is left to `prepare`:
-    it decides how many threads a new study of a large network trains with.
+    `workers_here` is how many will share this machine's cores, None for as many as are fastest: it
+    decides how many threads a new study of a large network trains with.
 
     Raises:
         BadInputError: The network cannot go all the way, or the study cannot be opened; a study

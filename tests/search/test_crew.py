@@ -1,3 +1,4 @@
+from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -5,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from search import run
+from search import command, run
 from search.crew import SMALL_NETWORK, Crew, crew_for, default_threads
 
 SMALL, LARGE = nn.Linear(10, 10), nn.Linear(SMALL_NETWORK, 1)
@@ -89,3 +90,24 @@ def test_a_large_network_resumed_where_there_are_other_cores_gives_the_same_byte
     assert files("moved", 3) == undisturbed
     assert torch.get_num_threads() == 2
     assert files("one core", 1) != undisturbed
+
+
+@pytest.mark.parametrize(
+    ("options", "accelerator", "workers"),
+    [
+        ({}, "cpu", None),
+        ({"workers": 3}, "cpu", 3),
+        ({}, "cuda", 4),
+        ({"workers": 3}, "cuda", 3),
+        ({"workers": 3, "cluster": "tcp://host:8786"}, "cpu", 1),
+    ],
+)
+def test_only_workers_of_this_machine_share_its_cores(
+    options: dict[str, object],
+    accelerator: str,
+    workers: int | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("search.crew.torch.cuda.device_count", lambda: 2)
+    given = {"workers": None, "cluster": None, "trials_per_gpu": 2} | options
+    assert command._workers_here(Namespace(**given), accelerator) == workers
