@@ -10,6 +10,8 @@ from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, wait
 from multiprocessing.queues import SimpleQueue
 from typing import Protocol
 
+from tqdm import tqdm
+
 from models.errors import BadInputError
 from search.fork_server import process_context, without_sigint
 from search.queue import MAX_ATTEMPTS, TrialQueue
@@ -130,6 +132,8 @@ def _begin(places: "SimpleQueue[str | None]") -> None:
         parent.join()
         os.kill(os.getpid(), signal.SIGTERM)
 
+    # torch's exporter makes a bar, whose own lock is a semaphore that `os._exit` would leak.
+    tqdm.set_lock(threading.RLock())
     signal.signal(signal.SIGTERM, stop)
     threading.Thread(target=follow, daemon=True).start()
 

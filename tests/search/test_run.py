@@ -318,6 +318,7 @@ def test_two_workers_that_are_stopped_and_resumed_by_one_give_the_same_bytes(
     out, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Traceback" not in err
+    assert "leaked" not in err
     assert "To go on: python" in out
     states = {trial.state for trial in stored_study(tmp_path).trials}
     assert states <= {TrialState.WAITING, TrialState.COMPLETE}
