@@ -97,7 +97,7 @@ class Session(StudyWorker):
         self.use_device()
         self.progress.expect(epochs=epochs, trials=trials)
         if trials > 0:
-            print(f"  compressed layers: {', '.join(self.context.layer_sizes())}")
+            print(f"  compressed layers: {', '.join(self.layer_sizes)}")
         if trials > 0 and config.accelerator == "cpu":
             print(estimate(self.context, config, epochs=epochs, trials=trials, crew=crew))
         return crew

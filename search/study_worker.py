@@ -57,7 +57,8 @@ class StudyWorker:
         self.method = method
         self.method.check(setup.config)
         self.paths = paths
-        self.space = search_space(setup.config, setup.context().layer_sizes())
+        self.layer_sizes = setup.context().layer_sizes()
+        self.space = search_space(setup.config, self.layer_sizes)
         paths.make()
         self.study, storage, lock = opener(
             paths, storage_url or paths.url, setup.config, heartbeat_seconds=heartbeat_seconds
