@@ -29,6 +29,7 @@ from typing import Any
 from pytorch_lightning import LightningDataModule
 from torch import nn
 
+from models.copies import copy_network
 from models.data_source import DataOptions, DataSource
 from models.errors import BadInputError, blaming, first_line
 from models.loaders import LoaderData
@@ -113,7 +114,7 @@ def _own_builder(
             raise BadInputError(
                 f"`--model {name}` must return an nn.Module, but got {type(made).__name__}."
             )
-        return made
+        return copy_network(made)  # it may be one and the same each time
 
     return build
 

@@ -15,7 +15,7 @@ import torch
 import torch_pruning
 from torch import Tensor, nn
 
-from models.layers import COMPRESSIBLE
+from models.layers import LAYERS
 from objectives.context import Context
 from objectives.errors import TrialError
 from objectives.fold import CONVOLUTIONS
@@ -50,7 +50,9 @@ def keep_channels(
     network, inputs = context.network_of(state), context.data.training_inputs(2)
     try:
         graph = _graph(network, inputs)
-        groups = list(_removable(graph, context.layers_of(network).values()))
+        groups = list(
+            _removable(graph, [layer.module for layer in context.layers_of(network).values()])
+        )
         for group in groups:
             values = worth(group)
             kept = max(1, round(share * len(values)))
@@ -88,7 +90,7 @@ def _removable(graph: Any, compressed: Collection[nn.Module]) -> Iterator[Any]: 
     """Yield the groups whose channels can be removed, each with all of them."""
     for group in graph.get_all_groups(root_module_types=(nn.Linear, *CONVOLUTIONS)):
         giving = [dep.target for dep, _ in group if graph.is_out_channel_pruning_fn(dep.handler)]
-        layers = [node.module for node in giving if isinstance(node.module, COMPRESSIBLE)]
+        layers = [node.module for node in giving if isinstance(node.module, LAYERS)]
         are_logits = any(not node.outputs for node in giving)
         in_groups = any(_is_in_groups(dep.target.module) for dep, _ in group)
         if not are_logits and not in_groups and all(layer in compressed for layer in layers):

@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
+from models.layers import Layer
 from objectives.state import LayerFormat
+from objectives.substitution import substitute_, substitute_for_good_
 
 
 class _Lookup(torch.autograd.Function):
@@ -50,7 +51,7 @@ def nearest_entries(values: Tensor, entries: Tensor) -> Tensor:
 
 
 class SharedWeight(nn.Module):
-    """A parametrization of `weight`: its codebook is learned, its codes stay.
+    """Is read in the place of a weight: its codebook is learned, its codes stay.
 
     Args:
         codebook: (k, d) float32.
@@ -76,39 +77,40 @@ class SharedWeight(nn.Module):
         return look_up(self.codebook(), self._codes).view_as(weight)
 
 
-def attach_codebook_(layer: nn.Module, stored: LayerFormat, *, frozen_zero: bool) -> None:
+def attach_codebook_(layer: Layer, stored: LayerFormat, *, frozen_zero: bool) -> SharedWeight:
     """Make `layer` compute, in place, with the shared weight of `stored`, and train that alone."""
     assert stored.codebook is not None
     assert stored.codes is not None
     shared = SharedWeight(stored.codebook, stored.codes, frozen_zero=frozen_zero)
-    parametrize.register_parametrization(layer, "weight", shared)
-    layer.get_parameter("parametrizations.weight.original").requires_grad_(False)
+    substitute_(layer, shared)
+    layer.weight.requires_grad_(False)
+    return shared
 
 
-def detach_codebook_(layer: nn.Module) -> Tensor:
+def detach_codebook_(layer: Layer, shared: SharedWeight) -> Tensor:
     """Write the shared weight into `layer`, in place, and return the learned codebook."""
-    shared = layer.get_submodule("parametrizations.weight.0")
-    assert isinstance(shared, SharedWeight)
-    codebook = shared.codebook().detach().cpu()
-    parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
-    layer.get_parameter("weight").requires_grad_(True)
-    return codebook
+    substitute_for_good_(layer)
+    layer.weight.requires_grad_(True)
+    return shared.codebook().detach().cpu()
 
 
-def round_codebook_(layer: nn.Module, stored: LayerFormat) -> Tensor:
-    """Round the codebook to float16, write the weight into `layer`, in place, and return it."""
+def round_codebook_(layer: Layer, stored: LayerFormat) -> Tensor:
+    """Round the codebook to float16, write the weight into `layer`, in place, and return it.
+
+    What float16 does not hold becomes the largest number that it does.
+    """
     assert stored.codebook is not None
     assert stored.codes is not None
-    rounded = stored.codebook.half().float()
-    weight = layer.get_parameter("weight")
-    weight.data = rounded[stored.codes.flatten().long()].view_as(weight)
+    largest = torch.finfo(torch.float16).max
+    rounded = stored.codebook.clamp(-largest, largest).half().float()
+    layer.weight.data = rounded[stored.codes.flatten().long()].view_as(layer.weight)
     return rounded
 
 
-def round_bias_(layer: nn.Module) -> Tensor | None:
+def round_bias_(layer: Layer) -> Tensor | None:
     """Round the bias of `layer` to int8 steps, in place, and return the step, () or None."""
-    bias = getattr(layer, "bias", None)
-    if not isinstance(bias, Tensor):
+    bias = layer.bias
+    if bias is None:
         return None
     largest = bias.detach().abs().max()
     step = torch.where(largest > 0, largest / 127, torch.ones_like(largest))

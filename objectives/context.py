@@ -2,26 +2,47 @@
 
 import hashlib
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor, nn
+from torch.nn import UninitializedParameter
 
 from models.data_source import DataSource
-from models.layers import ALL_LAYERS, compressible_layers
+from models.layers import ALL_LAYERS, Layer, compressible_layers
 from models.normalize import Normalized
 from models.registry import ModelSpec
-from objectives.fold import fold_batch_norms_
+from objectives.exporter import MOST_KEPT, Exported, exported
+from objectives.fold import FoldableNorm, fold_norms_, foldable_norms, folded, unfolded
+from objectives.products import Product, own_products
 from objectives.progress import Progress, SilentProgress
 from objectives.recipe import Recipe
 from objectives.source import sources_of
 from objectives.state import NetworkState, copy_weights
-from objectives.structure import SplitLayer, fit_shapes_, split_layers_
+from objectives.structure import (
+    SplitLayer,
+    fit_shapes_,
+    make_weights_plain_,
+    split_layers_,
+)
 
 AfterEpoch = Callable[[int, float], None]
 """Takes the number of the epoch, from 1, and the validation accuracy, percent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Base:
+    """What exporting a network once has told of it."""
+
+    read: frozenset[str]
+    """Names of the tensors in its state that `forward` computes with."""
+    norms: tuple[FoldableNorm, ...]
+    """The norms that can be folded."""
+
+
+_BASES: dict[Hashable, _Base] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +70,16 @@ class Context:
     """Told after each epoch of fine-tuning; it may raise."""
 
     def build_network(self) -> nn.Module:
-        """Return a new untrained network on the CPU."""
+        """Return a new untrained network on the CPU, as it is trained first."""
         with warnings.catch_warnings():
             # Of inputs too small for a layer `check_network` tells in a line.
             warnings.filterwarnings("ignore", "Initializing zero-element tensors is a no-op")
             network = self.model.build(self.data.input_shape, self.data.num_classes)
         if self.model.normalize and self.data.mean_and_std is not None:
             network = Normalized(network, *self.data.mean_and_std)
+        if any(isinstance(each, UninitializedParameter) for each in network.parameters()):
+            with torch.no_grad():
+                network.eval()(self.data.training_inputs(2))  # lazy layers look at their inputs
         return network
 
     def network_of(self, state: NetworkState) -> nn.Module:
@@ -63,37 +87,124 @@ class Context:
 
         It is on the CPU, in evaluation mode.
         """
-        network = self.build_network().eval()
-        split_layers_(network, state.weights)
+        network = self.shaped(state.weights)
         if state.folded:
-            fold_batch_norms_(network)
-        fit_shapes_(network, state.weights)
+            fold_norms_(network, self.norms(state.weights))
         network.load_state_dict(state.weights)
         return network
 
+    def untrained(self) -> NetworkState:
+        """Return the state of a new network."""
+        network = self.build_network()
+        make_weights_plain_(network)
+        return NetworkState(weights=copy_weights(network))
+
     def fold(self, state: NetworkState) -> NetworkState:
         """Return `state` with batch norms folded where they can be."""
-        if state.folded:
+        has_norms = any(name.endswith("running_mean") for name in state.weights)
+        norms = self.norms(state.weights) if has_norms and not state.folded else []
+        if not norms:
             return state
-        network = self.network_of(state)
-        if not fold_batch_norms_(network):
-            return state
-        return replace(state, weights=copy_weights(network), folded=True)
+        return replace(state, weights=folded(state.weights, norms), folded=True)
 
-    def layers_of(self, network: nn.Module) -> dict[str, nn.Module]:
-        """Return the layers of `network` that are compressed, by name: both of a split one."""
-        split = [
+    def unfold(self, state: NetworkState) -> dict[str, Tensor]:
+        """Return the weights of `state` as of a network whose folded norms change nothing."""
+        if not state.folded:
+            return state.weights
+        return unfolded(state.weights, self.norms(state.weights))
+
+    def reads(self, name: str) -> bool:
+        """Return whether `forward` computes with a tensor of the network's state."""
+        return name in self._base().read
+
+    def exported(self, state: NetworkState, *, anew: bool = False) -> Exported:
+        """Return the graph of the network of `state` with no norm folded.
+
+        Args:
+            state: With the structure that is exported.
+            anew: Whether to do so also if it was done before.
+
+        Raises:
+            MeasurementError: The network cannot be exported; the text names the layer.
+        """
+        weights = self.unfold(state)
+        shapes = tuple(sorted((name, tensor.shape) for name, tensor in weights.items()))
+        return exported(
+            (*self._maker(), shapes),
+            lambda: self.shaped(weights),
+            self.data.training_inputs(2),
+            anew=anew,
+        )
+
+    def layers_of(self, network: nn.Module) -> dict[str, Layer]:
+        """Return the layers of `network` that are compressed, by name: both of a split one.
+
+        Those that `forward` does not compute with are left out: they are not in the file either.
+        """
+        split = [name for name, each in network.named_modules() if isinstance(each, SplitLayer)]
+        patterns = [
             f"{name}.*"
-            for name, module in network.named_modules()
-            if isinstance(module, SplitLayer)
-            and any(fnmatchcase(name, pattern) for pattern in self.layers)
+            for name in split
+            if any(fnmatchcase(name, pattern) for pattern in self.layers)
         ]
-        return compressible_layers(network, (*self.layers, *split))
+        layers = compressible_layers(network, (*self.layers, *patterns))
+        if self.model.exports:  # it is known that all are used
+            return layers
+        read = self._base().read
+        return {
+            name: layer
+            for name, layer in layers.items()
+            if layer.weight_name in read or name.rpartition(".")[0] in split
+        }
+
+    def products(
+        self, state: NetworkState, layers: Mapping[str, Layer]
+    ) -> dict[str, list[Product]]:
+        """Return the products of the layers whose inputs can be quantized.
+
+        Raises:
+            MeasurementError: The network cannot be exported.
+        """
+        return own_products(self.exported(state), layers)
 
     def layer_sizes(self) -> dict[str, int]:
         """Return the weights of each layer that is compressed, by name."""
-        layers = self.layers_of(self.build_network())
-        return {name: layer.get_parameter("weight").numel() for name, layer in layers.items()}
+        network = self.build_network()
+        make_weights_plain_(network)
+        return {name: layer.weight.numel() for name, layer in self.layers_of(network).items()}
+
+    def shaped(self, weights: Mapping[str, Tensor]) -> nn.Module:
+        """Return a new network, in evaluation mode, whose tensors have the shapes of `weights`."""
+        network = self.build_network()
+        make_weights_plain_(network)
+        split_layers_(network, weights)
+        fit_shapes_(network, weights)
+        return network
+
+    def _maker(self) -> tuple[Hashable, ...]:
+        """Return what decides the network that is built, but for its initial weights."""
+        normalized = ""
+        if self.model.normalize and self.data.mean_and_std is not None:
+            normalized = str([values.tolist() for values in self.data.mean_and_std])
+        return self.model.build, self.data.input_shape, self.data.num_classes, normalized
+
+    def _base(self) -> "_Base":
+        """Return what is known of the network before anything is removed or split."""
+        key = self._maker()
+        if key not in _BASES:
+            state = self.untrained()
+            graph = self.exported(state)
+            if len(_BASES) >= MOST_KEPT:
+                del _BASES[next(iter(_BASES))]
+            _BASES[key] = _Base(
+                read=frozenset(graph.tensors()),
+                norms=tuple(foldable_norms(graph, self.shaped(state.weights))),
+            )
+        return _BASES[key]
+
+    def norms(self, weights: Mapping[str, Tensor]) -> list[FoldableNorm]:
+        """Return the norms that can be folded in a state, or are."""
+        return [norm.after_split(weights) for norm in self._base().norms]
 
     def model_fingerprint(self) -> str:
         """Return a hash over structure, initial weights and source of the network.

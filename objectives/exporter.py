@@ -1,15 +1,20 @@
-"""Let torch write the ONNX model of a network in float32, and strip it to what a runtime reads.
+"""Let torch write the ONNX graph of a network in float32, whatever its weights are.
 
-Exporting even a small network takes a second, and the trials of a search export it again and again
-with other weights. What they replace afterwards they export as stand-ins that are always the same,
-so a model that was exported before is used again.
+torch's exporter folds and rewrites what it knows: it computes with weights, merges equal ones, and
+drops a bias of zeros. A graph that is to hold other weights afterwards must not depend on those
+that were exported. So the tensors of the network's state are made inputs of the graph before
+anything is optimized: what is not known cannot be folded. The graph then serves every network of
+the same structure, so that one is exported once in a process, and the files of all trials differ
+in nothing but what their plans say.
 """
 
-import hashlib
 import logging
 import warnings
-from collections.abc import Hashable, Iterator
+from ast import literal_eval
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from onnx import ModelProto
@@ -20,69 +25,114 @@ from objectives.errors import MeasurementError
 INPUT_NAME = "input"
 OUTPUT_NAME = "logits"
 
-SMALL_BYTES = 16 * 2**20
 MOST_KEPT = 16
-"""Models of small networks that are kept in memory."""
+"""Graphs that are kept in memory; they hold no weights."""
 
-_KEPT: dict[tuple[Hashable, str], bytes] = {}
+_SCOPES = "pkg.torch.onnx.name_scopes"
+"""The exporter's metadata of a node: the modules that it is in, from outside in, and itself."""
+
+_KEPT: dict[Hashable, "Exported"] = {}
 
 
-def float_model(network: nn.Module, example: Tensor, *, maker: Hashable) -> ModelProto:
-    """Return the stripped model of `network`: input `input`, N free, output `logits`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """The graph of a network: input `input`, N free, output `logits`."""
+
+    content: bytes
+    """A serialized ModelProto, whose further inputs are the tensors of the network's state that it
+    reads, under the names that the state dict has them by."""
+    modules: Mapping[str, str]
+    """The path of the innermost module that each node is in, by the node's first output."""
+
+    def model(self) -> ModelProto:
+        """Return the graph as a model of its own, to edit."""
+        copied: ModelProto = ModelProto.FromString(self.content)
+        return copied
+
+    def tensors(self) -> list[str]:
+        """Return the names of the tensors of the network's state that the graph reads."""
+        return [value.name for value in self.model().graph.input if value.name != INPUT_NAME]
+
+
+def exported(
+    key: Hashable, make: Callable[[], nn.Module], example: Tensor, *, anew: bool = False
+) -> Exported:
+    """Return the graph of a network.
 
     Args:
-        network: In evaluation mode.
+        key: What decides the graph: what has built the network, and the shapes of its state.
+        make: Returns the network, in evaluation mode; its weights do not matter.
         example: Two inputs, as an axis of size 1 would not stay free.
-        maker: What has built the network. With it, the network's state and what it prints decide
-            the model.
+        anew: Whether it is exported also if one with this key was before.
 
     Raises:
         MeasurementError: The network cannot be exported; the text names the layer.
     """
-    state = network.state_dict()
-    if sum(tensor.nbytes for tensor in state.values()) > SMALL_BYTES:
-        return _model(network, example)
-    digest = hashlib.sha256(f"{network}{tuple(example.shape)}".encode())
-    for name, tensor in state.items():
-        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
-    key = maker, digest.hexdigest()
-    if key not in _KEPT:
-        model = _model(network, example)
+    if anew or key not in _KEPT:
+        network = make()
+        try:
+            graph = _exported(network, example)
+        except Exception as err:
+            layer = _layer_that_fails(network, example)
+            raise MeasurementError(
+                f"The network cannot be exported to ONNX: {layer}: {_reason(err)}"
+            ) from err
         if len(_KEPT) >= MOST_KEPT:
             del _KEPT[next(iter(_KEPT))]
-        _KEPT[key] = model.SerializeToString()
-    kept: ModelProto = ModelProto.FromString(_KEPT[key])
-    return kept
+        _KEPT[key] = graph
+    return _KEPT[key]
 
 
-def _model(network: nn.Module, example: Tensor) -> ModelProto:
-    try:
-        model = _exported(network, example)
-    except Exception as err:
-        layer = _layer_that_fails(network, example)
-        raise MeasurementError(
-            f"The network cannot be exported to ONNX: {layer}: {_reason(err)}"
-        ) from err
-    _strip_(model)
-    return model
+def _exported(network: nn.Module, example: Tensor) -> Exported:
+    from onnxscript import optimizer  # here, as it takes a second
 
-
-def _exported(network: nn.Module, example: Tensor) -> ModelProto:
+    sizes = ({0: torch.export.Dim("N")},)
+    settings: dict[str, Any] = {
+        "dynamo": True,
+        "input_names": [INPUT_NAME],
+        "output_names": [OUTPUT_NAME],
+        "verbose": False,
+        "optimize": False,
+    }
     with warnings.catch_warnings(), _quiet("torch.onnx", "onnxscript", "torch.export"):
         warnings.simplefilter("ignore")  # deprecations inside torch and onnxscript
-        program = torch.onnx.export(
-            network,
-            (example,),
-            dynamo=True,
-            input_names=[INPUT_NAME],
-            output_names=[OUTPUT_NAME],
-            dynamic_shapes=({0: torch.export.Dim("N")},),
-            verbose=False,
-        )
-    assert program is not None
+        program = torch.onnx.export(network, (example,), dynamic_shapes=sizes, **settings)
+        assert program is not None
+        shape = program.model.graph.inputs[0].shape
+        if shape is None or isinstance(shape[0], int):
+            # Torch took the size of the example where Python's code compares it: read that code.
+            read = torch.export.export(network, (example,), dynamic_shapes=sizes, strict=True)
+            program = torch.onnx.export(read, (), **settings)
+            assert program is not None
+        _make_inputs_(program.model.graph, network)
+        optimizer.optimize_ir(program.model)
     model: ModelProto = program.model_proto
-    return model
+    modules = {node.output[0]: _module_of(node) for node in model.graph.node}
+    _strip_(model)
+    return Exported(content=model.SerializeToString(), modules=modules)
+
+
+def _make_inputs_(graph: Any, network: nn.Module) -> None:  # noqa: ANN401 - onnxscript's
+    """Turn the tensors of the network's state into inputs of `graph`, in place.
+
+    One that has several names, as a tied weight has, is named by the first.
+    """
+    first_names: dict[Tensor, str] = {}
+    for name, tensor in network.state_dict(keep_vars=True).items():
+        first = first_names.setdefault(tensor, name)
+        value = graph.initializers.pop(name, None)
+        if value is not None:
+            value.const_value = None
+            value.name = first
+            graph.inputs.append(value)
+
+
+def _module_of(node: Any) -> str:  # noqa: ANN401 - a NodeProto
+    """Return the path of the innermost module that `node` is in; "" for the network itself."""
+    told = {each.key: each.value for each in node.metadata_props}
+    scopes = literal_eval(told.get(_SCOPES, "[]"))
+    path: str = scopes[-2] if len(scopes) > 1 else ""
+    return path.partition("@")[0]  # of a module's second call
 
 
 def _layer_that_fails(network: nn.Module, example: Tensor) -> str:

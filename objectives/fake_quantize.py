@@ -24,6 +24,9 @@ INPUT_MAX = 255
 LARGEST_BIAS = 2**30
 """A stored bias stays below this, half of what int32 holds, so that learned scales have room."""
 
+SMALLEST_SCALE = 1e-18
+"""A range with smaller steps counts as 0: their products would be, and a bias divided by them."""
+
 RANGE_SHARES = tuple(1 - 0.04 * step for step in range(20))
 """Below 8 bits, the shares of a weight's range that are tried for the least squared error."""
 
@@ -109,8 +112,8 @@ def fit_grid(weight: Tensor, grid: WeightGrid) -> tuple[Tensor, Tensor]:
     """Return the scale (C_out,) and the zero point (C_out,) int8 that suit `weight`.
 
     At 8 bits the range is that of the weights; below, the share of it with the least squared
-    error, as few steps are better spent on the many small weights. A channel of zeros gets the
-    largest scale of the others, or 1 if there is none.
+    error, as few steps are better spent on the many small weights. A channel of zeros, or next to
+    that, gets the largest scale of the others, or 1 if there is none.
     """
     weight = weight.detach()
     rows = weight.flatten(1) if grid.per_channel else weight.reshape(1, -1)  # (C_out or 1, n)
@@ -137,7 +140,8 @@ def fit_grid(weight: Tensor, grid: WeightGrid) -> tuple[Tensor, Tensor]:
 def _scale_and_zero(low: Tensor, high: Tensor, grid: WeightGrid) -> tuple[Tensor, Tensor]:
     scale = (high - low) / (grid.high - grid.low)
     largest = scale.max()
-    scale = torch.where(scale > 0, scale, largest if largest > 0 else torch.ones_like(largest))
+    other = largest if largest >= SMALLEST_SCALE else torch.ones_like(largest)
+    scale = torch.where(scale >= SMALLEST_SCALE, scale, other)
     if grid.symmetric:
         return scale, torch.zeros_like(scale, dtype=torch.int8)
     zero_point = (grid.low - low / scale).round().clamp(grid.low, grid.high)
@@ -154,5 +158,5 @@ def asymmetric_range(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
     """Return the uint8 scale () and zero point () for values in [low, high] and for 0."""
     low, high = low.clamp(max=0), high.clamp(min=0)
     scale = (high - low) / INPUT_MAX
-    scale = torch.where(scale > 0, scale, torch.ones_like(scale))
+    scale = torch.where(scale >= SMALLEST_SCALE, scale, torch.ones_like(scale))
     return scale, (-low / scale).round().clamp(0, INPUT_MAX).to(torch.uint8)

@@ -1,12 +1,14 @@
 """Edit an exported ONNX graph so that layers are stored in their formats."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 from torch import Tensor
 
-from objectives.errors import MeasurementError
+from models.layers import Layer
+from objectives.fold import FoldableNorm
 from objectives.onnx_types import (
     CODE_TYPES,
     INPUT_TYPES,
@@ -14,90 +16,82 @@ from objectives.onnx_types import (
     LEAST_OPSET,
     integer_tensor,
 )
+from objectives.products import Product
 from objectives.state import LayerFormat
+from objectives.stored_weights import CODEBOOK
 
 
 class GraphEditor:
     """A float graph whose layers are put into their formats; `finish` writes them into the graph.
 
     Nodes stay in topological order: what is new stands before the first node that reads it.
+
+    Args:
+        graph: As `objectives.exporter` gives it: the tensors of the network's state are inputs.
+        weights: These tensors, which become initializers, by name; further ones are left out.
     """
 
-    def __init__(self, graph: GraphProto) -> None:
+    def __init__(self, graph: GraphProto, weights: Mapping[str, Tensor]) -> None:
         self._graph = graph
         self._nodes = list(graph.node)
-        self._initializers = {tensor.name: tensor for tensor in graph.initializer}
+        self._tensors: dict[str, np.ndarray | TensorProto] = {
+            value.name: weights[value.name].contiguous().numpy() for value in graph.input[1:]
+        }
+        """What will be an initializer, by name; a tensor's own until it is stored otherwise."""
+        self._tensors |= {tensor.name: tensor for tensor in graph.initializer}
         self.opset = 0
         """The least opset that has every type that is used."""
+        self._renamed: dict[str, str] = {}  # what layers give whose norm was dropped
         self._quantized: dict[tuple[str, bytes], str] = {}  # by what is quantized and how
 
-    def replace_weight(self, layer: str, exported: Tensor, weight: Tensor) -> None:
-        """Put `weight` where `exported`, of the same shape, is, and name it as the network does.
+    def drop_norm(self, norm: FoldableNorm, bias: Tensor) -> None:
+        """Let a layer give what a folded norm behind it would: it gets its `bias`."""
+        (node,) = self._readers(norm.mean)
+        layer = next(each for each in self._nodes if node.input[0] in each.output)
+        name = f"{norm.layer}.bias"
+        if name not in layer.input:
+            layer.input.append(name)
+        self._tensors[name] = bias.numpy()
+        self._renamed[layer.output[0]] = node.output[0]
+        layer.output[0] = node.output[0]
+        self._nodes.remove(node)
 
-        The exporter transposes and renames the weight of a dense layer whose input has more than
-        two axes, for MatMul; here a Transpose is put behind the weight instead.
-        """
-        name = f"{layer}.weight"
-        stored = self._initializers.get(name)
-        if stored is None:
-            stored = self._find(exported.numpy().T)
-            if stored is None:
-                raise MeasurementError(
-                    f"The exported graph has no weight of layer '{layer}': the network does not "
-                    "call it, or computes with another weight. `--layers` can leave it out."
-                )
-            transpose = helper.make_node("Transpose", [name], [stored.name], perm=[1, 0])
-            self._put_before_readers(transpose)
-            self._initializers[name] = stored
-        stored.CopyFrom(numpy_helper.from_array(weight.numpy(), name))
-
-    def holds(self, name: str, values: Tensor) -> bool:
-        """Return whether the initializer `name` is there and has these `values`."""
-        stored = self._initializers.get(name)
-        return stored is not None and np.array_equal(numpy_helper.to_array(stored), values.numpy())
-
-    def replace_bias(self, name: str, bias: Tensor) -> None:
-        """Put `bias` where the initializer `name` is, if it is there."""
-        if name in self._initializers:
-            self._initializers[name].CopyFrom(numpy_helper.from_array(bias.numpy(), name))
-
-    def _find(self, values: np.ndarray) -> TensorProto | None:
-        """Return the initializer that holds `values`."""
-        tensors: list[TensorProto] = [
-            tensor
-            for tensor in self._graph.initializer
-            if tuple(tensor.dims) == values.shape
-            and np.array_equal(numpy_helper.to_array(tensor), values)
-        ]
-        return tensors[0] if tensors else None
-
-    def store_as_float16(self, layer: str) -> None:
+    def store_as_float16(self, layer: Layer) -> None:
         """Store weight and bias of `layer` as float16 behind a Cast."""
-        for name in (f"{layer}.weight", f"{layer}.bias"):
-            if name in self._initializers:
-                values = numpy_helper.to_array(self._initializers[name])
+        for name in (layer.weight_name, layer.bias_name):
+            values = self._floats(name)
+            if values is not None:
                 half = numpy_helper.from_array(values.astype(np.float16), name)
-                self._store(name, half, "Cast", to=TensorProto.FLOAT)
+                self._store(half, "Cast", to=TensorProto.FLOAT)
 
-    def store_as_integers(self, layer: str, stored: LayerFormat) -> None:
-        """Store the weight of `layer` as integers; input and bias in QDQ form if it has them."""
+    def store_as_integers(
+        self, layer: Layer, name: str, stored: LayerFormat, products: Sequence[Product]
+    ) -> None:
+        """Store the weight of `layer`, called `name`, as integers.
+
+        Where the format has them, the inputs of its `products` become integers, too, and so does
+        the bias that they add.
+        """
         assert stored.weight_scale is not None
         assert stored.weight_zero_point is not None
-        weight, bias = f"{layer}.weight", f"{layer}.bias"
+        weight, bias = layer.weight_name, layer.bias_name
         weight_scale, zero_point = stored.weight_scale.numpy(), stored.weight_zero_point.numpy()
-        layer_nodes = self._readers_behind(weight)
-        self._dequantize(weight, weight_scale, zero_point, INTEGER_TYPES[stored.bits])
+        integer_type = INTEGER_TYPES[stored.bits]
+        if integer_type == TensorProto.INT2 and self._is_transposed(weight):
+            integer_type = TensorProto.INT4  # ONNX Runtime 1.32 transposes no INT2
+        self._dequantize(weight, weight_scale, zero_point, integer_type)
         if stored.input_scale is None or stored.input_zero_point is None:
             return
-        for number, node in enumerate(layer_nodes):
-            name = f"{layer}.in" if number == 0 else f"{layer}.in{number}"
-            self._quantize_input(node, name, stored)
-        if bias in self._initializers and all(bias in node.input[2:] for node in layer_nodes):
+        outputs = [self._renamed.get(each.output, each.output) for each in products]
+        nodes = [node for node in self._nodes if node.output[0] in outputs]
+        for number, node in enumerate(nodes):
+            self._quantize_input(node, f"{name}.in{number or ''}", stored)
+        if bias is not None and all(node in nodes for node in self._readers(bias)):
             zeros = np.zeros_like(zero_point)
             bias_scale = weight_scale * stored.input_scale.numpy()
             self._dequantize(bias, bias_scale, zeros, TensorProto.INT32)
 
-    def store_as_codes(self, layer: str, stored: LayerFormat) -> None:
+    def store_as_codes(self, layer: Layer, stored: LayerFormat) -> None:
         """Store the weight as codes behind a Gather from its codebook, its bias as int8.
 
         Codes take 2, 4, 8 or 16 bits, the fewest that there are for so many entries. The numbers
@@ -105,16 +99,16 @@ class GraphEditor:
         """
         assert stored.codebook is not None
         assert stored.codes is not None
-        weight, bias = f"{layer}.weight", f"{layer}.bias"
-        codebook, shape = stored.codebook.numpy(), self._initializers[weight].dims
+        weight = layer.weight_name
+        codebook, shape = stored.codebook.numpy(), tuple(layer.weight.shape)
         is_shared = codebook.shape[1] == 1  # single numbers, not blocks
         codes = stored.codes.numpy().reshape(shape if is_shared else stored.codes.shape)
         code_type = next(kind for most, kind in CODE_TYPES if len(codebook) <= most)
         entries = codebook[:, 0] if is_shared else codebook.astype(np.float16)
-        self._add(f"{weight}_codebook", entries)
+        self._add(weight + CODEBOOK, entries)
         operators = [
             helper.make_node("Cast", [weight], [f"{weight}_i"], to=TensorProto.INT32),
-            helper.make_node("Gather", [f"{weight}_codebook", f"{weight}_i"], [f"{weight}_f"]),
+            helper.make_node("Gather", [weight + CODEBOOK, f"{weight}_i"], [f"{weight}_f"]),
         ]
         if not is_shared:
             self._add(f"{weight}_shape", np.array(shape, dtype=np.int64))
@@ -124,14 +118,14 @@ class GraphEditor:
                 helper.make_node("Reshape", inputs, [f"{weight}_h"]),
                 helper.make_node("Cast", [f"{weight}_h"], [f"{weight}_f"], to=TensorProto.FLOAT),
             ]
-        self._store_behind(weight, integer_tensor(weight, codes, code_type), operators)
+        self._store_behind(integer_tensor(weight, codes, code_type), operators)
         self.opset = max(self.opset, LEAST_OPSET.get(code_type, 0))
-        if bias in self._initializers and stored.bias_scale is not None:
+        bias = self._floats(layer.bias_name)
+        if bias is not None and stored.bias_scale is not None:
             scale = stored.bias_scale.numpy()
-            integers = np.rint(numpy_helper.to_array(self._initializers[bias]) / scale)
-            self._add(f"{bias}_scale", scale)
-            as_int8 = integer_tensor(bias, integers, TensorProto.INT8)
-            self._store(bias, as_int8, "DequantizeLinear", f"{bias}_scale")
+            self._add(f"{layer.bias_name}_scale", scale)
+            as_int8 = integer_tensor(str(layer.bias_name), np.rint(bias / scale), TensorProto.INT8)
+            self._store(as_int8, "DequantizeLinear", f"{layer.bias_name}_scale")
 
     def swap_pool_and_relu(self) -> None:
         """Turn MaxPool -> Relu into Relu -> MaxPool, which is equal.
@@ -151,21 +145,27 @@ class GraphEditor:
                 relu.attribute.extend(attributes)
 
     def finish(self) -> None:
-        """Write the edited nodes into the graph."""
-        copies = [NodeProto.FromString(node.SerializeToString()) for node in self._nodes]
-        self._graph.ClearField("node")
-        self._graph.node.extend(copies)
+        """Write what was edited into the graph; tensors that nobody reads are left out."""
+        nodes = [NodeProto.FromString(node.SerializeToString()) for node in self._nodes]
+        read = {name for node in nodes for name in node.input}
+        (inputs, *_) = self._graph.input
+        kept = type(inputs).FromString(inputs.SerializeToString())
+        for part in ("input", "node", "initializer"):
+            self._graph.ClearField(part)
+        self._graph.input.append(kept)
+        self._graph.node.extend(nodes)
+        for name in list(self._tensors):
+            values = self._tensors.pop(name)
+            if name in read:
+                if isinstance(values, np.ndarray):
+                    values = numpy_helper.from_array(values, name)
+                self._graph.initializer.append(values)
 
     def _readers(self, name: str) -> list[NodeProto]:
         return [node for node in self._nodes if name in node.input]
 
-    def _readers_behind(self, weight: str) -> list[NodeProto]:
-        """Return the nodes that compute with `weight`, looking through a Transpose of it."""
-        found = []
-        for node in self._readers(weight):
-            through = node.op_type == "Transpose"
-            found += self._readers(node.output[0]) if through else [node]
-        return found
+    def _is_transposed(self, name: str) -> bool:
+        return any(node.op_type == "Transpose" for node in self._readers(name))
 
     def _quantize_input(self, node: NodeProto, name: str, stored: LayerFormat) -> None:
         """Put a QuantizeLinear and a DequantizeLinear before the node's input, shared if equal."""
@@ -178,7 +178,7 @@ class GraphEditor:
             integer_type = INPUT_TYPES[stored.input_bits] if low < 0 else TensorProto.UINT8
             parameters = [f"{name}_scale", f"{name}_zero"]
             self._add(parameters[0], scale)
-            self._graph.initializer.append(integer_tensor(parameters[1], zero_point, integer_type))
+            self._tensors[parameters[1]] = integer_tensor(parameters[1], zero_point, integer_type)
             self.opset = max(self.opset, LEAST_OPSET.get(integer_type, 0))
             integers = f"{name}_q"
             operators = [
@@ -192,16 +192,23 @@ class GraphEditor:
                 clipped = f"{name}_c"
                 operators.insert(0, helper.make_node("Clip", [source, *limits], [clipped]))
                 operators[1].input[0] = clipped
-            place = self._nodes.index(node)
+            place = self._nodes.index(self._readers(source)[0])
             self._nodes[place:place] = operators
             self._quantized[key] = name
         node.input[0] = self._quantized[key]
 
+    def _floats(self, name: str | None) -> np.ndarray | None:
+        """Return the values of a tensor of the network that is not stored otherwise yet."""
+        values = None if name is None else self._tensors.get(name)
+        return values if isinstance(values, np.ndarray) else None
+
     def _dequantize(
         self, name: str, scale: np.ndarray, zero_point: np.ndarray, integer_type: int
     ) -> None:
-        """Store the initializer `name` as integers, with one scale if all are equal."""
-        values = numpy_helper.to_array(self._initializers[name])
+        """Store the tensor `name` as integers, with one scale if all are equal."""
+        values = self._floats(name)
+        if values is None:
+            return
         shape = (-1, *[1] * (values.ndim - 1))
         integers = np.rint(values / scale.reshape(shape)) + zero_point.reshape(shape)
         per_channel: dict[str, int] = {"axis": 0}
@@ -209,31 +216,30 @@ class GraphEditor:
             scale, zero_point, per_channel = scale[0], zero_point[0], {}
         parameters = [f"{name}_scale", f"{name}_zero"]
         self._add(parameters[0], scale)
-        self._graph.initializer.append(integer_tensor(parameters[1], zero_point, integer_type))
+        self._tensors[parameters[1]] = integer_tensor(parameters[1], zero_point, integer_type)
         stored = integer_tensor(name, integers, integer_type)
-        self._store(name, stored, "DequantizeLinear", *parameters, **per_channel)
+        self._store(stored, "DequantizeLinear", *parameters, **per_channel)
         least = LEAST_OPSET.get(integer_type, 0)
         self.opset = max(self.opset, least)
 
     def _store(
-        self, name: str, stored: TensorProto, operator: str, *parameters: str, **attributes: Any
+        self, stored: TensorProto, operator: str, *parameters: str, **attributes: Any
     ) -> None:
-        """Put `stored` in the place of the initializer `name`, read through `operator`."""
+        """Put `stored` in the place of the tensor of its name, read through `operator`."""
+        name = stored.name
         node = helper.make_node(operator, [name, *parameters], [f"{name}_f"], **attributes)
-        self._store_behind(name, stored, [node])
+        self._store_behind(stored, [node])
 
-    def _store_behind(self, name: str, stored: TensorProto, operators: list[NodeProto]) -> None:
-        """Put `stored` in the place of the initializer `name`, read through a row of operators."""
-        for node in self._readers(name):
-            position = list(node.input).index(name)
-            node.input[position] = operators[-1].output[0]
-        self._put_before_readers(*operators)
-        self._initializers[name].CopyFrom(stored)
-
-    def _put_before_readers(self, *new: NodeProto) -> None:
-        """Insert a row of nodes before the first reader of what the last of them gives."""
-        place = self._nodes.index(self._readers(new[-1].output[0])[0])
-        self._nodes[place:place] = new
+    def _store_behind(self, stored: TensorProto, operators: list[NodeProto]) -> None:
+        """Put `stored` in the place of the tensor of its name, read through a row of operators."""
+        readers = self._readers(stored.name)
+        for node in readers:
+            for position, read in enumerate(node.input):
+                if read == stored.name:
+                    node.input[position] = operators[-1].output[0]
+        place = self._nodes.index(readers[0])
+        self._nodes[place:place] = operators
+        self._tensors[stored.name] = stored
 
     def _add(self, name: str, values: np.ndarray) -> None:
-        self._graph.initializer.append(numpy_helper.from_array(np.asarray(values), name))
+        self._tensors[name] = numpy_helper.from_array(np.asarray(values), name)

@@ -6,6 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.layers import Layer
+from objectives.quantizers import layer_input
+
 CALIBRATION_BATCH = 256
 """Inputs in a forward pass: no result depends on it but by rounding."""
 
@@ -15,7 +18,7 @@ PATCHED_INPUTS = 16
 
 def visit_inputs(
     network: nn.Module,
-    layers: Mapping[str, nn.Module],
+    layers: Mapping[str, Layer],
     inputs: Tensor,
     visit: Callable[[str, Tensor], None],
 ) -> None:
@@ -29,7 +32,10 @@ def visit_inputs(
             visit(name, values)
 
     hooks = [
-        layer.register_forward_pre_hook(lambda _, args, name=name: look(name, args[0]))
+        layer.module.register_forward_pre_hook(
+            lambda _, args, named, name=name: look(name, layer_input(args, named)),
+            with_kwargs=True,
+        )
         for name, layer in layers.items()
     ]
     network.eval()
@@ -41,7 +47,7 @@ def visit_inputs(
 
 
 def input_ranges(
-    network: nn.Module, layers: Mapping[str, nn.Module], inputs: Tensor
+    network: nn.Module, layers: Mapping[str, Layer], inputs: Tensor
 ) -> dict[str, tuple[Tensor, Tensor]]:
     """Return the smallest and largest number, each (), that each visited layer is given."""
     ranges: dict[str, tuple[Tensor, Tensor]] = {}
@@ -58,7 +64,7 @@ def input_ranges(
 
 def input_moments(
     network: nn.Module,
-    layers: Mapping[str, nn.Module],
+    layers: Mapping[str, Layer],
     inputs: Tensor,
     blocks: Mapping[str, int],
 ) -> dict[str, Tensor]:
@@ -75,7 +81,7 @@ def input_moments(
 
     def add(name: str, values: Tensor) -> None:
         for part in values.split(PATCHED_INPUTS):
-            x = _rows(layers[name], part).reshape(-1, blocks[name]).double()
+            x = _rows(layers[name].module, part).reshape(-1, blocks[name]).double()
             sums[name] = sums.get(name, 0) + x.T @ x
             counts[name] = counts.get(name, 0) + len(x)
 

@@ -4,6 +4,7 @@ A mask is a bool tensor shaped like its weight, True = keep.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Literal, get_args
 
 import numpy as np
@@ -62,7 +63,7 @@ def _kth_smallest(values: Tensor, k: int) -> Tensor:
 
 
 def magnitude_masks(
-    weights: dict[str, Tensor], sparsity: float, allocation: Allocation
+    weights: Mapping[str, Tensor], sparsity: float, allocation: Allocation
 ) -> dict[str, Tensor]:
     """Return keep-masks over all `weights`, by layer.
 
@@ -95,7 +96,7 @@ def lamp_score(weight: Tensor) -> Tensor:
     return torch.empty_like(scores).scatter_(0, order, scores).view_as(weight)
 
 
-def apply_masks_(weights: dict[str, Tensor], masks: dict[str, Tensor]) -> None:
+def apply_masks_(weights: Mapping[str, Tensor], masks: dict[str, Tensor]) -> None:
     """Zero, in place, the weights whose mask, bool or numbers, is False or 0."""
     with torch.no_grad():
         for layer, mask in masks.items():
@@ -105,7 +106,7 @@ def apply_masks_(weights: dict[str, Tensor], masks: dict[str, Tensor]) -> None:
 class MaskKeeper(StepCallback):
     """Sets masked weights to zero after each training step."""
 
-    def __init__(self, weights: dict[str, Tensor], masks: dict[str, Tensor]) -> None:
+    def __init__(self, weights: Mapping[str, Tensor], masks: dict[str, Tensor]) -> None:
         self._weights = weights
         self.masks = masks
         self._factors: dict[str, Tensor] = {}

@@ -161,10 +161,10 @@ class Pipeline:
             kept = plan.prune.kept_weights(self._layer_sizes)
             return plan.prune.overall_sparsity(self._layer_sizes), plan.quantize.mean_bits(kept)
         remaining, bits = 0, 0.0
-        for layer in self.context.layers_of(self.context.network_of(state)):
-            mask = state.masks.get(layer)
-            count = state.weights[f"{layer}.weight"].numel() if mask is None else int(mask.sum())
-            stored = state.formats.get(layer)
+        for name, layer in self.context.layers_of(self.context.network_of(state)).items():
+            mask = state.masks.get(name)
+            count = layer.weight.numel() if mask is None else int(mask.sum())
+            stored = state.formats.get(name)
             remaining += count
             bits += count * (32 if stored is None else stored.bits_per_weight)
         return 1 - remaining / sum(self._layer_sizes.values()), bits / max(1, remaining)

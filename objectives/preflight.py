@@ -1,26 +1,28 @@
-"""Look before training whether a network can go all the way, and how long the way will be."""
+"""Look before training whether a network can go all the way."""
 
-import time
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities.model_helpers import is_overridden
-from torch import nn
-from torch.nn import functional
+from torch import Tensor, nn
 
 from models.errors import BadInputError, blaming, first_line
 from models.layers import compressible_layers
 from objectives.channels import equal_worth, keep_channels
 from objectives.context import Context
-from objectives.errors import MeasurementError, TrialError
+from objectives.errors import TrialError
 from objectives.progress import SilentProgress
 from objectives.stages.export import export_onnx
-from objectives.state import NetworkState, copy_weights
+from objectives.stages.factorize import Factorization
+from objectives.stages.narrow import narrow_network
+from objectives.stages.quantize import Quantization
 from objectives.training import train_
 
-TIMED_INPUTS = 32
+TRIED_INPUTS = 32
 
 
 def require_layers(context: Context, network: nn.Module) -> None:
@@ -33,52 +35,88 @@ def require_layers(context: Context, network: nn.Module) -> None:
 
 
 def check_network(context: Context) -> None:
-    """See that the network takes the data, answers with logits, has layers and can be exported.
+    """See that the network takes the data, answers with logits, trains, and has layers.
 
-    One that trains itself does so with one batch; one that is known to be exported is not, which
-    takes two seconds.
+    The files of the new network, uncompressed and at 8 bits, must answer as it does, and it must
+    take a training step while quantized. A network that is known to do all that is not tried,
+    which takes seconds.
 
     Raises:
         BadInputError: It does not; the text names the layer where there is one.
     """
-    network = context.build_network().eval()
+    network = context.build_network()
     inputs = context.data.training_inputs(2)
+    _check_answer(network.eval(), inputs, context)
+    _check_training(network, context)
+    if not context.model.exports:
+        _check_files(context)
+    require_layers(context, context.network_of(context.untrained()))
+
+
+def _check_answer(network: nn.Module, inputs: Tensor, context: Context) -> None:
+    """Raise `BadInputError` unless `network`, as it is, answers `inputs` with logits."""
+    when = "While it trains, the" if network.training else "The"
     try:
-        with torch.no_grad():
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
             logits = network(inputs)
     except Exception as err:
         raise BadInputError(
-            f"The network cannot take inputs of shape {tuple(inputs.shape)}: {first_line(err)}"
+            f"{when} network cannot take inputs of shape {tuple(inputs.shape)}: {first_line(err)}"
         ) from err
     wanted = (len(inputs), context.data.num_classes)
-    if not isinstance(logits, torch.Tensor) or tuple(logits.shape) != wanted:
-        got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise BadInputError(f"The network must return logits of shape {wanted}, but got {got}.")
-    require_layers(context, network)
-    if isinstance(network, LightningModule):
-        _check_own_training(network, context)
-    if not context.model.exports:
-        _check_export(network, context)
+    if isinstance(logits, Tensor) and tuple(logits.shape) == wanted:
+        return
+    got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    hint = ""
+    if network.training:
+        hint = " A LightningModule says in its `training_step` what is to be learnt of more."
+    raise BadInputError(
+        f"{when} network must return logits of shape {wanted}, but got {got}.{hint}"
+    )
 
 
-def _check_export(network: nn.Module, context: Context) -> None:
+def _check_files(context: Context) -> None:
+    """Raise `BadInputError` unless files of the new network answer as it does."""
+    quantize = Quantization(
+        bits=8, qat_epochs=0, batch_size=TRIED_INPUTS, lr=1e-3, calibration_images=TRIED_INPUTS
+    )
     try:
-        export_onnx(NetworkState(weights=copy_weights(network)), context)
-    except MeasurementError as err:
+        export_onnx(context.untrained(), context)
+        export_onnx(quantize.apply(context.untrained(), context), context)
+        with blaming("A training step of the quantized network"), suppress(_StepTaken):
+            replace(quantize, qat_epochs=1).apply(
+                context.untrained(), replace(context, progress=_OneStep())
+            )
+    except TrialError as err:
         raise BadInputError(str(err)) from err
 
 
-def _check_own_training(network: LightningModule, context: Context) -> None:
+class _StepTaken(Exception):  # noqa: N818 - it is no error
+    """A training has taken its first step."""
+
+
+class _OneStep(SilentProgress):
+    """Ends a training after its first step."""
+
+    def advance(self, epochs: float) -> None:
+        raise _StepTaken
+
+
+def _check_training(network: nn.Module, context: Context) -> None:
+    """Raise `BadInputError` unless `network` can be trained; it may be trained a little."""
+    if not isinstance(network, LightningModule):
+        _check_answer(network.train(), context.data.training_inputs(2), context)
+        return
     for method in ("training_step", "configure_optimizers"):
         if not is_overridden(method, network):
             raise BadInputError(f"The network is a LightningModule, but has no `{method}`.")
     with blaming("The network's own training"):
         train_(
-            context.build_network(),
+            network,
             replace(context, progress=SilentProgress()),
             stage="preflight",
             epochs=1,
-            batch_size=TIMED_INPUTS,
+            batch_size=TRIED_INPUTS,
             lr=1e-3,
             callbacks=[_OneBatch()],
         )
@@ -103,48 +141,19 @@ class _OneBatch(Callback):
                 )
 
 
-def check_channels(context: Context) -> None:
-    """See that channels of the network can be removed.
+def check_methods(methods: Sequence[str], context: Context) -> None:
+    """See that those of `methods` that change the network's structure can.
 
     Raises:
         BadInputError: They cannot; the text says why.
     """
-    state = NetworkState(weights=copy_weights(context.build_network()))
+    state = context.untrained()
     try:
-        keep_channels(state, context, share=0.5, worth=equal_worth)
+        if "channels" in methods:
+            keep_channels(state, context, share=0.5, worth=equal_worth)
+        if "narrow" in methods:
+            _check_training(narrow_network(context, 0.5), context)
+        if "factorize" in methods:
+            Factorization(energy=0.5, epochs=0, batch_size=1, lr=1.0).apply(state, context)
     except TrialError as err:
         raise BadInputError(str(err)) from err
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
-    """How fast this machine is on this network, from a short timing."""
-
-    epoch_seconds: float
-    """One epoch of training."""
-    evaluation_seconds: float
-    """One pass over validation and test, without gradients."""
-
-
-def measure_pace(context: Context, batch_size: int) -> Pace:
-    """Time one small training step after a first one, and scale it up; seconds, not minutes."""
-    network = context.build_network().train()
-    optimizer = torch.optim.Adam(network.parameters(), lr=0.0, fused=True)
-    inputs = context.data.training_inputs(min(batch_size, TIMED_INPUTS))
-    labels = torch.zeros(len(inputs), dtype=torch.int64)
-    forward = backward = update = 0.0
-    for _ in range(2):  # the first one prepares kernels and memory
-        start = time.perf_counter()
-        loss = functional.cross_entropy(network(inputs), labels)
-        between = time.perf_counter()
-        loss.backward()
-        after = time.perf_counter()
-        optimizer.step()
-        forward, backward, update = between - start, after - between, time.perf_counter() - after
-    sizes = context.data.sizes()
-    steps = -(-sizes["train"] // batch_size)
-    evaluated = sizes["validation"] + sizes["test"]
-    return Pace(
-        epoch_seconds=(forward + backward) / len(inputs) * sizes["train"] + update * steps,
-        evaluation_seconds=forward / len(inputs) * evaluated,
-    )

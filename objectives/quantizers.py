@@ -3,19 +3,21 @@
 Scales of weights are learned (`learned_scale`); inputs keep theirs (`fake_quantize`).
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
+from models.layers import Layer
 from objectives.fake_quantize import WeightGrid, fake_quantize, per_channel
 from objectives.learned_scale import quantize_learning
 from objectives.state import LayerFormat
+from objectives.substitution import substitute_, substitute_for_good_
 
 
 class WeightFakeQuantizer(nn.Module):
-    """A parametrization of `weight`: Eq. 1 with a scale that is learned, or stays."""
+    """Is read in the place of a weight: Eq. 1 with a scale that is learned, or stays."""
 
     def __init__(
         self, scale: Tensor, zero_point: Tensor, grid: WeightGrid, *, learn_scale: bool
@@ -55,65 +57,62 @@ class InputFakeQuantizer(nn.Module):
         self.scale: Tensor
         self.zero_point: Tensor
 
-    def forward(self, layer: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor]:
-        """Return the fake-quantized input."""
+    def forward(
+        self, layer: nn.Module, args: tuple[Tensor, ...], named: dict[str, Tensor]
+    ) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+        """Return what the layer is called with, its input fake-quantized."""
         zero_point = self.zero_point if self._has_zero_point else None
-        return (fake_quantize(args[0], self.scale, zero_point, *self._limits),)
+        values = layer_input(args, named)
+        quantized = fake_quantize(values, self.scale, zero_point, *self._limits)
+        return with_layer_input(args, named, quantized)
 
 
-def attach_inputs_(layers: dict[str, nn.Module], formats: dict[str, LayerFormat]) -> None:
+def layer_input(args: tuple[Tensor, ...], named: dict[str, Tensor]) -> Tensor:
+    """Return what a layer is called with: the first of its arguments, whether named or not."""
+    return args[0] if args else next(iter(named.values()))
+
+
+def with_layer_input(
+    args: tuple[Tensor, ...], named: dict[str, Tensor], values: Tensor
+) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
+    """Return the arguments of a layer with `values` as what it is called with."""
+    if args:
+        return (values, *args[1:]), named
+    return args, named | {next(iter(named)): values}
+
+
+def attach_inputs_(layers: Mapping[str, Layer], formats: Mapping[str, LayerFormat]) -> None:
     """Make `layers` compute, in place, with the inputs that the integer `formats` store."""
     for name, stored in formats.items():
         if stored.input_scale is not None and stored.input_zero_point is not None:
-            layer = layers[name]
-            layer.input_quantizer = InputFakeQuantizer(
+            module = layers[name].module
+            module.input_quantizer = InputFakeQuantizer(
                 stored.input_scale, stored.input_zero_point, stored.input_limits
             )
-            layer.register_forward_pre_hook(layer.input_quantizer)
+            module.register_forward_pre_hook(module.input_quantizer, with_kwargs=True)
 
 
 def attach_weight_(
-    layer: nn.Module, stored: LayerFormat, grid: WeightGrid, *, learn_scale: bool = True
-) -> None:
+    layer: Layer, stored: LayerFormat, grid: WeightGrid, *, learn_scale: bool = True
+) -> WeightFakeQuantizer:
     """Make `layer` compute, in place, with a weight on the `grid` that `stored` begins with."""
     assert stored.weight_scale is not None
     assert stored.weight_zero_point is not None
     quantizer = WeightFakeQuantizer(
         stored.weight_scale, stored.weight_zero_point, grid, learn_scale=learn_scale
     )
-    parametrize.register_parametrization(layer, "weight", quantizer)
+    substitute_(layer, quantizer)
+    return quantizer
 
 
-def bias_of(layer: nn.Module) -> Tensor | None:
-    """Return the bias of `layer`, not a copy, if it has one."""
-    bias = getattr(layer, "bias", None)
-    return bias if isinstance(bias, Tensor) else None
-
-
-def latent_weights(layers: dict[str, nn.Module]) -> dict[str, Tensor]:
-    """Return the float weights (not copies), where fake-quantized those behind, by layer."""
-    return {
-        name: layer.get_parameter(
-            "parametrizations.weight.original" if parametrize.is_parametrized(layer) else "weight"
-        )
-        for name, layer in layers.items()
-    }
-
-
-def detach_weights_(
-    layers: dict[str, nn.Module], formats: dict[str, LayerFormat]
-) -> dict[str, LayerFormat]:
-    """Put weights and biases on their grids, in place; return the formats with final scales."""
-    final = {}
-    for name, stored in formats.items():
-        layer = layers[name]
-        quantizer = layer.get_submodule("parametrizations.weight.0")
-        assert isinstance(quantizer, WeightFakeQuantizer)
-        scale = quantizer.scale().detach()
-        parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
-        final[name] = replace(stored, weight_scale=scale.cpu())
-        bias = bias_of(layer)
-        if bias is not None and stored.input_scale is not None:
-            bias_scale = scale * stored.input_scale.to(scale.device)
-            bias.data.copy_((bias.detach() / bias_scale).round() * bias_scale)
-    return final
+def detach_weight_(
+    layer: Layer, stored: LayerFormat, quantizer: WeightFakeQuantizer
+) -> LayerFormat:
+    """Put weight and bias on their grids, in place; return the format with the final scale."""
+    scale = quantizer.scale().detach()
+    substitute_for_good_(layer)
+    bias = layer.bias
+    if bias is not None and stored.input_scale is not None:
+        bias_scale = scale * stored.input_scale.to(scale.device)
+        bias.data.copy_((bias.detach() / bias_scale).round() * bias_scale)
+    return replace(stored, weight_scale=scale.cpu())

@@ -1,6 +1,6 @@
 """Read a network's weights back out of its ONNX file, as float32: what the file computes with."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,7 @@ from torch import Tensor
 
 from objectives.context import Context
 from objectives.errors import MeasurementError
-from objectives.fold import fold_batch_norms_, unfolded
-from objectives.structure import fit_shapes_, split_layers_
+from objectives.state import NetworkState
 
 
 def restore_weights(model: ModelProto, context: Context) -> dict[str, Tensor]:
@@ -20,8 +19,9 @@ def restore_weights(model: ModelProto, context: Context) -> dict[str, Tensor]:
 
     Where a plan has removed channels or split layers, it is that of the network with this
     structure, as `objectives.structure` gives it. Folded batch norms become such as change
-    nothing. A network with these weights answers as the file does, but for the rounding of the
-    layers' inputs in a file of integers.
+    nothing. What `forward` does not read is not in the file: it is as in a new network. A network
+    with these weights answers as the file does, but for the rounding of the layers' inputs in a
+    file of integers.
 
     Args:
         model: As `objectives.stages.export` writes it.
@@ -30,45 +30,42 @@ def restore_weights(model: ModelProto, context: Context) -> dict[str, Tensor]:
     Raises:
         MeasurementError: The file does not hold a weight of the network under its name.
     """
-    stored = _stored_weights(model)
-    tensors = {
-        name: torch.from_numpy(values.astype(np.float32)) for name, values in stored.items()
-    }
-    network, folded = context.build_network(), context.build_network()
-    for each in (network, folded):
-        split_layers_(each, tensors)
-    fold_batch_norms_(folded)
-    fit_shapes_(folded, tensors)
+    tensors = _stored_tensors(model)
+    norms = context.norms(tensors)
+    folded = bool(norms) and norms[0].mean not in tensors
+    if folded:
+        _require(
+            tensors, [f"{norm.layer}.{name}" for norm in norms for name in ("weight", "bias")]
+        )
+    stored = context.unfold(NetworkState(weights=tensors, folded=folded))
+    first_names: dict[Tensor, str] = {}
     weights = {}
-    for name, fresh in folded.state_dict().items():
-        if name.endswith("num_batches_tracked"):  # no answer depends on it
-            weights[name] = fresh
-            continue
-        values = tensors.get(name)
-        if values is None or values.shape != fresh.shape:
+    for name, fresh in context.shaped(stored).state_dict(keep_vars=True).items():
+        if context.reads(name):
+            _require(stored, [name])
+        values = stored.get(first_names.setdefault(fresh, name))  # a tied weight is stored once
+        weights[name] = fresh.detach() if values is None else values.to(fresh.dtype)
+    return weights
+
+
+def _require(tensors: Mapping[str, Tensor], names: Sequence[str]) -> None:
+    """Raise `MeasurementError` unless all `names` are among the `tensors` of the file."""
+    for name in names:
+        if name not in tensors:
             raise MeasurementError(f"The file holds no weight '{name}' of the network.")
-        weights[name] = values.to(fresh.dtype)
-    return unfolded(weights, network)
 
 
-def _stored_weights(model: ModelProto) -> dict[str, np.ndarray]:
+def _stored_tensors(model: ModelProto) -> dict[str, Tensor]:
     """Return what readers of each initializer are given, by the initializer's name.
 
-    `GraphEditor` widens an initializer NAME to NAME_f. The exporter makes one of equal biases and
-    drops one of zeros: then it is the layer's node that tells.
+    `GraphEditor` widens an initializer NAME to NAME_f.
     """
     values = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     widened = _widened(model)
-    stored = {name: widened.get(f"{name}_f", value) for name, value in values.items()}
-    for node in model.graph.node:
-        if node.op_type in {"Conv", "Gemm"}:
-            weight, *bias = (name.removesuffix("_f") for name in node.input[1:])
-            name = weight.removesuffix(".weight") + ".bias"
-            if not bias and weight in stored:
-                stored.setdefault(name, np.zeros(len(stored[weight])))
-            elif bias and bias[0] in stored:
-                stored.setdefault(name, stored[bias[0]])
-    return stored
+    return {
+        name: torch.from_numpy(np.array(widened.get(f"{name}_f", value), dtype=np.float32))
+        for name, value in values.items()
+    }
 
 
 def _widened(model: ModelProto) -> Mapping[str, np.ndarray]:

@@ -98,7 +98,7 @@ def _each_layer_alone(
     with torch.no_grad():
         intact = logits()
         for name, layer in context.layers_of(network).items():
-            weight = layer.get_parameter("weight")
+            weight = layer.weight
             before = weight.clone()
             distances[name] = {}
             for value, compress in ways.items():

@@ -9,6 +9,9 @@ WEIGHT_POSITION = {"Conv": 1, "Gemm": 1, "MatMul": 1, "Gather": 0}
 WIDENING = {"Cast", "DequantizeLinear", "Gather", "Reshape", "Transpose"}
 """What a stored weight may stand behind."""
 
+CODEBOOK = "_codebook"
+"""Ends the name of the tensor that codes name the entries of."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredWeight:
@@ -36,19 +39,17 @@ class StoredWeights:
             return None
         name = node.input[WEIGHT_POSITION[node.op_type]]
         zero_point = codebook = None
-        while name in self.producers and self.producers[name].op_type in WIDENING:
-            before = self.producers[name]
+        while (before := self.producers.get(name)) is not None and before.op_type in WIDENING:
             name = before.input[0]
             if before.op_type == "DequantizeLinear":
-                zero_point = self.initializers[before.input[2]]
+                zero_point = self.initializers.get("".join(before.input[2:3]))
             if before.op_type == "Gather":
+                if not self._is_lookup(before):
+                    return None
                 codebook, name = self.initializers[name], before.input[1]
         tensor = self.initializers.get(name)
         return None if tensor is None else StoredWeight(tensor, zero_point, codebook)
 
     def _is_lookup(self, node: NodeProto) -> bool:
         """Return whether `node` reads weights from a codebook, by codes that are in the file."""
-        if node.op_type != "Gather":
-            return False
-        indices = self.producers.get(node.input[1])
-        return indices is not None and indices.input[0] in self.initializers
+        return node.op_type == "Gather" and node.input[0].endswith(CODEBOOK)

@@ -4,6 +4,8 @@ A state says nothing of its structure but by its tensors, and these are enough:
 
 - where it has `X.0.weight` and `X.1.weight` and the network a layer X, that layer was split into
   two, the second reading what the first gives (see `objectives.stages.factorize`);
+- weights are plain: where the network computes one from others, as weight norm does, it is that
+  from the end of its first training on;
 - where a weight has another shape, its module has as many channels as that says. A depthwise
   convolution, a group a channel, has as many groups as channels; others keep their groups.
 """
@@ -12,6 +14,9 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weight_norm
+from torch.nn.utils.spectral_norm import SpectralNorm, SpectralNormLoadStateDictPreHook
+from torch.nn.utils.weight_norm import WeightNorm
 
 from objectives.fold import BATCH_NORMS, CONVOLUTIONS
 
@@ -20,6 +25,35 @@ SPLITTABLE = (nn.Linear, *CONVOLUTIONS)
 
 class SplitLayer(nn.Sequential):
     """Two layers in the place of one."""
+
+
+def make_weights_plain_(network: nn.Module) -> None:
+    """Put, in place, the number itself where `network` computes a weight, for evaluation.
+
+    So it is with torch's parametrizations, as weight norm, and with what it had before these:
+    weight norm and spectral norm as hooks, and pruning.
+    """
+    network.eval()  # while it trains spectral norm changes with each look
+    for module in network.modules():
+        if parametrize.is_parametrized(module):
+            for name in list(module.parametrizations):  # type: ignore[arg-type] # a ModuleDict
+                parametrize.remove_parametrizations(module, name, leave_parametrized=True)
+        for hook in list(module._forward_pre_hooks.values()):
+            if isinstance(hook, WeightNorm):
+                remove_weight_norm(module, hook.name)
+            elif isinstance(hook, SpectralNorm):
+                remove_spectral_norm(module, hook.name)
+                _forget_spectral_norm_(module)
+            elif isinstance(hook, prune.BasePruningMethod):
+                prune.remove(module, hook._tensor_name)
+
+
+def _forget_spectral_norm_(module: nn.Module) -> None:
+    """Take away, in place, the hook that `remove_spectral_norm` overlooks, as torch wraps it."""
+    hooks = module._load_state_dict_pre_hooks
+    for key, hook in list(hooks.items()):
+        if isinstance(getattr(hook, "hook", hook), SpectralNormLoadStateDictPreHook):
+            del hooks[key]
 
 
 def split_layers_(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
@@ -78,16 +112,20 @@ def fit_shapes_(network: nn.Module, weights: Mapping[str, Tensor]) -> list[nn.Mo
         The modules that were changed; their tensors are not initialized.
     """
     changed = []
+    fitted: dict[Tensor, Tensor] = {}  # a tied weight stays one
     for prefix, module in network.named_modules():
         own = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
         misfits = {}
         for name, tensor in own:
             stored = weights.get(f"{prefix}.{name}" if prefix else name)
             if stored is not None and stored.shape != tensor.shape:
-                misfits[name] = torch.empty_like(stored)
+                new = torch.empty_like(stored)
+                is_parameter = isinstance(tensor, nn.Parameter)
+                misfits[name] = fitted.setdefault(
+                    tensor, nn.Parameter(new) if is_parameter else new
+                )
         for name, tensor in misfits.items():
-            is_parameter = isinstance(getattr(module, name), nn.Parameter)
-            setattr(module, name, nn.Parameter(tensor) if is_parameter else tensor)
+            setattr(module, name, tensor)
         if misfits:
             _count_channels_(module)
             changed.append(module)

@@ -19,6 +19,7 @@ from objectives.evaluate import network_accuracy_pct
 from objectives.heap import freed_memory_kept
 from objectives.recipe import Recipe, distillation_loss
 from objectives.state import NetworkState
+from objectives.substitution import Learning
 
 
 def stage_seed(seed: int, stage: str) -> int:
@@ -121,6 +122,8 @@ def train_(
         warnings.filterwarnings("ignore", ".*have no `val_dataloader`.*")
         warnings.filterwarnings("ignore", ".*have no `validation_step`.*")
         warnings.filterwarnings("ignore", ".*treespec.*", FutureWarning)
+        # Folded norms are, and layers that a user has frozen.
+        warnings.filterwarnings("ignore", ".*in eval mode at the start of training.*")
         trainer = Trainer(
             accelerator=context.accelerator,
             devices=1,
@@ -132,7 +135,11 @@ def train_(
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
-            callbacks=[*(callbacks or []), _Watch(stage, network, context, epochs, stop_at_pct)],
+            callbacks=[
+                Learning(network),
+                *(callbacks or []),
+                _Watch(stage, network, context, epochs, stop_at_pct),
+            ],
         )
         with freed_memory_kept():
             trainer.fit(module, datamodule=data.for_training(batch_size, seed, in_runs=in_runs))

@@ -5,7 +5,7 @@ from dataclasses import fields
 from optuna.trial import FrozenTrial, TrialState
 
 from objectives.context import Context
-from objectives.preflight import measure_pace
+from objectives.pace import measure_pace
 from search.config import StudyConfig
 from search.crew import Crew
 from search.paths import StudyPaths

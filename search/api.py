@@ -1,6 +1,5 @@
 """The same from Python: `compress(model, data)`."""
 
-import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import optuna
 from pytorch_lightning import LightningDataModule
 from torch import nn
 
+from models.copies import copy_network
 from models.data_source import DataOptions, DataSource
 from models.loaders import LoaderData
 from models.registry import ModelSpec
@@ -92,7 +92,7 @@ def compress(
         StudySetup(config=config, model=spec, data=_source(data, config, Path(data_root)))
     )
     if trained and isinstance(model, nn.Module):
-        setup = setup.with_weights(copy.deepcopy(model).cpu().state_dict())
+        setup = setup.with_weights(copy_network(model).cpu().state_dict())
     paths = StudyPaths(Path(studies_dir), study)
     session = Session(setup, paths, storage, method)
     session.prepare(cache_bytes=DEFAULT_LIMIT_BYTES)
@@ -113,8 +113,8 @@ def compress(
 
 
 def _spec_of(module: nn.Module) -> ModelSpec:
-    pristine = copy.deepcopy(module).cpu()
-    return ModelSpec(build=lambda *_: copy.deepcopy(pristine), data=OWN_DATA)
+    pristine = copy_network(module).cpu()
+    return ModelSpec(build=lambda *_: copy_network(pristine), data=OWN_DATA)
 
 
 def _source(data: str | LightningDataModule, config: StudyConfig, root: Path) -> DataSource:

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from objectives.locks import hold
 from objectives.plan import Plan
-from objectives.preflight import check_channels, check_network
+from objectives.preflight import check_methods, check_network
 from objectives.result import Cost
 from objectives.sensitivity import measure_sensitivity
 from search.announce import estimate, heading, trial_line
@@ -60,8 +60,7 @@ class Session(StudyWorker):
     ) -> None:
         if not is_stored(paths.study, storage_url or paths.url):  # else it passed already
             check_network(setup.context())
-            if {"channels", "narrow"} & set(setup.config.methods):
-                check_channels(setup.context())
+            check_methods(setup.config.methods, setup.context())
         self.progress = StudyProgress()
         threads = default_threads(setup.context().build_network(), workers_here)
         super().__init__(

@@ -27,15 +27,14 @@ from typing import Any, ClassVar, Literal, Protocol, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from models.checks import require
 from objectives.context import Context
 from objectives.fake_quantize import per_channel
 from objectives.masks import MaskKeeper
-from objectives.quantizers import latent_weights
 from objectives.stages.tuned import TunedSettings
 from objectives.state import LayerFormat, NetworkState, copy_weights
+from objectives.substitution import substitute_, substitute_for_good_
 from objectives.training import tune_
 
 Ends = Literal["none", "first", "last", "both"]
@@ -65,7 +64,7 @@ class _Sign(torch.autograd.Function):
 
 
 class BinaryWeight(nn.Module):
-    """A parametrization of `weight`: a * sign(w), and 0 where the mask is False.
+    """Is read in the place of a weight: a * sign(w), and 0 where the mask is False.
 
     Args:
         mask: Shaped like the weight, True = keep.
@@ -139,16 +138,16 @@ class BinaryWeights(TunedSettings):
         names = self.binary_layers(list(layers))
         binary = {}
         for name in names:
-            weight = layers[name].get_parameter("weight")
-            mask = state.masks.get(name, torch.ones_like(weight, dtype=torch.bool))
+            ones = torch.ones_like(layers[name].weight, dtype=torch.bool)
+            mask = state.masks.get(name, ones)
             binary[name] = BinaryWeight(mask, each_channel=self.per_channel)
-            parametrize.register_parametrization(layers[name], "weight", binary[name])
-        tune_(network, context, self, callbacks=[MaskKeeper(latent_weights(layers), state.masks)])
+            substitute_(layers[name], binary[name])
+        weights = {name: layer.weight for name, layer in layers.items()}
+        tune_(network, context, self, callbacks=[MaskKeeper(weights, state.masks)])
         formats = {}
         for name in names:
-            latent = layers[name].get_parameter("parametrizations.weight.original")
-            scale = binary[name].scale(latent.detach())
-            parametrize.remove_parametrizations(layers[name], "weight", leave_parametrized=True)
+            scale = binary[name].scale(layers[name].weight.detach())
+            substitute_for_good_(layers[name])
             formats[name] = LayerFormat(
                 bits=1,
                 weight_scale=torch.where(scale > 0, scale, torch.ones_like(scale)),

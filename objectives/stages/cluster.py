@@ -16,7 +16,7 @@ from typing import ClassVar, Literal, Protocol, get_args
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.checks import require
 from objectives.codebook import attach_codebook_, detach_codebook_, round_bias_
@@ -122,16 +122,18 @@ class Clustering(TunedSettings):
         layers = context.layers_of(network)
         generator = torch.Generator().manual_seed(stage_seed(context.seed, self.stage))
         formats = {
-            name: self._group(name, layer, state.masks.get(name), generator)
+            name: self._group(name, layer.weight.detach(), state.masks.get(name), generator)
             for name, layer in layers.items()
         }
-        for name, stored in formats.items():
-            attach_codebook_(layers[name], stored, frozen_zero=name in state.masks)
+        shared = {
+            name: attach_codebook_(layers[name], stored, frozen_zero=name in state.masks)
+            for name, stored in formats.items()
+        }
         tune_(network, context, self)
         formats = {
             name: replace(
                 stored,
-                codebook=detach_codebook_(layers[name]),
+                codebook=detach_codebook_(layers[name], shared[name]),
                 bias_scale=round_bias_(layers[name]),
             )
             for name, stored in formats.items()
@@ -139,10 +141,9 @@ class Clustering(TunedSettings):
         return replace(state, weights=copy_weights(network), formats=formats)
 
     def _group(
-        self, name: str, layer: nn.Module, mask: Tensor | None, generator: torch.Generator
+        self, name: str, weight: Tensor, mask: Tensor | None, generator: torch.Generator
     ) -> LayerFormat:
-        """Return codebook, zero first where it was pruned, and codes of `layer`."""
-        weight = layer.get_parameter("weight").detach()
+        """Return codebook, zero first where it was pruned, and codes of a layer's `weight`."""
         bits = self.layers.get(name, self.bits)
         keep = torch.ones_like(weight, dtype=torch.bool) if mask is None else mask
         values = weight[keep]

@@ -11,49 +11,49 @@ metadata alone is 2 KB after gzip, as much as a whole CNN at 99 % sparsity.
   kernels; ONNX Runtime does so only where the weight's zero point is given and the bias is int32.
 """
 
-from collections.abc import Mapping
-
 import onnx
-import torch
 from onnx import ModelProto, helper
-from torch import Tensor, nn
 
+from objectives.agreement import check_answers
 from objectives.context import Context
-from objectives.exporter import float_model
+from objectives.errors import MeasurementError
 from objectives.graph import GraphEditor
-from objectives.quantizers import bias_of
 from objectives.state import NetworkState
 
 
 def export_onnx(state: NetworkState, context: Context) -> bytes:
     """Return the artifact: the same bytes for the same state.
 
+    Its answers are those of the network of `state`, see `objectives.agreement`. The graph may have
+    been exported of another state of the same structure, unless this shows a difference.
+
     Raises:
-        MeasurementError: The network cannot be exported, or a layer not stored in its format.
+        MeasurementError: The network cannot be exported, or the file does not answer as it does.
     """
+    content = _written(state, context)
+    try:
+        check_answers(content, state, context)
+    except MeasurementError:
+        context.exported(state, anew=True)
+        content = _written(state, context)
+        check_answers(content, state, context)
+    return content
+
+
+def _written(state: NetworkState, context: Context) -> bytes:
+    """Return the file of `state`, written into the graph of its network."""
     state = context.fold(state)
-    network = context.network_of(state)
-    layers = context.layers_of(network)
-    weights = {name: layer.get_parameter("weight") for name, layer in layers.items()}
-    biases = {
-        f"{name}.bias": bias for name in layers if (bias := bias_of(layers[name])) is not None
-    }
-    stand_ins = _put_stand_ins_(weights)
-    bias_stand_ins = _put_stand_ins_(biases)
-    example, maker = context.data.training_inputs(2), context.model.build
-    model = float_model(network, example, maker=maker)
-    graph = GraphEditor(model.graph)
-    if not all(graph.holds(name, values) for name, values in bias_stand_ins.items()):
-        for name, bias in biases.items():  # the exporter has computed with them
-            bias.data = state.weights[name]
-        model = float_model(network, example, maker=maker)
-        graph = GraphEditor(model.graph)
-    for name in biases:
-        graph.replace_bias(name, state.weights[name])
-    for layer, stand_in in stand_ins.items():
-        graph.replace_weight(layer, stand_in, state.weights[f"{layer}.weight"])
-    for layer in layers:  # in the network's order: a state out of the cache has another
-        stored = state.formats.get(layer)
+    layers = context.layers_of(context.network_of(state))
+    products = context.products(state, layers)
+    model = context.exported(state).model()
+    graph = GraphEditor(model.graph, context.unfold(state))
+    for norm in context.norms(state.weights) if state.folded else ():
+        graph.drop_norm(norm, state.weights[f"{norm.layer}.bias"])
+    for (
+        name,
+        layer,
+    ) in layers.items():  # in the network's order: a state out of the cache has another
+        stored = state.formats.get(name)
         if stored is None:
             continue
         if stored.codebook is not None:
@@ -61,37 +61,14 @@ def export_onnx(state: NetworkState, context: Context) -> bytes:
         elif stored.weight_scale is None:
             graph.store_as_float16(layer)
         else:
-            graph.store_as_integers(layer, stored)
+            graph.store_as_integers(layer, name, stored, products.get(name, ()))
     if any(stored.weight_scale is not None for stored in state.formats.values()):
         graph.swap_pool_and_relu()
     graph.finish()
     _raise_opset_(model, graph.opset)
     onnx.checker.check_model(model)
     content: bytes = model.SerializeToString(deterministic=True)
-    _free_(network)
     return content
-
-
-def _put_stand_ins_(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Give each of `parameters`, in place, values like no others, and return them by name.
-
-    The exporter makes one of equal tensors, and two layers may well both be pruned to zeros.
-    """
-    generator = torch.Generator().manual_seed(len(parameters))
-    stand_ins = {}
-    for name, parameter in parameters.items():
-        parameter.data = torch.rand(parameter.shape, generator=generator)
-        stand_ins[name] = parameter.data
-    return stand_ins
-
-
-def _free_(network: nn.Module) -> None:
-    """Give up the weights of `network`, in place, which is of no use any more.
-
-    onnxscript's rules remember the last graph that they rewrote: 233 MB of AlexNet.
-    """
-    for parameter in network.parameters():
-        parameter.data = parameter.data.new_empty(0)
 
 
 def _raise_opset_(model: ModelProto, opset: int) -> None:

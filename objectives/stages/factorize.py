@@ -31,6 +31,7 @@ import torch
 from torch import Tensor, nn
 
 from models.checks import require
+from models.layers import Layer
 from objectives.context import Context
 from objectives.errors import TrialError
 from objectives.stages.base import Tuning
@@ -121,25 +122,25 @@ class Factorization:
         """Return the weights with `X.0` and `X.1` in the place of each layer X that was split."""
         network = context.network_of(state)
         for layer in context.layers_of(network).values():
-            if can_be_split(layer):
+            if can_be_split(layer.module) and not layer.is_tied:
                 self._split_(network, layer)
         _check(network, context)
         tune_(network, context, self)
         return NetworkState(weights=copy_weights(network))
 
-    def _split_(self, network: nn.Module, layer: nn.Module) -> None:
+    def _split_(self, network: nn.Module, layer: Layer) -> None:
         """Put the two factors of `layer` in its place, if they are smaller."""
-        found = factors(layer.get_parameter("weight"), self.energy)
+        found = factors(layer.weight, self.energy)
         if found is None:
             return
         second, first = found
-        split = split_layer(layer, rank=len(first))
+        split = split_layer(layer.module, rank=len(first))
         with torch.no_grad():
             for part, values in zip(split, (first, second), strict=True):
                 part.get_parameter("weight").copy_(values.view_as(part.get_parameter("weight")))
-            if isinstance(layer.bias, Tensor):
+            if layer.bias is not None:
                 split[1].get_parameter("bias").copy_(layer.bias)
-        replace_layer_(network, layer, split)
+        replace_layer_(network, layer.module, split)
 
 
 def _check(network: nn.Module, context: Context) -> None:

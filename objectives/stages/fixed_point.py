@@ -24,7 +24,7 @@ and (4, 4) bits.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
 
@@ -32,16 +32,20 @@ import torch
 from torch import Tensor, nn
 
 from models.checks import require
+from models.layers import Layer
 from objectives.context import Context
-from objectives.fake_quantize import LARGEST_BIAS, WeightGrid, fake_quantize
+from objectives.fake_quantize import (
+    LARGEST_BIAS,
+    SMALLEST_SCALE,
+    WeightGrid,
+    fake_quantize,
+)
 from objectives.layer_inputs import input_ranges
 from objectives.masks import MaskKeeper
 from objectives.quantizers import (
     attach_inputs_,
     attach_weight_,
-    bias_of,
-    detach_weights_,
-    latent_weights,
+    detach_weight_,
 )
 from objectives.stages.tuned import TunedSettings
 from objectives.state import LayerFormat, NetworkState, copy_weights
@@ -63,7 +67,9 @@ class SuggestsCategorical(Protocol):
 
 def covering_scale(largest: float, highest: int) -> float:
     """Return the least power of two, 2^-f, at which `largest` is at most `highest` (Eq. 2)."""
-    return 2.0 ** math.ceil(math.log2(largest / highest)) if largest > 0 else 1.0
+    if largest < SMALLEST_SCALE * highest:
+        return 1.0
+    return 2.0 ** math.ceil(math.log2(largest / highest))
 
 
 def weight_scale(weight: Tensor, grid: WeightGrid) -> float:
@@ -127,29 +133,39 @@ class FixedPoint(TunedSettings):
         state = context.fold(state)
         network = context.network_of(state)
         layers = context.layers_of(network)
-        formats = self._fit(network, layers, context)
+        formats = self._fit(network, layers, context.products(state, layers), context)
         attach_inputs_(layers, formats)
-        grid = self._grid()
-        for name, layer in layers.items():
-            attach_weight_(layer, formats[name], grid, learn_scale=False)
-        tune_(network, context, self, callbacks=[MaskKeeper(latent_weights(layers), state.masks)])
-        formats = detach_weights_(layers, formats)
+        quantizers = {
+            name: attach_weight_(layer, formats[name], self._grid(), learn_scale=False)
+            for name, layer in layers.items()
+        }
+        weights = {name: layer.weight for name, layer in layers.items()}
+        tune_(network, context, self, callbacks=[MaskKeeper(weights, state.masks)])
+        formats = {
+            name: detach_weight_(layers[name], formats[name], quantizer)
+            for name, quantizer in quantizers.items()
+        }
         return replace(state, weights=copy_weights(network), formats=formats)
 
     def _grid(self) -> WeightGrid:
         return WeightGrid(self.bits, symmetric=True, per_channel=False)
 
     def _fit(
-        self, network: nn.Module, layers: dict[str, nn.Module], context: Context
+        self,
+        network: nn.Module,
+        layers: dict[str, Layer],
+        with_inputs: Collection[str],
+        context: Context,
     ) -> dict[str, LayerFormat]:
         """Return formats with the radix points of weights and inputs."""
         ranges = {}
         if self.input_bits < 32:
             images = context.data.training_inputs(self.calibration_images)
-            ranges = input_ranges(network, layers, images)
+            looked_at = {name: layers[name] for name in layers if name in with_inputs}
+            ranges = input_ranges(network, looked_at, images)
         formats = {}
         for name, layer in layers.items():
-            weight = layer.get_parameter("weight").detach()
+            weight = layer.weight.detach()
             scale = weight_scale(weight, self._grid())
             stored = LayerFormat(
                 bits=self.bits, weight_zero_point=torch.zeros(len(weight), dtype=torch.int8)
@@ -165,9 +181,8 @@ class FixedPoint(TunedSettings):
                     ),
                     input_bits=self.input_bits,
                 )
-                bias = bias_of(layer)
-                if bias is not None:
-                    largest_bias = float(bias.detach().abs().max())
+                if layer.bias is not None:
+                    largest_bias = float(layer.bias.detach().abs().max())
                     least = covering_scale(largest_bias / input_scale, LARGEST_BIAS)
                     scale = max(scale, least) if largest_bias > 0 else scale
             formats[name] = replace(stored, weight_scale=torch.full((len(weight),), scale))

@@ -135,7 +135,7 @@ class MixedPrecision:
         state = context.fold(state)
         network = context.network_of(state)
         remaining = {
-            name: int(layer.get_parameter("weight").count_nonzero())
+            name: int(layer.weight.count_nonzero())
             for name, layer in context.layers_of(network).items()
         }
         bits = choose_bits(bits_divergence(state, context), remaining, self.mean_bits)

@@ -103,9 +103,9 @@ class GroupPruning:
         """Return the pruned and fine-tuned weights with their masks."""
         network = context.network_of(state)
         weights: dict[str, Tensor] = {
-            name: layer.get_parameter("weight")
+            name: layer.weight
             for name, layer in context.layers_of(network).items()
-            if not isinstance(layer, nn.Embedding) and layer.get_parameter("weight").shape[1] > 1
+            if not isinstance(layer.module, nn.Embedding) and layer.weight.shape[1] > 1
         }
         masks = {name: n_m_mask(weight, self.n, self.m) for name, weight in weights.items()}
         apply_masks_(weights, masks)

@@ -23,7 +23,7 @@ from objectives.channels import equal_worth, keep_channels
 from objectives.context import Context
 from objectives.stages.base import Tuning
 from objectives.state import NetworkState, copy_weights
-from objectives.structure import fit_shapes_
+from objectives.structure import fit_shapes_, make_weights_plain_
 from objectives.training import require_training, stage_seed, train_
 
 SEARCHED_WIDTH = (0.1, 1.0)
@@ -98,6 +98,7 @@ def narrow_network(context: Context, width: float) -> nn.Module:
         TrialError: It has no channels that can be left out.
     """
     network = context.build_network()
+    make_weights_plain_(network)
     full = NetworkState(weights=copy_weights(network))
     weights = keep_channels(full, context, share=width, worth=equal_worth).weights
     changed = fit_shapes_(network, weights)

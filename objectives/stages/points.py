@@ -26,14 +26,15 @@ from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from models.checks import require
+from models.layers import Layer
 from objectives.codebook import look_up, nearest_entries, round_bias_
 from objectives.context import Context
 from objectives.stages.cluster import initial_centroids
 from objectives.stages.tuned import TunedSettings
 from objectives.state import LayerFormat, NetworkState, copy_weights
+from objectives.substitution import substitute_, substitute_for_good_
 from objectives.training import tune_
 
 MOST_BITS = 8
@@ -48,7 +49,7 @@ class Suggests(Protocol):
 
 
 class LearnedPoints(nn.Module):
-    """A parametrization of `weight`, which stays: Q(v, p), where p is learned.
+    """Is read in the place of a weight, which stays: Q(v, p), where p is learned.
 
     Args:
         points: (k,) float32.
@@ -112,25 +113,26 @@ class QuantizationPoints(TunedSettings):
         tune_(network, context, self)
         formats = {}
         for name, layer in layers.items():
-            before = layer.get_parameter("parametrizations.weight.original").detach()
+            before = layer.weight.detach()
             formats[name] = LayerFormat(
                 bits=self.bits,
                 codebook=points[name].codebook().detach()[:, None],
                 codes=points[name].assign(before).flatten(1).int(),
                 bias_scale=round_bias_(layer),
             )
-            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+            substitute_for_good_(layer)
+            layer.weight.requires_grad_(True)
         return replace(state, weights=copy_weights(network), formats=formats)
 
-    def _attach_(self, layer: nn.Module, mask: Tensor | None) -> LearnedPoints:
+    def _attach_(self, layer: Layer, mask: Tensor | None) -> LearnedPoints:
         """Make `layer` compute, in place, with points at its quantiles, and train these alone."""
-        weight = layer.get_parameter("weight").detach()
+        weight = layer.weight.detach()
         kept = weight.flatten() if mask is None else weight[mask]
         count = 2**self.bits - (0 if mask is None else 1)
         if len(kept) == 0:
             kept = torch.zeros(1)
         begin = initial_centroids(kept, count, "density", torch.Generator())
         points = LearnedPoints(begin, mask)
-        parametrize.register_parametrization(layer, "weight", points)
-        layer.get_parameter("parametrizations.weight.original").requires_grad_(False)
+        substitute_(layer, points)
+        layer.weight.requires_grad_(False)
         return points

@@ -26,15 +26,14 @@ from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from models.checks import require
 from objectives.codebook import nearest_entries, round_bias_
 from objectives.context import Context
 from objectives.masks import MaskKeeper
-from objectives.quantizers import latent_weights
 from objectives.stages.tuned import TunedSettings
 from objectives.state import LayerFormat, NetworkState, copy_weights
+from objectives.substitution import substitute_, substitute_for_good_
 from objectives.training import tune_
 
 FEWEST_BITS, MOST_BITS = 2, 6
@@ -69,7 +68,7 @@ class _StraightThrough(torch.autograd.Function):
 
 
 class NearestPower(nn.Module):
-    """A parametrization of `weight`: each weight is the nearest of P, as it moves."""
+    """Is read in the place of a weight: each is the nearest of P, as it moves."""
 
     def __init__(self, powers: Tensor) -> None:
         super().__init__()
@@ -118,14 +117,15 @@ class PowerOfTwo(TunedSettings):
         layers = context.layers_of(network)
         powers = {}
         for name, layer in layers.items():
-            largest = float(layer.get_parameter("weight").detach().abs().max())
+            largest = float(layer.weight.detach().abs().max())
             powers[name] = powers_of_two(largest, self.bits)
-            parametrize.register_parametrization(layer, "weight", NearestPower(powers[name]))
-        tune_(network, context, self, callbacks=[MaskKeeper(latent_weights(layers), state.masks)])
+            substitute_(layer, NearestPower(powers[name]))
+        weights = {name: layer.weight for name, layer in layers.items()}
+        tune_(network, context, self, callbacks=[MaskKeeper(weights, state.masks)])
         formats = {}
         for name, layer in layers.items():
-            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
-            codes = nearest_entries(layer.get_parameter("weight").detach(), powers[name])
+            substitute_for_good_(layer)
+            codes = nearest_entries(layer.weight.detach(), powers[name])
             formats[name] = LayerFormat(
                 bits=self.bits,
                 codebook=powers[name][:, None],

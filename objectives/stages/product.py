@@ -36,7 +36,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.checks import require
 from objectives.codebook import (
@@ -180,9 +180,8 @@ class ProductQuantization(TunedSettings):
             block=trial.suggest_categorical("product.block", SEARCHED_BLOCKS),
         )
 
-    def block_of(self, layer: nn.Module) -> int:
-        """Return d of `layer`: it divides the length of a row of its weight."""
-        weight = layer.get_parameter("weight")
+    def block_of(self, weight: Tensor) -> int:
+        """Return d of a layer's `weight`: it divides the length of a row."""
         kernel = weight[0, 0].numel()
         if kernel > 1:
             return largest_divisor(kernel, self.kernel_block)
@@ -194,24 +193,24 @@ class ProductQuantization(TunedSettings):
         network = context.network_of(state)
         layers = context.layers_of(network)
         generator = torch.Generator().manual_seed(stage_seed(context.seed, self.stage))
-        blocks = {name: self.block_of(layer) for name, layer in layers.items()}
+        blocks = {name: self.block_of(layer.weight) for name, layer in layers.items()}
         images = context.data.training_inputs(self.calibration_images)
-        moments = input_moments(network, layers, images, blocks)
-        formats = {}
+        multiplying = {name: layers[name] for name in context.products(state, layers)}
+        moments = input_moments(network, multiplying, images, blocks)
+        formats, shared = {}, {}
         for name, layer in layers.items():
             weighting = moments.get(name, torch.eye(blocks[name]))
-            formats[name] = self._group(layer, weighting, generator)
-            attach_codebook_(layer, formats[name], frozen_zero=False)
+            formats[name] = self._group(layer.weight.detach(), weighting, generator)
+            shared[name] = attach_codebook_(layer, formats[name], frozen_zero=False)
         tune_(network, context, self)
         for name, layer in layers.items():
-            tuned = replace(formats[name], codebook=detach_codebook_(layer))
+            tuned = replace(formats[name], codebook=detach_codebook_(layer, shared[name]))
             formats[name] = replace(
                 tuned, codebook=round_codebook_(layer, tuned), bias_scale=round_bias_(layer)
             )
         return replace(state, weights=copy_weights(network), formats=formats)
 
-    def _group(self, layer: nn.Module, moments: Tensor, generator: torch.Generator) -> LayerFormat:
-        weight = layer.get_parameter("weight").detach()
+    def _group(self, weight: Tensor, moments: Tensor, generator: torch.Generator) -> LayerFormat:
         blocks = weight.reshape(-1, len(moments))
         count = min(2**self.bits, max(2, len(blocks) // FEWEST_BLOCKS))
         codebook, codes = group_blocks(blocks, moments, count, generator)

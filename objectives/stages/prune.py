@@ -191,9 +191,8 @@ class WeightPruning:
     def apply(self, state: NetworkState, context: Context) -> NetworkState:
         """Return the pruned and fine-tuned weights with their masks."""
         network = context.network_of(state)
-        layers = context.layers_of(network)
         weights: dict[str, Tensor] = {
-            name: layer.get_parameter("weight") for name, layer in layers.items()
+            name: layer.weight for name, layer in context.layers_of(network).items()
         }
         pruning = GradualPruning(weights, self)
         tune_(network, context, self, callbacks=[pruning])

@@ -1,10 +1,11 @@
 """Quantize: choose what each weight is stored as, and fine-tune on that grid.
 
-32 bits change nothing. 16 bits round each weight to float16. 8 bits are full-integer: weights
-int8, layer inputs uint8, asymmetric, their ranges read off training images; biases int32 at the
-product of the two scales. Fewer bits are the same on a coarser grid. Then the network is
-fine-tuned while quantized, with the pruning masks kept and the weights' scales learned
-(quantization-aware training); with 0 epochs of it this is post-training quantization.
+32 bits change nothing. 16 bits round each weight to float16; a layer with a number beyond what
+that holds, 65,504, stays as it is. 8 bits are full-integer: weights int8, layer inputs uint8,
+asymmetric, their ranges read off training images; biases int32 at the product of the two scales.
+Fewer bits are the same on a coarser grid. Then the network is fine-tuned while quantized, with the
+pruning masks kept and the weights' scales learned (quantization-aware training); with 0 epochs of
+it this is post-training quantization.
 
 Source: Jacob et al. 2018, arXiv:1712.05877, sections 2 and 3; formulas in
 `objectives/fake_quantize.py`.
@@ -17,18 +18,12 @@ from typing import Any, ClassVar, Protocol
 from torch import Tensor, nn
 
 from models.checks import require
-from models.data_source import DataSource
+from models.layers import Layer
 from objectives.context import Context
 from objectives.fake_quantize import LARGEST_BIAS, WeightGrid, asymmetric_range, fit_grid
 from objectives.layer_inputs import input_ranges
 from objectives.masks import MaskKeeper
-from objectives.quantizers import (
-    attach_inputs_,
-    attach_weight_,
-    bias_of,
-    detach_weights_,
-    latent_weights,
-)
+from objectives.quantizers import attach_inputs_, attach_weight_, detach_weight_
 from objectives.state import LayerFormat, NetworkState, copy_weights
 from objectives.training import require_training, tune_
 
@@ -146,69 +141,81 @@ class Quantization:
         network = context.network_of(state)
         layers = context.layers_of(network)
         integers = {name: layer for name, layer in layers.items() if self.bits_of(name) < 16}
-        formats = _calibrate(network, integers, context.data, self)
-        attach_inputs_(integers, formats)
-        for name, stored in formats.items():
-            attach_weight_(integers[name], stored, self.grid(name))
+        ranges = self._input_ranges(state, network, integers, context)
+        formats = {
+            name: self._format(layer, self.grid(name), ranges.get(name))
+            for name, layer in integers.items()
+        }
+        attach_inputs_(layers, formats)
+        quantizers = {
+            name: attach_weight_(layers[name], stored, self.grid(name))
+            for name, stored in formats.items()
+        }
+        weights = {name: layer.weight for name, layer in layers.items()}
         tune_(
             network,
             context,
             self,
-            callbacks=[MaskKeeper(latent_weights(layers), state.masks)],
+            callbacks=[MaskKeeper(weights, state.masks)],
             stop_at_pct=stop_at_pct,
         )
-        formats = detach_weights_(integers, formats)
+        formats = {
+            name: detach_weight_(layers[name], formats[name], quantizer)
+            for name, quantizer in quantizers.items()
+        }
         for name, layer in layers.items():
-            if self.bits_of(name) == 16:
+            if self.bits_of(name) == 16 and _fits_float16(layer):
                 _to_float16_(layer)
                 formats[name] = LayerFormat(bits=16)
         return replace(state, weights=copy_weights(network), formats=formats)
 
+    def _input_ranges(
+        self,
+        state: NetworkState,
+        network: nn.Module,
+        layers: Mapping[str, Layer],
+        context: Context,
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return the least and the largest input of those layers whose inputs become integers."""
+        with_inputs = {
+            name: layer
+            for name, layer in layers.items()
+            if self.bits_of(name) >= FEWEST_BITS_WITH_INPUTS
+        }
+        if not with_inputs:
+            return {}
+        images = context.data.training_inputs(self.calibration_images)
+        multiplying = {name: layers[name] for name in context.products(state, with_inputs)}
+        return input_ranges(network, multiplying, images)
 
-def _to_float16_(layer: nn.Module) -> None:
-    for values in (layer.get_parameter("weight"), bias_of(layer)):
-        if values is not None:
-            values.data = values.data.half().float()
-
-
-def _calibrate(
-    network: nn.Module,
-    layers: dict[str, nn.Module],
-    data: DataSource,
-    settings: Quantization,
-) -> dict[str, LayerFormat]:
-    """Return formats with the weights' own ranges and the inputs' ranges over training data.
-
-    A layer that is given integers (an embedding), or that the forward pass does not call, gets no
-    input range: only its weight is quantized.
-    """
-    with_inputs = {
-        name: layer
-        for name, layer in layers.items()
-        if settings.bits_of(name) >= FEWEST_BITS_WITH_INPUTS
-    }
-    ranges: dict[str, tuple[Tensor, Tensor]] = {}
-    if with_inputs:
-        images = data.training_inputs(settings.calibration_images)
-        ranges = input_ranges(network, with_inputs, images)
-    formats = {}
-    for name, layer in layers.items():
-        grid = settings.grid(name)
-        weight_scale, weight_zero_point = fit_grid(layer.get_parameter("weight"), grid)
-        stored = LayerFormat(
-            bits=grid.bits, weight_scale=weight_scale, weight_zero_point=weight_zero_point
+    def _format(
+        self, layer: Layer, grid: WeightGrid, inputs: tuple[Tensor, Tensor] | None
+    ) -> LayerFormat:
+        """Return the format of `layer` with the range of its weights and that of its `inputs`."""
+        scale, zero_point = fit_grid(layer.weight, grid)
+        stored = LayerFormat(bits=grid.bits, weight_scale=scale, weight_zero_point=zero_point)
+        if inputs is None:
+            return stored
+        input_scale, input_zero_point = asymmetric_range(*inputs)
+        if layer.bias is not None:
+            least = layer.bias.detach().abs() / (input_scale * LARGEST_BIAS)
+            scale = scale.maximum(least if self.per_channel else least.max())
+        return replace(
+            stored,
+            weight_scale=scale,
+            input_scale=input_scale,
+            input_zero_point=input_zero_point,
         )
-        if name in ranges:
-            input_scale, zero_point = asymmetric_range(*ranges[name])
-            bias = bias_of(layer)
-            if bias is not None:
-                least = bias.detach().abs() / (input_scale * LARGEST_BIAS)
-                weight_scale = weight_scale.maximum(least if settings.per_channel else least.max())
-            stored = replace(
-                stored,
-                weight_scale=weight_scale,
-                input_scale=input_scale,
-                input_zero_point=zero_point,
-            )
-        formats[name] = stored
-    return formats
+
+
+def _to_float16_(layer: Layer) -> None:
+    for values in _numbers(layer):
+        values.data = values.data.half().float()
+
+
+def _fits_float16(layer: Layer) -> bool:
+    return all(bool(values.detach().half().isfinite().all()) for values in _numbers(layer))
+
+
+def _numbers(layer: Layer) -> list[Tensor]:
+    return [layer.weight, *([] if layer.bias is None else [layer.bias])]

@@ -8,7 +8,7 @@ from models.registry import MODELS, ModelSpec
 from objectives.channels import equal_worth, keep_channels
 from objectives.context import Context
 from objectives.errors import TrialError
-from objectives.preflight import check_channels
+from objectives.preflight import check_methods
 from objectives.state import NetworkState, copy_weights
 
 
@@ -122,5 +122,5 @@ def test_networks_that_cannot_lose_channels_are_refused_with_the_reason(
         keep_channels(untrained(one_layer), one_layer, share=0.5, worth=equal_worth)
     viewed = a_context(digits, Viewed)
     with pytest.raises(BadInputError, match=r"cannot be removed: RuntimeError: .*") as caught:
-        check_channels(viewed)
+        check_methods(["channels"], viewed)
     assert "\n" not in str(caught.value)

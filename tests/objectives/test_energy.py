@@ -61,7 +61,7 @@ def test_integers_are_multiplied_as_such_and_codes_are_looked_up() -> None:
     one, zero = np.float32(1), np.uint8(0)
     tensors = {"xs": np.asarray(one), "xz": np.asarray(zero), "ws": np.asarray(one)}
     tensors |= {"w": np.ones((4, 5), int4), "wz": np.zeros((), int4)}
-    tensors |= {"c": np.zeros((5, 3), np.uint8), "book": np.ones((7, 2), np.float32)}
+    tensors |= {"c": np.zeros((5, 3), np.uint8), "c_codebook": np.ones((7, 2), np.float32)}
     tensors["shape"] = np.array([5, 6])
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "xs", "xz"], ["xq"]),
@@ -69,7 +69,7 @@ def test_integers_are_multiplied_as_such_and_codes_are_looked_up() -> None:
         helper.make_node("DequantizeLinear", ["w", "ws", "wz"], ["wf"]),
         helper.make_node("MatMul", ["xf", "wf"], ["h"]),
         helper.make_node("Cast", ["c"], ["ci"], to=TensorProto.INT32),
-        helper.make_node("Gather", ["book", "ci"], ["blocks"]),
+        helper.make_node("Gather", ["c_codebook", "ci"], ["blocks"]),
         helper.make_node("Reshape", ["blocks", "shape"], ["v"]),
         helper.make_node("MatMul", ["h", "v"], ["y"]),
     ]

@@ -93,17 +93,6 @@ def test_a_bias_that_the_exporter_has_computed_with_is_the_networks_own(
         assert torch.allclose(logits_of(export_onnx(other, own), images), expected, atol=1e-3)
 
 
-def test_large_networks_are_not_kept_in_memory(
-    baseline: NetworkState,
-    context: Context,
-    exports: list[nn.Module],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(exporter, "SMALL_BYTES", 1000)
-    assert export_onnx(baseline, context) == export_onnx(baseline, context)
-    assert len(exports) == 2
-
-
 class Wide(nn.Module):
     """Has a weight that nothing else in these tests is as large as."""
 

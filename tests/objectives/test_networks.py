@@ -19,8 +19,6 @@ from models.registry import ModelSpec
 from objectives.cache import StageCache
 from objectives.context import Context
 from objectives.energy import estimate_energy_uj
-from objectives.errors import MeasurementError
-from objectives.fold import fold_batch_norms_
 from objectives.pipeline import Pipeline
 from objectives.quantizers import attach_inputs_
 from objectives.restore import restore_weights
@@ -302,7 +300,7 @@ def test_layers_with_equal_weights_stay_two(digits: FewDigits) -> None:
         assert {f"{layer}.weight" for layer in (1, 2, 4, 5)} <= names
 
 
-def test_a_layer_that_is_not_called_is_named(digits: FewDigits) -> None:
+def test_a_layer_that_is_not_called_is_left_out(digits: FewDigits) -> None:
     class Idle(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -312,8 +310,12 @@ def test_a_layer_that_is_not_called_is_named(digits: FewDigits) -> None:
             return self.used(pixels.flatten(1))
 
     context = toy_context(digits, model=ModelSpec(build=lambda *_: Idle(), data="own"))
-    with pytest.raises(MeasurementError, match=r"no weight of layer 'idle': .*`--layers`"):
-        export_onnx(NetworkState(weights=copy_weights(context.build_network())), context)
+    assert context.layer_sizes() == {"used": 7840}
+    state = toy_plan(0, 8, qat_epochs=0).quantize.apply(context.untrained(), context)
+    assert list(state.formats) == ["used"]
+    file = onnx.load_from_string(export_onnx(state, context))
+    assert not [each for each in file.graph.initializer if each.name.startswith("idle")]
+    assert restore_weights(file, context).keys() == state.weights.keys()
 
 
 def test_folding_changes_no_answer_and_leaves_no_batch_norm(digits: FewDigits) -> None:
@@ -329,21 +331,6 @@ def test_folding_changes_no_answer_and_leaves_no_batch_norm(digits: FewDigits) -
     assert nn.BatchNorm2d not in kinds
     graph = onnx.load_from_string(export_onnx(state, context)).graph
     assert "BatchNormalization" not in {node.op_type for node in graph.node}
-
-
-def test_folding_leaves_alone_what_it_cannot_fold() -> None:
-    before_relu = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 4), nn.ReLU(), nn.BatchNorm1d(4))
-    assert not fold_batch_norms_(before_relu)
-
-    class Untraceable(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layers = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
-
-        def forward(self, values: Tensor) -> Tensor:
-            return self.layers(values) if values.sum() > 0 else values
-
-    assert not fold_batch_norms_(Untraceable())
 
 
 def test_only_chosen_layers_are_compressed(digits: FewDigits) -> None:

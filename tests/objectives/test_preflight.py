@@ -1,3 +1,4 @@
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -13,13 +14,15 @@ from models.errors import BadInputError
 from models.loaders import LoaderData
 from models.registry import MODELS, ModelSpec
 from objectives.context import Context
-from objectives.preflight import check_network, measure_pace
+from objectives.pace import measure_pace
+from objectives.preflight import check_network
 from objectives.stages.export import export_onnx
 from objectives.state import NetworkState, copy_weights
 
 
 def context_of(network: nn.Module, digits: DataSource, **changes: object) -> Context:
-    return toy_context(digits, model=ModelSpec(build=lambda *_: network, data="own"), **changes)
+    spec = ModelSpec(build=lambda *_: deepcopy(network), data="own")
+    return toy_context(digits, model=spec, **changes)
 
 
 class Sorting(nn.Module):
@@ -137,11 +140,55 @@ class NoOptimizer(OwnTraining):
 
 
 @pytest.mark.parametrize("network", [OwnTraining(), Plateau("train_loss")])
-def test_a_network_that_trains_itself_is_tried_with_one_batch(
+def test_a_network_that_trains_itself_is_tried_with_one_batch_and_with_one_while_quantized(
     network: OwnTraining, digits: FewDigits
 ) -> None:
-    check_network(context_of(network, digits))
-    assert network.steps == 1
+    built: list[OwnTraining] = []
+
+    def build(*_: object) -> OwnTraining:
+        built.append(deepcopy(network))
+        return built[-1]
+
+    check_network(toy_context(digits, model=ModelSpec(build=build, data="own")))
+    assert [each.steps for each in built if each.steps] == [1, 1]
+    assert network.steps == 0
+
+
+class Auxiliary(nn.Module):
+    """Answers twice while it trains."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = nn.Linear(784, 10)
+
+    def forward(self, pixels: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        logits = self.dense(pixels.flatten(1))
+        return (logits, 2 * logits) if self.training else logits
+
+
+def test_auxiliary_logits_while_training_are_refused_in_a_line(digits: FewDigits) -> None:
+    line = r"While it trains, the network must return logits .*, but got tuple\. A LightningModule"
+    with pytest.raises(BadInputError, match=line):
+        check_network(context_of(Auxiliary(), digits))
+
+
+class OnlyFloats(nn.Module):
+    """Looks at its weight while it trains, and takes no other than it has seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = nn.Linear(784, 10)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        if self.training and not isinstance(self.dense.weight, nn.Parameter):
+            raise TypeError("a parameter is wanted")
+        return self.dense(pixels.flatten(1))
+
+
+def test_a_network_that_cannot_be_trained_while_quantized_is_refused(digits: FewDigits) -> None:
+    line = "A training step of the quantized network failed with TypeError: a parameter is wanted"
+    with pytest.raises(BadInputError, match=line):
+        check_network(context_of(OnlyFloats(), digits))
 
 
 def test_no_validation_step_is_asked_for_beside_data_with_a_validation_part() -> None:

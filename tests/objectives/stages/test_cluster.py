@@ -9,6 +9,7 @@ from torch import nn
 from toys import toy_plan
 
 from models.errors import BadInputError
+from models.layers import compressible_layers
 from objectives.codebook import attach_codebook_, detach_codebook_
 from objectives.context import Context
 from objectives.stages.cluster import Clustering, initial_centroids, k_means
@@ -54,18 +55,19 @@ def test_a_group_without_values_keeps_its_centroid() -> None:
 
 def test_the_gradient_of_a_centroid_is_the_sum_of_its_weights_gradients() -> None:
     """Figure 3 of the paper."""
-    layer = nn.Linear(4, 2, bias=False)
+    module = nn.Linear(4, 2, bias=False)
+    (layer,) = compressible_layers(module).values()
     codes = torch.tensor([[0, 1, 1, 2], [2, 2, 0, 1]], dtype=torch.int32)
     stored = LayerFormat(bits=2, codebook=torch.tensor([[0.0], [1.0], [-2.0]]), codes=codes)
-    attach_codebook_(layer, stored, frozen_zero=True)
+    shared = attach_codebook_(layer, stored, frozen_zero=True)
     gradient = torch.tensor([[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]])
-    layer.weight.backward(gradient)
-    learned = layer.get_parameter("parametrizations.weight.0._learned")
+    module.weight.backward(gradient)
+    (learned,) = shared.parameters()
     assert learned.grad.flatten().tolist() == [2 + 3 + 8, 4 + 5 + 6]
     with torch.no_grad():
         learned.add_(0.5)
-    assert detach_codebook_(layer).flatten().tolist() == [0.0, 1.5, -1.5]
-    assert layer.weight.tolist() == [[0.0, 1.5, 1.5, -1.5], [-1.5, -1.5, 0.0, 1.5]]
+    assert detach_codebook_(layer, shared).flatten().tolist() == [0.0, 1.5, -1.5]
+    assert module.weight.tolist() == [[0.0, 1.5, 1.5, -1.5], [-1.5, -1.5, 0.0, 1.5]]
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 6])

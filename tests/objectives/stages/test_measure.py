@@ -1,8 +1,11 @@
 import gzip
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import numpy_helper
 from toys import FewDigits
 
 from models.pixels import to_pixels
@@ -39,8 +42,9 @@ def test_a_file_that_is_no_model_is_an_error_with_its_name(
 def test_logits_that_are_not_finite_are_no_accuracy(
     baseline: NetworkState, context: Context, digits: FewDigits, tmp_path: Path
 ) -> None:
-    weights = dict(baseline.weights)
-    weights["dense.bias"] = torch.full((10,), float("nan"))
-    (tmp_path / "nan.onnx").write_bytes(export_onnx(NetworkState(weights=weights), context))
+    model = onnx.load_from_string(export_onnx(baseline, context))
+    (bias,) = (each for each in model.graph.initializer if each.name == "dense.bias")
+    bias.CopyFrom(numpy_helper.from_array(np.full(10, np.nan, np.float32), bias.name))
+    (tmp_path / "nan.onnx").write_bytes(model.SerializeToString())
     with pytest.raises(MeasurementError, match="logits are not all finite"):
         measure_file(tmp_path / "nan.onnx", digits)

@@ -91,7 +91,7 @@ def test_equal_blocks_stay_equal() -> None:
     ],
 )
 def test_blocks_divide_rows(layer: nn.Module, block: int) -> None:
-    assert a_product().block_of(layer) == block
+    assert a_product().block_of(layer.weight) == block
     assert layer.weight[0].numel() % block == 0
 
 

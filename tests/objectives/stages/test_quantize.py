@@ -8,7 +8,6 @@ from models.pixels import to_pixels
 from objectives.context import Context
 from objectives.fake_quantize import WeightGrid, asymmetric_range, fake_quantize, fit_grid
 from objectives.quantizers import attach_inputs_
-from objectives.stages.quantize import _calibrate
 from objectives.state import NetworkState
 
 
@@ -150,8 +149,7 @@ def test_calibration_reads_the_ranges_of_training_images(
     baseline: NetworkState, digits: FewDigits, context: Context
 ) -> None:
     network = context.network_of(baseline)
-    layers = context.layers_of(network)
-    formats = _calibrate(network, layers, digits, toy_plan(0.0, 8).quantize)
+    formats = toy_plan(0.0, 8, qat_epochs=0).quantize.apply(baseline, context).formats
     assert formats["conv"].input_scale == pytest.approx(1 / 255)
     with torch.no_grad():
         inner = network.relu(network.pool(network.conv(to_pixels(digits.train.images))))

@@ -1,0 +1,1 @@
+"""Do files answer as their networks: small networks of every kind, through every stage."""
