@@ -128,9 +128,8 @@ class Context:
             MeasurementError: The network cannot be exported; the text names the layer.
         """
         weights = self.unfold(state)
-        shapes = tuple(sorted((name, tensor.shape) for name, tensor in weights.items()))
         return exported(
-            (*self._maker(), shapes),
+            self.identity(weights),
             lambda: self.shaped(weights),
             self.data.training_inputs(2),
             anew=anew,
@@ -180,6 +179,11 @@ class Context:
         split_layers_(network, weights)
         fit_shapes_(network, weights)
         return network
+
+    def identity(self, weights: Mapping[str, Tensor]) -> tuple[Hashable, ...]:
+        """Return what decides a network but for its numbers: its maker, and their shapes."""
+        shapes = tuple(sorted((name, tensor.shape) for name, tensor in weights.items()))
+        return (*self._maker(), shapes)
 
     def _maker(self) -> tuple[Hashable, ...]:
         """Return what decides the network that is built, but for its initial weights."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import ModelProto, numpy_helper
 from toys import FewDigits, toy_context, toy_plan
 
@@ -31,6 +32,7 @@ def a_state(digits: FewDigits, bits: int = 32) -> tuple[NetworkState, Context]:
     """A network of the conformance suite whose batch norms do something."""
     build = all_networks()["subclasses"]
     context = toy_context(digits, model=ModelSpec(build=lambda *_: build(), data="own"))
+    torch.manual_seed(0)
     network = context.build_network()
     randomize_(network)
     state = NetworkState(weights=copy_weights(network))

@@ -124,3 +124,79 @@ def test_networks_that_cannot_lose_channels_are_refused_with_the_reason(
     with pytest.raises(BadInputError, match=r"cannot be removed: RuntimeError: .*") as caught:
         check_methods(["channels"], viewed)
     assert "\n" not in str(caught.value)
+
+
+class Gated(nn.Module):
+    """A convolution whose two halves are multiplied, and another that loses channels freely."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.both, self.free = nn.Conv2d(1, 8, 5, stride=4), nn.Conv2d(4, 8, 3)
+        self.head = nn.Linear(8, 10)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        values, gate = self.both(pixels).chunk(2, dim=1)
+        return self.head(self.free(values * gate.sigmoid()).relu().amax((2, 3)))
+
+
+class ChannelsLast(nn.Module):
+    """Channels are the last axis of what is flattened: each eighth input of the head is one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(1, 8, 5, stride=4), nn.Linear(8 * 36, 10)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.head(self.conv(pixels).relu().permute(0, 2, 3, 1).flatten(1))
+
+
+class Tied(nn.Module):
+    """Two layers with one weight, and one that could lose channels but for them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.again, self.head = (
+            nn.Linear(784, 16),
+            nn.Linear(16, 16),
+            nn.Linear(16, 10),
+        )
+        self.last = nn.Linear(16, 16)
+        self.last.weight = self.again.weight
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.head(self.last(self.again(self.first(pixels.flatten(1)).relu()).relu()))
+
+
+def test_a_group_that_would_go_wrong_stays_whole_and_others_lose_channels(
+    digits: FewDigits,
+) -> None:
+    context = a_context(digits, Gated)
+    smaller = keep_channels(untrained(context), context, share=0.5, worth=equal_worth)
+    assert shapes(smaller) == {"both": (8, 1, 5, 5), "free": (4, 4, 3, 3), "head": (10, 4)}
+
+
+@pytest.mark.parametrize("kind", [ChannelsLast, Tied])
+def test_wrong_channels_are_found_out(kind: type[nn.Module], digits: FewDigits) -> None:
+    context = a_context(digits, kind)
+    with pytest.raises(TrialError, match=r"cannot be removed: "):
+        keep_channels(untrained(context), context, share=0.5, worth=equal_worth)
+
+
+class Normalized(nn.Module):
+    """A norm over all channels, in which a channel of zeros takes part."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(1, 8, 5, stride=4), nn.GroupNorm(2, 8)
+        self.dense, self.layer = nn.Linear(8, 12), nn.LayerNorm(12)
+        self.head = nn.Linear(12, 10)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        features = self.norm(self.conv(pixels)).relu().mean((2, 3))
+        return self.head(self.layer(self.dense(features)).relu())
+
+
+def test_norms_over_channels_do_not_keep_channels_from_going(digits: FewDigits) -> None:
+    context = a_context(digits, Normalized)
+    smaller = keep_channels(untrained(context), context, share=0.5, worth=equal_worth)
+    assert shapes(smaller) == {"conv": (4, 1, 5, 5), "dense": (6, 4), "head": (10, 6)}
