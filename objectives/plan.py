@@ -151,6 +151,7 @@ class Plan:
         """
         try:
             parts = json.loads(text)
+            parts["quantize"].setdefault("input_range", "extremes")  # in plans of before
             return cls(
                 **{
                     name: settings(**parts[name])
@@ -160,7 +161,7 @@ class Plan:
             )
         except json.JSONDecodeError as err:
             raise BadInputError(f"The plan is not JSON: {err}.") from err
-        except (AttributeError, TypeError) as err:
+        except (AttributeError, KeyError, TypeError) as err:
             raise BadInputError(f"The plan is not one: {err}.") from err
 
 

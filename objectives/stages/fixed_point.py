@@ -6,7 +6,8 @@ Notation: x a weight or an input, b bits, f the place of the radix point, q the 
 
 with round half to even; q in [-2^(b-1), 2^(b-1) - 1], for weights without the lowest one, so that
 they are symmetric. Each layer has an f for its weights and one for its inputs, f may be negative
-or more than b. That of the inputs is the largest at which no training image overflows,
+or more than b. That of the inputs is the largest at which training images do not overflow, but for
+the outliers that `objectives.layer_inputs` leaves out,
 
     f = floor(log2(q_max / max |x|))                                            (Eq. 2)
 
@@ -90,7 +91,7 @@ class FixedPoint(TunedSettings):
     """Store weights as fixed-point numbers, and compute with such inputs."""
 
     stage: ClassVar[str] = "fixed_point"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     bits: int = 8
     """Width of a weight: 32, 16, 8 or 4."""

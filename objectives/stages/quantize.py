@@ -21,7 +21,7 @@ from models.checks import require
 from models.layers import Layer
 from objectives.context import Context
 from objectives.fake_quantize import LARGEST_BIAS, WeightGrid, asymmetric_range, fit_grid
-from objectives.layer_inputs import input_ranges
+from objectives.layer_inputs import RANGE_RULES, RangeRule, input_ranges
 from objectives.masks import MaskKeeper
 from objectives.quantizers import attach_inputs_, attach_weight_, detach_weight_
 from objectives.state import LayerFormat, NetworkState, copy_weights
@@ -47,7 +47,7 @@ class Quantization:
     """Store weights with fewer bits."""
 
     stage: ClassVar[str] = "quantize"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     bits: int
     """Storage width of a weight: 32, 16, 8, 6, 5, 4, 3 or 2."""
@@ -65,6 +65,8 @@ class Quantization:
     """Adam's learning rate."""
     calibration_images: int = 1024
     """Training images, evenly spread, that the ranges of layer inputs are read off."""
+    input_range: RangeRule = "percentile"
+    """How; see `objectives.layer_inputs`."""
 
     def __post_init__(self) -> None:
         require(self.bits in PRECISIONS, f"bits in {PRECISIONS}", bits=self.bits)
@@ -76,6 +78,11 @@ class Quantization:
             self.calibration_images >= 1,
             "calibration_images >= 1",
             calibration_images=self.calibration_images,
+        )
+        require(
+            self.input_range in RANGE_RULES,
+            f"input_range in {RANGE_RULES}",
+            input_range=self.input_range,
         )
 
     @property
@@ -186,7 +193,7 @@ class Quantization:
             return {}
         images = context.data.training_inputs(self.calibration_images)
         multiplying = {name: layers[name] for name in context.products(state, with_inputs)}
-        return input_ranges(network, multiplying, images)
+        return input_ranges(network, multiplying, images, self.input_range)
 
     def _format(
         self, layer: Layer, grid: WeightGrid, inputs: tuple[Tensor, Tensor] | None

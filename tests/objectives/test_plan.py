@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from toys import toy_plan
 
@@ -15,6 +17,12 @@ COMMON = {"batch_size": 128, "lr": 1e-3}
 def test_a_plan_survives_json(sparsity: float, bits: int) -> None:
     plan = toy_plan(sparsity, bits)
     assert Plan.from_json(plan.to_json()) == plan
+
+
+def test_a_plan_of_before_reads_ranges_as_it_did() -> None:
+    parts = json.loads(toy_plan(0.5, 8).to_json())
+    assert parts["quantize"].pop("input_range") == "percentile"
+    assert Plan.from_json(json.dumps(parts)).quantize.input_range == "extremes"
 
 
 def test_neutral_stages_are_left_out() -> None:
