@@ -10,20 +10,22 @@ among those that fit the budget of bytes
 
     sum of n_l * b_l / 8  <=  B = mean_bits * sum of n_l / 8                     (Eq. 2)
 
-They are found greedily: all layers begin at 8 bits, and the step down that costs the least
-sensitivity for each byte that it saves is taken until the budget is met. Then the network is
-fine-tuned while quantized as in `objectives.stages.quantize`, until its validation accuracy is
-within `stop_within_pp` of what it was before (accuracy-aware training), at most `qat_epochs`.
+This is a multiple-choice knapsack, solved by dynamic programming with sizes in 20,000ths of the
+budget; so a large layer gets the bit that a small one would waste, which a greedy search down from
+8 bits leaves over. Then the network is fine-tuned while quantized as in
+`objectives.stages.quantize`, until its validation accuracy is within `stop_within_pp` of what it
+was before (accuracy-aware training), at most `qat_epochs`.
 
 Source: NNCF, Kozlov et al. 2020, arXiv:2002.08679, sections 3.1 (mixed precision by layer
 sensitivity) and 3.5 (accuracy-aware training). NNCF weighs the rounding error by the trace of the
 Hessian (HAWQ-v2, Dong et al. 2020, arXiv:1911.03852); Eq. 1 measures what the trace estimates.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import ClassVar, Protocol
+
+import numpy as np
 
 from models.checks import require
 from objectives.context import Context
@@ -32,6 +34,9 @@ from objectives.sensitivity import BITS, bits_divergence
 from objectives.stages.base import Tuning
 from objectives.stages.quantize import Quantization
 from objectives.state import NetworkState
+
+MOST_UNITS = 20_000
+"""Of the budget, in which sizes are counted."""
 
 SEARCHED_MEAN_BITS = (2.0, 8.0)
 
@@ -46,26 +51,58 @@ class Suggests(Protocol):
 def choose_bits(
     sensitivity: Mapping[str, Mapping[float, float]], weights: Mapping[str, int], mean_bits: float
 ) -> dict[str, int]:
-    """Return the bits of each layer: Eq. 2 holds, and Eq. 1 grows least at every step.
+    """Return the bits of each layer with which Eq. 1 is least among those that Eq. 2 allows.
 
     Args:
         sensitivity: S_l(b) by layer and bits, for the same bits of all layers.
         weights: n_l by layer.
         mean_bits: B in bits for each weight, at least the fewest bits that there are.
     """
-    widths = sorted({int(bits) for each in sensitivity.values() for bits in each}, reverse=True)
-    bits = dict.fromkeys(weights, widths[0])
-    below = dict(pairwise(widths))
+    widths = sorted({int(bits) for each in sensitivity.values() for bits in each})
+    budget = mean_bits * sum(weights.values())
 
-    def cost_of_a_bit(layer: str) -> float:
-        now, then = bits[layer], below[bits[layer]]
-        added = sensitivity[layer][then] - sensitivity[layer][now]
-        return added / (max(1, weights[layer]) * (now - then))
+    def fits(bits: Mapping[str, int]) -> bool:
+        return sum(weights[layer] * width for layer, width in bits.items()) <= budget
 
-    while sum(weights[layer] * bits[layer] for layer in bits) > mean_bits * sum(weights.values()):
-        lowered = min((layer for layer in bits if bits[layer] in below), key=cost_of_a_bit)
-        bits[lowered] = below[bits[lowered]]
-    return bits
+    def loss(bits: Mapping[str, int]) -> float:
+        return sum(sensitivity[layer][width] for layer, width in bits.items())
+
+    unit = max(1.0, budget / MOST_UNITS)
+    units = int(budget / unit)
+    found = _least_loss(sensitivity, weights, widths, unit, units)
+    while not fits(found):  # sizes are rounded down to units
+        units -= 1
+        found = _least_loss(sensitivity, weights, widths, unit, units)
+    same = [dict.fromkeys(weights, width) for width in widths]
+    return min([found, *(bits for bits in same if fits(bits))], key=loss)
+
+
+def _least_loss(
+    sensitivity: Mapping[str, Mapping[float, float]],
+    weights: Mapping[str, int],
+    widths: Sequence[int],
+    unit: float,
+    units: int,
+) -> dict[str, int]:
+    """Return the bits of each layer with least loss whose sizes, in whole units, fit into `units`.
+
+    The multiple-choice knapsack by dynamic programming: for each part of the units the least loss
+    of the layers so far.
+    """
+    least = np.zeros(units + 1)
+    choices = []
+    for layer, count in weights.items():
+        losses = np.full((len(widths), units + 1), np.inf)
+        for row, width in enumerate(widths):
+            size = min(units + 1, int(count * width / unit))
+            losses[row, size:] = least[: units + 1 - size] + sensitivity[layer][width]
+        choices.append(losses.argmin(axis=0))
+        least = losses.min(axis=0)
+    bits = {}
+    for (layer, count), choice in reversed(list(zip(weights.items(), choices, strict=True))):
+        bits[layer] = widths[choice[units]]
+        units -= int(count * bits[layer] / unit)
+    return {layer: bits[layer] for layer in weights}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +110,7 @@ class MixedPrecision:
     """Store each layer's weights with bits of its own, under a budget."""
 
     stage: ClassVar[str] = "mixed"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     mean_bits: float
     """Budget: bits of a mean remaining weight, from 2 to 8 (Eq. 2)."""
