@@ -4,10 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
-from pytorch_lightning import LightningDataModule
 from torch import Tensor
 
 from models.checks import require
@@ -65,12 +64,10 @@ class DataSource(ABC):
         """
 
     @abstractmethod
-    def for_training(
-        self, batch_size: int, seed: int, *, in_runs: bool = False
-    ) -> LightningDataModule:
-        """Return what a Lightning `Trainer` takes; the order of its batches follows the seed.
+    def for_training(self, batch_size: int, seed: int, module: object) -> Any:  # noqa: ANN401 - of either Lightning
+        """Return what the `Trainer` of `module` takes; the order of its batches follows the seed.
 
-        Where `in_runs` it may hand over several batches at once, as an iterator of them.
+        Our own `Classifier` may be given several batches at once, as an iterator of them.
         """
 
     @abstractmethod

@@ -12,8 +12,10 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from models.classifier import Classifier
 from models.data_source import Augmentation, DataOptions, DataSource, Part
 from models.errors import BadInputError
+from models.lightning import handed_over
 from models.pixels import SHIFT_SHARE, channel_statistics, crop_and_flip, resize, to_pixels
 
 VALIDATION_FRACTION = 0.3
@@ -156,13 +158,13 @@ class ImageData(DataSource):
         pixels = resize(to_pixels(images), self.options.input_size)
         return pixels.contiguous(memory_format=torch.channels_last)
 
-    def for_training(
-        self, batch_size: int, seed: int, *, in_runs: bool = False
-    ) -> LightningDataModule:
+    def for_training(self, batch_size: int, seed: int, module: object) -> Any:  # noqa: ANN401 - of either Lightning
         """Return batches of uint8 by index, prepared after their transfer to the device."""
+        if not isinstance(module, Classifier):
+            return handed_over(_TrainingBatches(self, batch_size, seed, None, module), module)
         longest = LARGEST_RUN_BYTES // (self.train.images[0].numel() * batch_size)
         run = max(1, min(LONGEST_RUN, longest))
-        return _TrainingBatches(self, batch_size, seed, run if in_runs else None)
+        return _TrainingBatches(self, batch_size, seed, run, module)
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Return the number of batches of the training part, the last one maybe smaller."""
@@ -200,14 +202,22 @@ class ImageData(DataSource):
 
 
 class _TrainingBatches(LightningDataModule):
-    """One stage's view of `ImageData`: its batches, or runs of `run` of them."""
+    """One stage's view of `ImageData`: its batches, or runs of `run` of them, for a module."""
 
-    def __init__(self, data: ImageData, batch_size: int, seed: int, run: int | None) -> None:
+    def __init__(
+        self,
+        data: ImageData,
+        batch_size: int,
+        seed: int,
+        run: int | None,
+        module: Any,  # noqa: ANN401 - of either Lightning
+    ) -> None:
         super().__init__()
         self._data = data
         self._batch_size = batch_size
         self._seed = seed
         self._run = run
+        self._module = module
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return a loader of uint8 images (N, C, H, W) and labels (N,), or of lists of these."""
@@ -217,8 +227,13 @@ class _TrainingBatches(LightningDataModule):
         return DataLoader(labelled, sampler=sampler, batch_size=self._run, collate_fn=collate)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ANN401 - Lightning's
-        """Prepare the images where they are now; those of a run one batch after the other."""
-        return self._prepared(batch) if self._run is None else map(self._prepared, batch)
+        """Prepare the images where they are now; those of a run one batch after the other.
+
+        Then the module's own hook acts, which Lightning leaves out for this one.
+        """
+        if self._run is not None:
+            return map(self._prepared, batch)
+        return self._module.on_after_batch_transfer(self._prepared(batch), dataloader_idx)
 
     def _prepared(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         images, labels = batch

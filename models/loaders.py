@@ -1,21 +1,25 @@
-"""A user's `LightningDataModule` as the data of a study.
+"""A user's `LightningDataModule`, of either Lightning, as the data of a study.
 
 Its loaders are read whole before anything trains: what they yield is checked, counted and hashed.
-The training loader is read twice from one seed of torch, as only what repeats can be hashed.
+The training loader is read twice from one seed of torch, as only what repeats can be hashed. What
+the module does to a batch on its way to the device is done here, too, as where nothing trains: the
+file that is shipped takes what comes out of that.
 """
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import torch
-from pytorch_lightning import LightningDataModule
-from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor
 
+from models.classifier import Classifier
 from models.data_source import DataSource, Part
 from models.errors import BadInputError, blaming
+from models.labels import class_numbers
+from models.lightning import handed_over, is_overridden
 
 LOADERS = {
     "train": "train_dataloader",
@@ -23,11 +27,16 @@ LOADERS = {
     "test": "test_dataloader",
 }
 
+MEASURING = SimpleNamespace(
+    training=False, validating=False, testing=True, predicting=False, sanity_checking=False
+)
+"""What a module that asks its trainer what is going on is told while its loaders are read."""
+
 
 class LoaderData(DataSource):
     """Inputs and labels as the loaders of a `LightningDataModule` yield them."""
 
-    def __init__(self, module: LightningDataModule) -> None:
+    def __init__(self, module: Any) -> None:  # noqa: ANN401 - of either Lightning
         self._module = module
         self._seen: dict[str, _Seen] = {}
         self._seen_again: _Seen
@@ -37,7 +46,7 @@ class LoaderData(DataSource):
         if self._seen:
             return
         for loader in LOADERS.values():
-            if not is_overridden(loader, self._module):
+            if not is_overridden(loader, self._module, "LightningDataModule"):
                 raise BadInputError(f"The data have no `{loader}`.")
         with blaming("The data's `prepare_data`"):
             self._module.prepare_data()
@@ -52,22 +61,21 @@ class LoaderData(DataSource):
         for part, loader in LOADERS.items():
             wrong = [label for label in seen[part].classes if not 0 <= label < self.num_classes]
             if wrong:
+                hint = " Leave inputs out that have no class." if wrong[0] < 0 else ""
                 raise BadInputError(
                     f"The data's `{loader}` must yield labels in [0, {self.num_classes}), "
-                    f"but got {wrong[0]}."
+                    f"but got {wrong[0]}.{hint}"
                 )
         self._seen = seen
 
-    def for_training(
-        self,
-        batch_size: int,
-        seed: int,
-        *,
-        in_runs: bool = False,
-    ) -> LightningDataModule:
-        """Return the user's module; its batch size is its own, its shuffling follows `seed`."""
+    def for_training(self, batch_size: int, seed: int, module: object) -> Any:  # noqa: ANN401 - of either Lightning
+        """Return the user's module; its batch size is its own, its shuffling follows `seed`.
+
+        A module that trains itself gets its labels as they are.
+        """
         torch.manual_seed(seed)
-        return self._module
+        change = _with_class_numbers if isinstance(module, Classifier) else None
+        return handed_over(self._module, module, change)
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Return the number of batches that the training loader yielded."""
@@ -118,12 +126,25 @@ class LoaderData(DataSource):
         return seen
 
     def _pairs(self, loader: str) -> Iterator[tuple[Tensor, Tensor]]:
+        module = self._module
+        before, module.trainer = module.trainer, MEASURING
+        try:
+            with blaming(f"The data's `{loader}`"):
+                batches = getattr(module, loader)()
+                if batches is None:
+                    raise BadInputError(f"The data's `{loader}` returned nothing.")
+            for number, batch in enumerate(self._guarded(batches, loader)):
+                with blaming("What the data do to a batch on its way to the device"):
+                    moved = module.on_before_batch_transfer(batch, 0)
+                    moved = module.transfer_batch_to_device(moved, torch.device("cpu"), 0)
+                    moved = module.on_after_batch_transfer(moved, 0)
+                yield _checked(moved, loader, number)
+        finally:
+            module.trainer = before
+
+    def _guarded(self, batches: Iterable[Any], loader: str) -> Iterator[Any]:
         with blaming(f"The data's `{loader}`"):
-            batches = getattr(self._module, loader)()
-            if batches is None:
-                raise BadInputError(f"The data's `{loader}` returned nothing.")
-            for batch in batches:
-                yield _checked(batch, loader)
+            yield from batches
 
 
 class _Seen:
@@ -160,18 +181,34 @@ class _Seen:
         )
 
 
-def _checked(batch: Any, loader: str) -> tuple[Tensor, Tensor]:  # noqa: ANN401 - the user's
+def _with_class_numbers(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    inputs, labels = batch
+    return inputs, class_numbers(labels)
+
+
+def _checked(batch: Any, loader: str, number: int) -> tuple[Tensor, Tensor]:  # noqa: ANN401 - the user's
+    """Return the inputs and the classes, (N,) int64, of the batch of that number."""
     if not (
         isinstance(batch, tuple | list)
         and len(batch) == 2
         and all(isinstance(item, Tensor) for item in batch)
     ):
         raise BadInputError(f"The data's `{loader}` must yield (inputs, labels), two tensors.")
-    inputs, labels = batch
-    if labels.dtype != torch.int64 or labels.dim() != 1 or labels.shape != inputs.shape[:1]:
-        kind = str(labels.dtype).removeprefix("torch.")
+    inputs, labels = batch[0].detach().cpu(), batch[1].detach().cpu()
+    try:
+        classes = class_numbers(labels)
+    except BadInputError as err:
+        raise BadInputError(f"The data's `{loader}`: {err}") from err
+    if classes.shape != inputs.shape[:1]:
         raise BadInputError(
-            f"The data's `{loader}` must yield labels int64 (N,) of inputs (N, ...), "
-            f"but got {kind} {tuple(labels.shape)} of {tuple(inputs.shape)}."
+            f"The data's `{loader}` must yield as many labels as inputs, but got "
+            f"{tuple(labels.shape)} of {tuple(inputs.shape)}."
         )
-    return inputs.detach().cpu(), labels.cpu()
+    if inputs.is_floating_point() and not bool(inputs.isfinite().all()):
+        index = int((~inputs.isfinite()).flatten(1).any(1).nonzero()[0])
+        what = inputs[index][~inputs[index].isfinite()][0].item()
+        raise BadInputError(
+            f"The data's `{loader}` must yield finite inputs, but input {index} of batch {number} "
+            f"has {what}."
+        )
+    return inputs, classes

@@ -26,12 +26,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pytorch_lightning import LightningDataModule
 from torch import nn
 
 from models.copies import copy_network
 from models.data_source import DataOptions, DataSource
 from models.errors import BadInputError, blaming, first_line
+from models.lightning import is_data_module
 from models.loaders import LoaderData
 from models.registry import DATA, MODELS, ModelSpec
 
@@ -75,7 +75,7 @@ def resolve_data(name: str, options: DataOptions) -> DataSource:
                 "`--input-size`, `--train-fraction`, `--test-fraction` and `--augment`."
             )
         made = _call(_load(name, "--data"), name)
-        if not isinstance(made, LightningDataModule):
+        if not is_data_module(made):
             raise BadInputError(
                 f"`--data {name}` must return a LightningDataModule, not {type(made).__name__}."
             )

@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.utilities.model_helpers import is_overridden
 from torch import Tensor, nn
 
 from models.errors import BadInputError, blaming, first_line
 from models.layers import compressible_layers
+from models.lightning import is_lightning_module, is_overridden
+from models.loaders import MEASURING
 from objectives.channels import equal_worth, keep_channels
 from objectives.context import Context
 from objectives.errors import TrialError
@@ -104,12 +105,13 @@ class _OneStep(SilentProgress):
 
 def _check_training(network: nn.Module, context: Context) -> None:
     """Raise `BadInputError` unless `network` can be trained; it may be trained a little."""
-    if not isinstance(network, LightningModule):
+    if not is_lightning_module(network):
         _check_answer(network.train(), context.data.training_inputs(2), context)
         return
     for method in ("training_step", "configure_optimizers"):
-        if not is_overridden(method, network):
+        if not is_overridden(method, network, "LightningModule"):
             raise BadInputError(f"The network is a LightningModule, but has no `{method}`.")
+    _check_hooks(network, context)
     with blaming("The network's own training"):
         train_(
             network,
@@ -120,6 +122,27 @@ def _check_training(network: nn.Module, context: Context) -> None:
             lr=1e-3,
             callbacks=[_OneBatch()],
         )
+
+
+def _check_hooks(network: Any, context: Context) -> None:  # noqa: ANN401 - of either Lightning
+    """Raise `BadInputError` if the network changes batches also where nothing trains.
+
+    Its file gets them as the data yield them.
+    """
+    inputs = context.data.training_inputs(2)
+    batch: Any = [inputs.clone(), torch.zeros(len(inputs), dtype=torch.int64)]
+    for hook in ("on_before_batch_transfer", "on_after_batch_transfer"):
+        if not is_overridden(hook, network, "LightningModule"):
+            continue
+        network.trainer = MEASURING
+        with blaming(f"The network's `{hook}`"):
+            batch = getattr(network.eval(), hook)(batch, 0)
+        network.trainer = None
+        if not torch.equal(batch[0], inputs):
+            raise BadInputError(
+                f"The network's `{hook}` changes inputs also where nothing trains, which its file "
+                "does not: put that into `forward`, or into the data."
+            )
 
 
 class _OneBatch(Callback):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from models.checks import require
 from models.classifier import Classifier, Loss, StepCallback, cross_entropy
+from models.lightning import PACKAGES, is_lightning_module, trainer_of
 from objectives.context import Context
 from objectives.errors import TrainingDivergedError, TrialError
 from objectives.evaluate import network_accuracy_pct
@@ -112,19 +113,22 @@ def train_(
     torch.manual_seed(seed)
     network.train()
     _lay_out_(network, torch.channels_last)
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    for package in PACKAGES:
+        logging.getLogger(package).setLevel(logging.ERROR)
     data = context.data
     module = _module(network, context, lr, epochs * data.steps_per_epoch(batch_size))
-    in_runs = isinstance(module, Classifier)
     with warnings.catch_warnings():
         # Workers would copy what is in memory already.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
         warnings.filterwarnings("ignore", ".*have no `val_dataloader`.*")
         warnings.filterwarnings("ignore", ".*have no `validation_step`.*")
         warnings.filterwarnings("ignore", ".*treespec.*", FutureWarning)
+        # Of both: `models.images` calls the module's own.
+        warnings.filterwarnings("ignore", "You have overridden `on_after_batch_transfer` in both")
         # Folded norms are, and layers that a user has frozen.
         warnings.filterwarnings("ignore", ".*in eval mode at the start of training.*")
-        trainer = Trainer(
+        trainer = trainer_of(
+            module,
             accelerator=context.accelerator,
             devices=1,
             max_epochs=epochs,
@@ -141,12 +145,14 @@ def train_(
                 _Watch(stage, network, context, epochs, stop_at_pct),
             ],
         )
+        batches = data.for_training(batch_size, seed, module)
         with freed_memory_kept():
-            trainer.fit(module, datamodule=data.for_training(batch_size, seed, in_runs=in_runs))
+            trainer.fit(module, datamodule=batches)
     network.cpu().eval()
     network.zero_grad(set_to_none=True)
     _lay_out_(network, torch.contiguous_format)
-    return trainer.optimizers[0]
+    optimizer: torch.optim.Optimizer = trainer.optimizers[0]
+    return optimizer
 
 
 class TrainingSettings(Protocol):
@@ -195,10 +201,10 @@ def tune_(
         )
 
 
-def _module(network: nn.Module, context: Context, lr: float, steps: int) -> LightningModule:
-    """Return what trains `network`: itself if it can, else a classifier around it."""
+def _module(network: nn.Module, context: Context, lr: float, steps: int) -> nn.Module:
+    """Return what trains `network`, a module of Lightning: itself, or a classifier around it."""
     recipe = context.recipe
-    if isinstance(network, LightningModule):
+    if is_lightning_module(network):
         if recipe != Recipe():
             raise TrialError("The network has its own training: no decay, no distillation.")
         return network

@@ -10,6 +10,8 @@ from torch import nn
 
 from models.copies import copy_network
 from models.data_source import DataOptions, DataSource
+from models.errors import BadInputError
+from models.lightning import is_data_module
 from models.loaders import LoaderData
 from models.registry import ModelSpec
 from models.resolve import OWN_DATA, resolve_data, resolve_model
@@ -118,7 +120,11 @@ def _spec_of(module: nn.Module) -> ModelSpec:
 
 
 def _source(data: str | LightningDataModule, config: StudyConfig, root: Path) -> DataSource:
-    if isinstance(data, LightningDataModule):
+    if not isinstance(data, str):
+        if not is_data_module(data):
+            raise BadInputError(
+                f"`data` must be a name or a LightningDataModule, not {type(data).__name__}."
+            )
         return LoaderData(data)
     chosen = {name: getattr(config, name) for name in DATA_SETTINGS}
     return resolve_data(data, DataOptions(root=root, **chosen))

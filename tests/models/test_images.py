@@ -1,5 +1,6 @@
 import pytest
 import torch
+from pytorch_lightning import LightningModule
 from torch.nn import functional
 from toys import FewDigits
 
@@ -107,7 +108,7 @@ def test_augmentation_touches_training_batches_only() -> None:
     plain = data.prepare(data.train.images[:32], augment=False)
     assert torch.equal(plain, to_pixels(data.train.images[:32]))
     assert not torch.equal(plain, data.prepare(data.train.images[:32], augment=True))
-    module = data.for_training(32, seed=0)
+    module = data.for_training(32, 0, LightningModule())
     images, labels = next(iter(module.train_dataloader()))
     pixels, _ = module.on_after_batch_transfer((images, labels), 0)
     assert not torch.equal(pixels, to_pixels(images))

@@ -1,12 +1,15 @@
 import random
+from importlib import import_module
 
 import pytest
 import torch
 from pytorch_lightning import LightningDataModule
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
+from models.classifier import Classifier
 from models.errors import BadInputError
+from models.labels import class_numbers
 from models.loaders import LoaderData
 
 
@@ -148,11 +151,25 @@ def test_another_augmentation_by_torch_is_seen() -> None:
     [
         (["a", "b"], r"`train_dataloader` must yield \(inputs, labels\), two tensors"),
         (
-            pairs(labels=torch.arange(10, dtype=torch.int32)),
-            r"labels int64 \(N,\) of inputs \(N, \.\.\.\), but got int32 \(4,\) of \(4, 1\)",
+            pairs(labels=torch.rand(10)),
+            r"`train_dataloader`: Labels must be numbers of classes, .* \(4,\) that are not whole",
         ),
-        (pairs(labels=torch.arange(10).view(10, 1)), r"but got int64 \(4, 1\) of \(4, 1\)"),
-        (pairs(labels=torch.arange(10) - 1), r"must yield labels in \[0, 9\), but got -1"),
+        (pairs(labels=torch.ones(10, 3)), r"got float32 \(4, 3\) with 3 classes for an input"),
+        (pairs(labels=torch.rand(10, 3)), r"got float32 \(4, 3\) other than 0 and 1"),
+        (pairs(labels=torch.zeros(10, 2, 2)), r"but got float32 \(4, 2, 2\)"),
+        ([(torch.ones(2), torch.tensor(1))] * 3 + ["no"], r"`train_dataloader` failed with|must"),
+        (
+            pairs(labels=torch.arange(10) - 1),
+            r"must yield labels in \[0, 9\), but got -1. Leave inputs out that have no class",
+        ),
+        (
+            pairs(inputs=torch.tensor([*range(6), float("nan"), 7, 8, 9])[:, None]),
+            "must yield finite inputs, but input 2 of batch 1 has nan",
+        ),
+        (
+            pairs(inputs=torch.tensor([*range(9), float("inf")])[:, None]),
+            "must yield finite inputs, but input 1 of batch 2 has inf",
+        ),
         (Noisy(lambda: 1 / 0, [0]), "`train_dataloader` failed with ZeroDivisionError: division"),
     ],
 )
@@ -199,3 +216,76 @@ def test_what_fails_before_the_loaders_is_one_line_and_chained(
     with pytest.raises(BadInputError, match=line) as caught:
         LoaderData(TenNumbers()).setup()
     assert isinstance(caught.value.__cause__, FileNotFoundError)
+
+
+NUMBERS_OF_CLASSES = torch.arange(10) % 3
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        NUMBERS_OF_CLASSES.int(),
+        NUMBERS_OF_CLASSES.to(torch.uint8),
+        NUMBERS_OF_CLASSES[:, None],
+        NUMBERS_OF_CLASSES.float(),
+        torch.nn.functional.one_hot(NUMBERS_OF_CLASSES),
+        torch.nn.functional.one_hot(NUMBERS_OF_CLASSES).float(),
+    ],
+    ids=["int32", "uint8", "a column", "whole floats", "one-hot", "one-hot floats"],
+)
+def test_labels_of_any_form_are_classes_in_measuring_and_in_our_training(labels: Tensor) -> None:
+    data = set_up(Own(pairs(labels=labels), shuffle=False))
+    assert data.num_classes == 3
+    classifier = Classifier(nn.Linear(1, 3), num_classes=3, lr=0.1, steps=1)
+    batches = data.for_training(4, 0, classifier)
+    first = next(iter(batches.train_dataloader()))
+    _, given = batches.on_after_batch_transfer(first, 0)
+    assert given.tolist() == [0, 1, 2, 0]
+    assert given.dtype == torch.int64
+
+
+def test_bool_labels_are_two_classes() -> None:
+    labels = torch.arange(10) > 4
+    assert class_numbers(labels).tolist() == labels.int().tolist()
+
+
+class Hooked(TenNumbers):
+    """Halves what it yields on its way to the device, and adds noise while something trains."""
+
+    def on_before_batch_transfer(self, batch: list[Tensor], dataloader_idx: int) -> list[Tensor]:
+        return [batch[0] / 2, batch[1]]
+
+    def on_after_batch_transfer(self, batch: list[Tensor], dataloader_idx: int) -> list[Tensor]:
+        if self.trainer.training:
+            batch[0] = batch[0] + 100
+        return batch
+
+
+def test_what_is_done_on_the_way_to_the_device_is_done_in_measuring_too() -> None:
+    module = Hooked()
+    data = set_up(module)
+    inputs, _ = next(data.batches("test"))
+    assert inputs.flatten().tolist() == [0, 0.5, 1, 1.5]
+    assert float(data.training_inputs(10).max()) == 4.5
+    assert module.trainer is None
+
+
+def test_a_hook_that_fails_is_one_line() -> None:
+    class Failing(Hooked):
+        def on_after_batch_transfer(self, batch: list, dataloader_idx: int) -> list:
+            raise KeyError("no such thing")
+
+    line = "What the data do to a batch on its way to the device failed with KeyError"
+    with pytest.raises(BadInputError, match=line):
+        set_up(Failing())
+
+
+@pytest.mark.parametrize("package", ["pytorch_lightning", "lightning.pytorch"])
+def test_data_of_either_lightning_are_data(package: str) -> None:
+    base = import_module(package).LightningDataModule
+    loaders = {
+        name: getattr(TenNumbers, name)
+        for name in ("_loader", "train_dataloader", "val_dataloader", "test_dataloader")
+    }
+    data = set_up(type("Ten", (base,), loaders)())
+    assert data.sizes() == {"train": 10, "validation": 10, "test": 10}

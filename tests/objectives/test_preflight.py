@@ -154,6 +154,26 @@ def test_a_network_that_trains_itself_is_tried_with_one_batch_and_with_one_while
     assert network.steps == 0
 
 
+class Hooked(OwnTraining):
+    """Changes batches on their way to the device, or only those that it learns from."""
+
+    def __init__(self, *, always: bool) -> None:
+        super().__init__()
+        self.always = always
+
+    def on_after_batch_transfer(self, batch: list[Tensor], dataloader_idx: int) -> list[Tensor]:
+        pixels, labels = batch
+        return [2 * pixels if self.always or self.trainer.training else pixels, labels]
+
+
+def test_a_network_that_changes_what_is_measured_outside_its_forward_is_refused(
+    digits: FewDigits,
+) -> None:
+    check_network(context_of(Hooked(always=False), digits))
+    with pytest.raises(BadInputError, match="`on_after_batch_transfer` changes inputs also where"):
+        check_network(context_of(Hooked(always=True), digits))
+
+
 class Auxiliary(nn.Module):
     """Answers twice while it trains."""
 

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 from toys import FewDigits, StopAfter, toy_context, toy_plan
 
 from models import images
+from models.classifier import Classifier
 from models.images import LARGEST_RUN_BYTES
 from models.registry import MODELS
 from objectives.errors import TrainingDivergedError
@@ -18,6 +19,8 @@ from objectives.state import NetworkState
 from objectives.training import stage_seed, train_
 
 NOTHING = NetworkState(weights={})
+
+A_CLASSIFIER = Classifier(nn.Linear(1, 1), num_classes=2, lr=0.1, steps=1)
 
 
 def test_training_learns_the_digits(baseline: NetworkState, digits: FewDigits) -> None:
@@ -100,14 +103,14 @@ class _Counts(SilentProgress):
 def test_lightning_is_given_many_small_batches_at_once(
     batch_size: int, batches: int, digits: FewDigits
 ) -> None:
-    loader = digits.for_training(batch_size, 0, in_runs=True).train_dataloader()
+    loader = digits.for_training(batch_size, 0, A_CLASSIFIER).train_dataloader()
     assert len(loader) == batches
     assert sum(map(len, loader)) == digits.steps_per_epoch(batch_size)
 
 
 def test_lightning_is_given_large_batches_one_by_one(digits: FewDigits) -> None:
     assert LARGEST_RUN_BYTES < 16 * 420 * 784
-    loader = digits.for_training(420, 0, in_runs=True).train_dataloader()
+    loader = digits.for_training(420, 0, A_CLASSIFIER).train_dataloader()
     assert len(loader) == 1
     assert len(next(iter(loader))) == 1
 
