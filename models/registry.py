@@ -74,6 +74,8 @@ class ModelSpec:
     """Height and width that images are resized to; None keeps the data's."""
     exports: bool = False
     """Whether it is known that it can be exported to ONNX; else that is tried before training."""
+    own: bool = False
+    """Whether it is a user's: its code and its attributes count, beside its structure."""
     paper_table: str | None = None
     """Name of the paper's table of this network, a file in `search/paper/` without its ending."""
 

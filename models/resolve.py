@@ -53,7 +53,7 @@ def resolve_model(name: str) -> ModelSpec:
         return _torchvision_model(rest)
     if rest:
         factory = _load(name, "--model")
-        return ModelSpec(build=_own_builder(factory, name), data=OWN_DATA)
+        return ModelSpec(build=_own_builder(factory, name), data=OWN_DATA, own=True)
     return MODELS.get(name)
 
 

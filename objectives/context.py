@@ -3,6 +3,7 @@
 import hashlib
 import warnings
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
@@ -14,7 +15,9 @@ from models.data_source import DataSource
 from models.layers import ALL_LAYERS, Layer, compressible_layers
 from models.normalize import Normalized
 from models.registry import ModelSpec
+from objectives.errors import TrialError
 from objectives.exporter import MOST_KEPT, Exported, exported
+from objectives.fingerprint import Fingerprint
 from objectives.fold import FoldableNorm, fold_norms_, foldable_norms, folded, unfolded
 from objectives.products import Product, own_products
 from objectives.progress import Progress, SilentProgress
@@ -36,6 +39,8 @@ AfterEpoch = Callable[[int, float], None]
 class _Base:
     """What exporting a network once has told of it."""
 
+    digest: str
+    """Hash of what it computes."""
     read: frozenset[str]
     """Names of the tensors in its state that `forward` computes with."""
     norms: tuple[FoldableNorm, ...]
@@ -64,6 +69,8 @@ class Context:
     progress: Progress = field(default_factory=SilentProgress)
     recipe: Recipe = field(default_factory=Recipe)
     """How stages train."""
+    private: str = ""
+    """Part of the cache's keys: a study's name, where the network cannot be hashed wholly."""
     teacher: NetworkState | None = None
     """The baseline, where the recipe distills it."""
     after_epoch: AfterEpoch | None = None
@@ -201,6 +208,7 @@ class Context:
             if len(_BASES) >= MOST_KEPT:
                 del _BASES[next(iter(_BASES))]
             _BASES[key] = _Base(
+                digest=graph.digest(),
                 read=frozenset(graph.tensors()),
                 norms=tuple(foldable_norms(graph, self.shaped(state.weights))),
             )
@@ -211,17 +219,35 @@ class Context:
         return [norm.after_split(weights) for norm in self._base().norms]
 
     def model_fingerprint(self) -> str:
-        """Return a hash over structure, initial weights and source of the network.
+        """Return a hash over the structure, the initial weights and the source of the network.
 
-        See `objectives.source` for what counts as its source.
+        Of a user's it is also over its code, its attributes, and what it computes as exported; see
+        `objectives.fingerprint`.
         """
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            network = self.build_network()
+        network = self._first_network()
         digest = hashlib.sha256(f"{network}{self.layers}".encode())
         for source in sources_of(network):
             digest.update(source)
+        if self.model.own:
+            told = Fingerprint()
+            told.add(network, "the network")
+            digest.update(told.hexdigest().encode())
+            with suppress(TrialError):  # what cannot be exported is refused, before it is trained
+                digest.update(self._base().digest.encode())
         for name, tensor in network.state_dict().items():
             digest.update(f"{name}{tuple(tensor.shape)}".encode())
             digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().data)
         return digest.hexdigest()[:16]
+
+    def unhashed(self) -> list[str]:
+        """Return where the network has something that no fingerprint can tell, in words."""
+        if not self.model.own:
+            return []
+        told = Fingerprint()
+        told.add(self._first_network(), "the network")
+        return told.unknown
+
+    def _first_network(self) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return self.build_network()

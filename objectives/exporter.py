@@ -8,6 +8,7 @@ the same structure, so that one is exported once in a process, and the files of 
 in nothing but what their plans say.
 """
 
+import hashlib
 import logging
 import warnings
 from ast import literal_eval
@@ -48,6 +49,14 @@ class Exported:
         """Return the graph as a model of its own, to edit."""
         copied: ModelProto = ModelProto.FromString(self.content)
         return copied
+
+    def digest(self) -> str:
+        """Return a hash of what is computed, equal in each process."""
+        graph = self.model().graph
+        digest = hashlib.sha256()
+        for part in (*graph.node, *graph.initializer):
+            digest.update(part.SerializeToString(deterministic=True))
+        return digest.hexdigest()
 
     def tensors(self) -> list[str]:
         """Return the names of the tensors of the network's state that the graph reads."""

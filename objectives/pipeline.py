@@ -235,7 +235,7 @@ class Pipeline:
                 settings=asdict(settings),
                 recipe=asdict(recipe),
                 before=before,
-                model=self._model_fingerprint,
+                model=self._model_fingerprint + self.context.private,
                 data=self._data_fingerprint,
                 seed=self.context.seed,
                 accelerator=self.context.accelerator,

@@ -116,7 +116,7 @@ def compress(
 
 def _spec_of(module: nn.Module) -> ModelSpec:
     pristine = copy_network(module).cpu()
-    return ModelSpec(build=lambda *_: copy_network(pristine), data=OWN_DATA)
+    return ModelSpec(build=lambda *_: copy_network(pristine), data=OWN_DATA, own=True)
 
 
 def _source(data: str | LightningDataModule, config: StudyConfig, root: Path) -> DataSource:
