@@ -22,8 +22,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from typing import NamedTuple
 
-import models.torchvision_ops  # noqa: F401 - before anything imports torchvision
-
 # ruff: isort: split
 import torch
 from tabulate import tabulate

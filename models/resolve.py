@@ -69,11 +69,6 @@ def resolve_data(name: str, options: DataOptions) -> DataSource:
 
         return ImageFolder(Path(rest), options)
     if rest:
-        if options != DataOptions(root=options.root):
-            raise BadInputError(
-                f"`--data {name}` decides sizes, shares and augmentation itself: leave out "
-                "`--input-size`, `--train-fraction`, `--test-fraction` and `--augment`."
-            )
         made = _call(_load(name, "--data"), name)
         if not is_data_module(made):
             raise BadInputError(

@@ -39,7 +39,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return stored
 
 
-def fit_weights(weights: dict[str, Tensor], network: nn.Module, path: Path) -> dict[str, Tensor]:
+def fit_weights(weights: dict[str, Tensor], network: nn.Module, what: str) -> dict[str, Tensor]:
     """Return `weights` named as the state dict of `network`.
 
     A common prefix such as "model." (a checkpoint of a LightningModule around the network) or
@@ -61,9 +61,9 @@ def fit_weights(weights: dict[str, Tensor], network: nn.Module, path: Path) -> d
             for name, tensor in fitting.items():
                 if tuple(tensor.shape) != wanted[name]:
                     raise BadInputError(
-                        f"The weights {path} do not fit: '{name}' has shape "
+                        f"The {what} do not fit: '{name}' has shape "
                         f"{tuple(tensor.shape)}, but the network's has {wanted[name]}."
                     )
             return fitting
     missing = next(name for name in wanted if name not in weights)
-    raise BadInputError(f"The weights {path} do not fit: the network's '{missing}' is not there.")
+    raise BadInputError(f"The {what} do not fit: the network's '{missing}' is not there.")

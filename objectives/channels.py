@@ -34,8 +34,8 @@ Worth = Callable[[Any], Tensor]
 ACROSS_CHANNELS = (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm)
 """Norms that a channel of zeros takes part in: the two networks are compared without them."""
 
-_RIGHT: dict[Hashable, tuple[str, ...]] = {}
-"""The layers whose channels can be removed, by what the network is, where not all can."""
+_RIGHT: dict[Hashable, list[str]] = {}
+"""The layers whose channels could be removed of a network like it, where not all could."""
 
 
 def equal_worth(group: Any) -> Tensor:  # noqa: ANN401 - Torch-Pruning ships no types
@@ -68,18 +68,17 @@ def keep_channels(
         raise _refused(_told(err)) from err
     if not layers:
         raise _refused("all are bound to inputs, logits or layers that stay.")
-    key = (*context.identity(state.weights), context.layers, share)
-    if key not in _RIGHT:
-        fault = surgery.fault_of(layers)
-        if fault is None:
-            return surgery.without(layers)
+    key = (*context.identity(state.weights), context.layers)
+    fault = surgery.fault_of(right := _RIGHT.get(key, layers))
+    if fault is not None:
+        right = surgery.right_among(layers)
+        if not right:
+            raise _refused(fault)
+        if (together := surgery.fault_of(right)) is not None:
+            raise _refused(together)
         if len(_RIGHT) >= MOST_KEPT:
             del _RIGHT[next(iter(_RIGHT))]
-        _RIGHT[key] = tuple(surgery.right_among(layers))
-    right = _RIGHT[key]
-    fault = surgery.fault_of(right) if right else surgery.fault_of(layers)
-    if fault is not None:
-        raise _refused(fault)
+        _RIGHT[key] = right
     return surgery.without(right)
 
 
@@ -123,11 +122,13 @@ class _Surgery:
         """Return why channels of the groups of `layers` cannot be removed, None if they can."""
         try:
             kept, whole = self._kept(layers), _randomized(self._state)
-            smaller = self._answer(_picked(whole, kept))
-            expected = self._answer(_zeroed(whole, kept))
+            smaller = _picked(whole, kept)
+            answer, expected = self._answer(smaller), self._answer(_zeroed(whole, kept))
+            with torch.no_grad():
+                self._context.network_of(smaller)(self._inputs)  # with its norms
         except Exception as err:  # of whatever the network does that its graph does not show
             return _told(err)
-        if not distance(smaller, expected) <= TOLERANCE:
+        if not distance(answer, expected) <= TOLERANCE:
             return "without them it answers otherwise than if they were zero."
         return None
 
@@ -150,16 +151,16 @@ class _Surgery:
         graph, graph_of_places = self._graph(network), self._graph(places)
         for tensor in (*places.parameters(), *places.buffers()):
             tensor.data = torch.arange(tensor.numel(), dtype=torch.float64).view(tensor.shape)
-        for name, group in self._groups(network, graph).items():
-            if name not in layers:
-                continue
-            values = self._worth(group)
+        groups = {
+            name: group for name, group in self._groups(network, graph).items() if name in layers
+        }
+        worth = {name: self._worth(group) for name, group in groups.items()}
+        for name, values in worth.items():
             kept = max(1, round(self._share * len(values)))
             gone = values.argsort(stable=True)[: len(values) - kept].tolist()
             if gone:
-                handler = group[0].dep.handler
-                for each, of in ((graph, network), (graph_of_places, places)):
-                    each.get_pruning_group(of.get_submodule(name), handler, gone).prune()
+                layer, handler = places.get_submodule(name), groups[name][0].dep.handler
+                graph_of_places.get_pruning_group(layer, handler, gone).prune()
         return {name: tensor.long() for name, tensor in copy_weights(places).items()}
 
     def _graph(self, network: nn.Module) -> Any:  # noqa: ANN401 - Torch-Pruning ships no types

@@ -69,6 +69,8 @@ class Context:
     progress: Progress = field(default_factory=SilentProgress)
     recipe: Recipe = field(default_factory=Recipe)
     """How stages train."""
+    fingerprint: str = ""
+    """Of the network, where it is known."""
     private: str = ""
     """Part of the cache's keys: a study's name, where the network cannot be hashed wholly."""
     teacher: NetworkState | None = None
@@ -224,6 +226,8 @@ class Context:
         Of a user's it is also over its code, its attributes, and what it computes as exported; see
         `objectives.fingerprint`.
         """
+        if self.fingerprint:
+            return self.fingerprint
         network = self._first_network()
         digest = hashlib.sha256(f"{network}{self.layers}".encode())
         for source in sources_of(network):

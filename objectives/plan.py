@@ -151,7 +151,7 @@ class Plan:
         """
         try:
             parts = json.loads(text)
-            parts["quantize"].setdefault("input_range", "extremes")  # in plans of before
+            parts.get("quantize", {}).setdefault("input_range", "extremes")  # in plans of before
             return cls(
                 **{
                     name: settings(**parts[name])
@@ -161,7 +161,7 @@ class Plan:
             )
         except json.JSONDecodeError as err:
             raise BadInputError(f"The plan is not JSON: {err}.") from err
-        except (AttributeError, KeyError, TypeError) as err:
+        except (AttributeError, TypeError) as err:
             raise BadInputError(f"The plan is not one: {err}.") from err
 
 

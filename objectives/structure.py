@@ -145,7 +145,7 @@ def _count_channels_(module: nn.Module) -> None:
         values = module.running_mean if module.affine is False else module.weight
         assert values is not None
         module.num_features = len(values)
-    elif isinstance(module, nn.LayerNorm):
+    elif isinstance(module, nn.LayerNorm | nn.RMSNorm):
         module.normalized_shape = tuple(module.weight.shape)
     elif isinstance(module, nn.Embedding):
         module.num_embeddings, module.embedding_dim = module.weight.shape

@@ -1,29 +1,39 @@
 """The same from Python: `compress(model, data)`."""
 
-from dataclasses import dataclass
+import difflib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.trial import TrialState
 from pytorch_lightning import LightningDataModule
-from torch import nn
+from safetensors.torch import load
+from torch import Tensor, nn
+from torch.nn import UninitializedParameter
 
 from models.copies import copy_network
-from models.data_source import DataOptions, DataSource
 from models.errors import BadInputError
-from models.lightning import is_data_module
-from models.loaders import LoaderData
-from models.registry import ModelSpec
-from models.resolve import OWN_DATA, resolve_data, resolve_model
-from objectives.cache import DEFAULT_LIMIT_BYTES
 from objectives.errors import TrialError
+from objectives.plan import Plan
 from objectives.progress import StopRequested
 from search.config import StudyConfig
 from search.front import chosen_trial
+from search.given import Given
+from search.launch import Launch, work_on
 from search.method import SearchMethod
 from search.paths import StudyPaths
-from search.session import Session
-from search.setup import DATA_SETTINGS, SPEC_SETTINGS, StudySetup, complete, resolve_accelerator
+from search.setup import make_setup
+from search.study import is_stored
+from search.task import Task
+
+SEVERAL = ("sparsity", "density", "precision", "layers", "methods", "extra_objectives")
+"""Settings of several values, of which one may be given alone."""
+NOT_SET = {"model", "data", "weights", "only_plan", "accelerator"}
+NOT_SET |= {"model_fingerprint", "data_fingerprint"}
+"""Fields of the config that have arguments of their own, or are found out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,91 +50,160 @@ class Compressed:
 
 def compress(
     model: str | nn.Module,
-    data: str | LightningDataModule,
+    data: str | LightningDataModule | None = None,
     *,
     study: str,
     trained: bool = False,
+    weights: str | Path | Mapping[str, Tensor] | None = None,
+    plan: str | Plan | None = None,
     studies_dir: str | Path = "studies",
     storage: str | None = None,
     data_root: str | Path = "data",
     accelerator: str = "auto",
-    threads: int | None = None,
-    method: SearchMethod | None = None,
+    workers: int | None = 1,
+    trials_per_gpu: int | None = None,
+    cluster: str | None = None,
+    confirm: int | None = None,
+    cache_gb: float = 20.0,
+    heartbeat_seconds: int = 5,
     timeout_seconds: float | None = None,
     **settings: Any,
 ) -> Compressed:
     """Search for the smallest file of `model` that still answers well.
 
-    Called again, it resumes the study. The best trial is that of the objective, here the retained
+    Called again, it resumes the study; a module that is not trained then begins with the first
+    weights that the study began with. The best trial is that of the objective, here the retained
     saving U unless `objective="quality"` asks for the paper's Eq. 5; of a Pareto front it is the
     one with the largest U.
 
     Args:
         model: A name as `--model` takes it, or a module: see `models.resolve` for what it must do.
             It is copied, never changed.
-        data: A name as `--data` takes it, or a `LightningDataModule`; see `models.resolve`.
+        data: A name as `--data` takes it, or a `LightningDataModule`; None is the model's own.
         study: Name of the study, part of file names.
         trained: Whether the module's weights are trained, so that no baseline is.
+        weights: Trained weights that the baseline has, a file or a state dict.
+        plan: No search: carry out this one, as a report's commands do.
         studies_dir: Where databases, artifacts and the cache are kept.
         storage: Database URL; SQLite in `studies_dir` if None.
         data_root: Folder in which built-in data are found or downloaded to.
         accelerator: auto, cpu, cuda or mps.
-        threads: Threads that train; those of the study, and of a new one
-            `search.crew.default_threads`, if None.
-        method: Sampler, number of trials and more; by default the grid for the space "paper",
-            100 trials by TPE for the others.
+        workers: Processes that run trials; 1 is this one alone, None as many as keep the cores
+            busy. What is given then travels to them by cloudpickle.
+        trials_per_gpu: Processes that share a GPU.
+        cluster: Address of a Dask cluster whose workers run the trials.
+        confirm: With how many other seeds the chosen plan is trained in the end.
+        cache_gb: Size of the stage cache, 10^9 bytes.
+        heartbeat_seconds: Interval of a running trial's sign of life.
         timeout_seconds: After this time no further trial begins.
-        **settings: Any other field of `search.config.StudyConfig`: sparsity, precision, epochs ...
+        **settings: Fields of `search.config.StudyConfig`, as sparsity, precision, epochs, preset,
+            and of `search.method.SearchMethod`, as sampler and trials.
 
     Raises:
         BadInputError: Something that was given cannot be used; nothing was trained.
         TrialError: No trial could be scored, or none keeps the limits that were set.
         KeyboardInterrupt: It was stopped; the same call resumes it.
     """
-    spec = resolve_model(model) if isinstance(model, str) else _spec_of(model)
-    defaults = {name: getattr(spec, name) for name in SPEC_SETTINGS}
-    config = StudyConfig(
-        model=model if isinstance(model, str) else type(model).__name__,
-        data=data if isinstance(data, str) else type(data).__name__,
-        accelerator=resolve_accelerator(accelerator),
-        threads=threads,
-        **(defaults | {"objective": "saving"} | settings),
-    )
-    setup = complete(
-        StudySetup(config=config, model=spec, data=_source(data, config, Path(data_root)))
-    )
+    chosen, method = _sorted_out(settings)
+    if plan is not None:
+        chosen["only_plan"] = plan if isinstance(plan, str) else plan.to_json()
     if trained and isinstance(model, nn.Module):
-        setup = setup.with_weights(copy_network(model).cpu().state_dict())
+        weights = copy_network(model).cpu().state_dict()
     paths = StudyPaths(Path(studies_dir), study)
-    session = Session(setup, paths, storage, method)
-    session.prepare(cache_bytes=DEFAULT_LIMIT_BYTES)
-    try:
-        session.work(timeout_seconds=timeout_seconds)
-    except StopRequested as err:
-        raise KeyboardInterrupt from err
-    if not session.show():
-        raise TrialError(f"No trial of study '{study}' could be scored.")
-    best = chosen_trial(session.study)
+    with _quiet_optuna():
+        network = model
+        if isinstance(model, nn.Module):
+            is_resumed = is_stored(study, storage or paths.url)
+            network = _first(model, paths.first_weights, is_resumed=is_resumed)
+        given = Given(
+            model=network,
+            data=data,
+            weights=Path(weights) if isinstance(weights, str) else weights,
+        )
+        setup = make_setup(given, chosen, accelerator=accelerator, data_root=Path(data_root))
+        task = Task.of(
+            given,
+            chosen,
+            setup.config.model_fingerprint,
+            accelerator=accelerator,
+            data_root=Path(data_root),
+            method=method,
+            paths=paths,
+            storage=storage,
+            heartbeat_seconds=heartbeat_seconds,
+            cache_bytes=int(cache_gb * 10**9),
+        )
+        launch = Launch(
+            timeout_seconds=timeout_seconds,
+            workers=workers,
+            trials_per_gpu=trials_per_gpu,
+            cluster=cluster,
+            confirm=confirm,
+        )
+        try:
+            session = work_on(setup, task, launch)
+        except StopRequested as err:
+            raise KeyboardInterrupt from err
+    return _best(session.study, paths)
+
+
+def _sorted_out(settings: Mapping[str, Any]) -> tuple[dict[str, Any], SearchMethod]:
+    """Return the settings of the config, and how the study is searched.
+
+    Raises:
+        BadInputError: There is no such setting; the text names its neighbours.
+    """
+    of_config = {each.name for each in fields(StudyConfig)} - NOT_SET
+    of_method = {each.name for each in fields(SearchMethod)}
+    for name in settings:
+        if name not in of_config | of_method:
+            near = difflib.get_close_matches(name, of_config | of_method, n=3)
+            hint = f" Did you mean {' or '.join(near)}?" if near else ""
+            raise BadInputError(f"`compress` has no setting '{name}'.{hint}")
+    chosen: dict[str, Any] = {"objective": "saving"}
+    chosen |= {name: value for name, value in settings.items() if name in of_config}
+    for name in SEVERAL:
+        if name in chosen:
+            value = chosen[name]
+            one = isinstance(value, str | int | float)
+            chosen[name] = (value,) if one else tuple(value)
+    return chosen, SearchMethod(
+        **{name: value for name, value in settings.items() if name in of_method}
+    )
+
+
+def _first(module: nn.Module, file: Path, *, is_resumed: bool) -> nn.Module:
+    """Return a copy of `module` with the weights that its study began with.
+
+    Those of a new module are random, and would make it another network each time.
+    """
+    network = copy_network(module).cpu()
+    lazy = any(isinstance(each, UninitializedParameter) for each in network.parameters())
+    if is_resumed and file.is_file() and not lazy:
+        with suppress(RuntimeError):  # it is another network now, and the study says so
+            network.load_state_dict(load(file.read_bytes()))
+    return network
+
+
+def _best(study: optuna.Study, paths: StudyPaths) -> Compressed:
+    if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        raise TrialError(f"No trial of study '{paths.study}' could be scored.")
+    best = chosen_trial(study)
     if best is None:
-        raise TrialError(f"No trial of study '{study}' keeps its limits.")
+        raise TrialError(f"No trial of study '{paths.study}' keeps its limits.")
     return Compressed(
         artifact=paths.root / best.user_attrs["artifact"],
         measurements=dict(best.user_attrs),
-        study=session.study,
+        study=study,
     )
 
 
-def _spec_of(module: nn.Module) -> ModelSpec:
-    pristine = copy_network(module).cpu()
-    return ModelSpec(build=lambda *_: copy_network(pristine), data=OWN_DATA, own=True)
-
-
-def _source(data: str | LightningDataModule, config: StudyConfig, root: Path) -> DataSource:
-    if not isinstance(data, str):
-        if not is_data_module(data):
-            raise BadInputError(
-                f"`data` must be a name or a LightningDataModule, not {type(data).__name__}."
-            )
-        return LoaderData(data)
-    chosen = {name: getattr(config, name) for name in DATA_SETTINGS}
-    return resolve_data(data, DataOptions(root=root, **chosen))
+@contextmanager
+def _quiet_optuna() -> Iterator[None]:
+    """Keep Optuna's own lines back within the block."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)

@@ -1,22 +1,23 @@
-"""One call of `search.run`: read its options, start those who work, let the session go on."""
+"""One call of `search.run`: read its options, let the session go on, say how it ended."""
 
 import argparse
 import shlex
 import sys
+from dataclasses import fields
 from pathlib import Path
 
-from models.checks import require
+from optuna.trial import TrialState
+
 from objectives.errors import DiskFullError, TrialError
 from objectives.progress import StopRequested
-from search.crew import Crew, gpu_workers
-from search.fork_server import end_importing
+from search.config import StudyConfig
+from search.given import Given
+from search.launch import Launch, work_on
+from search.method import SearchMethod
 from search.paths import StudyPaths
-from search.session import Session
-from search.setup import setup_from_options
+from search.setup import make_setup
 from search.storage import arguments_without_password, full_disk_is_told
-from search.study_worker import method_of
 from search.task import Task
-from search.workers import ClusterWorkers, LocalWorkers, Workers, WorkersMaker
 
 INTERRUPTED = 130
 """Exit code of a command that was stopped by Ctrl-C, as shells have it."""
@@ -39,7 +40,7 @@ def run_study(options: argparse.Namespace, argv: list[str]) -> int:
     command = shlex.join([Path(sys.executable).name, "-m", "search.run", *shown])
     try:
         with full_disk_is_told():
-            return _run(options, argv)
+            return _run(options)
     except StopRequested:
         print(f"\nStopped; nothing that was finished is lost. To go on: {command}")
         return INTERRUPTED
@@ -50,66 +51,44 @@ def run_study(options: argparse.Namespace, argv: list[str]) -> int:
     return 1
 
 
-def _run(options: argparse.Namespace, argv: list[str]) -> int:
-    setup = setup_from_options(options)
-    require(
-        options.trials_per_gpu is None or setup.config.accelerator == "cuda",
-        "--trials-per-gpu goes with --accelerator cuda",
-        accelerator=setup.config.accelerator,
+def _run(options: argparse.Namespace) -> int:
+    settings = {
+        field.name: getattr(options, field.name)
+        for field in fields(StudyConfig)
+        if getattr(options, field.name, None) is not None
+    }
+    given = Given(
+        model=settings.pop("model"),
+        data=settings.pop("data", None),
+        weights=settings.pop("weights", None),
     )
+    accelerator = settings.pop("accelerator")
+    setup = make_setup(given, settings, accelerator=accelerator, data_root=options.data_root)
     name = setup.default_name if options.study is None else options.study
-    paths = StudyPaths(options.studies_dir, name)
-    session = Session(
-        setup,
-        paths,
-        options.storage,
-        method_of(options),
+    task = Task.of(
+        given,
+        settings,
+        setup.config.model_fingerprint,
+        accelerator=accelerator,
+        data_root=options.data_root,
+        method=SearchMethod(
+            sampler=options.sampler,
+            trials=options.trials,
+            stopping_rule=options.stopping_rule,
+            warm_start=options.warm_start,
+        ),
+        paths=StudyPaths(options.studies_dir, name),
+        storage=options.storage,
         heartbeat_seconds=options.heartbeat,
-        workers_here=_workers_here(options, setup.config.accelerator),
-    )
-    crew = session.prepare(
         cache_bytes=int(options.cache_gb * 10**9),
+    )
+    launch = Launch(
+        timeout_seconds=options.timeout,
         workers=options.workers,
         trials_per_gpu=options.trials_per_gpu,
+        cluster=options.cluster,
+        confirm=options.confirm,
     )
-    workers = _workers(options, argv, crew, paths)
-    if workers is None:
-        end_importing()
-    try:
-        session.work(timeout_seconds=options.timeout, workers=workers)
-        session.measure_shares()
-        if options.confirm is not None:
-            session.confirm(seeds=options.confirm)
-    except StopRequested:
-        session.show()
-        raise
-    return 0 if session.show() else 1
-
-
-def _workers_here(options: argparse.Namespace, accelerator: str) -> int | None:
-    """Return how many workers share this machine's cores, None for as many as are fastest."""
-    if options.cluster is not None:
-        return 1
-    if options.workers is None and accelerator == "cuda":
-        return gpu_workers(options.trials_per_gpu)
-    workers: int | None = options.workers
-    return workers
-
-
-def _workers(
-    options: argparse.Namespace,
-    argv: list[str],
-    crew: Crew,
-    paths: StudyPaths,
-) -> WorkersMaker | None:
-    """Return what starts those who run the trials, None is this process."""
-    if options.cluster is None and crew.workers == 1:
-        return None
-
-    def start() -> tuple[Workers, Task]:
-        task = Task(tuple(argv), paths.study)
-        if options.cluster is None:
-            return LocalWorkers(crew.workers, crew.gpus), task
-        return ClusterWorkers(options.cluster, paths.study, options.workers), task
-
-    return start
+    session = work_on(setup, task, launch)
+    scored = session.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    return 0 if scored else 1

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import BaseContext
+from types import ModuleType
 
 PRELOAD = "search.preload"
 
@@ -38,6 +39,21 @@ def begin_to_import() -> None:
 def end_importing() -> None:
     """End that process where there is one and no worker is wanted: it holds 480 MB."""
     forkserver._forkserver._stop()  # type: ignore[attr-defined] # there is no other way
+
+
+@contextmanager
+def main_not_imported() -> Iterator[None]:
+    """Keep processes that start meanwhile from running the script that was started once more.
+
+    They need nothing of it, and one that calls `compress` without asking for its name would start
+    others, for ever.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 @contextmanager

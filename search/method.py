@@ -9,9 +9,9 @@ from models.checks import require
 from models.errors import BadInputError
 from search.config import StudyConfig
 from search.queue import SampledQueue, TrialQueue
-from search.samplers import SamplerName, resolve_sampler, sampler_maker
+from search.samplers import SAMPLERS, SamplerName, resolve_sampler, sampler_maker
 from search.space import FiniteSpace, SearchSpace
-from search.stopping import StoppingRuleName
+from search.stopping import STOPPING_RULES, StoppingRuleName
 from search.storage import StudyLock
 
 FINITE_SPACES = ("paper", "plan")
@@ -36,6 +36,13 @@ class SearchMethod:
 
     def check(self, config: StudyConfig) -> None:
         """Raise `BadInputError` if the method does not suit the study."""
+        require(self.sampler in SAMPLERS, f"sampler in {SAMPLERS}", sampler=self.sampler)
+        require(
+            self.stopping_rule in STOPPING_RULES,
+            f"stopping_rule in {STOPPING_RULES}",
+            stopping_rule=self.stopping_rule,
+        )
+        require(self.trials is None or self.trials >= 1, "trials >= 1", trials=self.trials)
         require(
             self.stopping_rule == "none" or len(config.values) == 1,
             "--stopping-rule goes with one objective, not with pareto",

@@ -56,6 +56,11 @@ class StudyPaths:
         return self.folder / ".lock"
 
     @property
+    def first_weights(self) -> Path:
+        """What the network of a module began with; see `search.api`."""
+        return self.folder / "first-weights.safetensors"
+
+    @property
     def baseline(self) -> Path:
         """The uncompressed artifact."""
         return self.folder / "artifacts" / "baseline.onnx"

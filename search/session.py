@@ -8,12 +8,15 @@ from typing import Any
 import optuna
 from filelock import FileLock
 from optuna.trial import FrozenTrial, TrialState
+from safetensors.torch import save
 
+from objectives.files import write_atomically
 from objectives.locks import hold
 from objectives.plan import Plan
 from objectives.preflight import check_methods, check_network
 from objectives.result import Cost
 from objectives.sensitivity import measure_sensitivity
+from objectives.state import copy_weights
 from search.announce import estimate, heading, trial_line
 from search.confirm import confirm
 from search.crew import Crew, crew_for, default_threads
@@ -27,7 +30,7 @@ from search.progress import StudyProgress
 from search.queue import SampledQueue
 from search.ranking import SHARES
 from search.report import show_report
-from search.setup import StudySetup
+from search.setup import StudySetup, has_names
 from search.study import is_stored, open_study
 from search.study_worker import StudyWorker
 from search.worker import work
@@ -84,6 +87,7 @@ class Session(StudyWorker):
         config = self.setup.config
         print(heading(config, self.paths))
         self.open_pipeline(cache_bytes)
+        self._keep_first_weights()
         self.queue.mend()
         epochs, trials = self._left()
         crew = crew_for(
@@ -97,9 +101,20 @@ class Session(StudyWorker):
         self.progress.expect(epochs=epochs, trials=trials)
         if trials > 0:
             print(f"  compressed layers: {', '.join(self.layer_sizes)}")
+        if self.unhashed:
+            print(
+                f"  what {self.unhashed[0]} is cannot be hashed: what is trained is kept for this "
+                "study alone, and nobody would notice that it has changed"
+            )
         if trials > 0 and config.accelerator == "cpu":
             print(estimate(self.context, config, epochs=epochs, trials=trials, crew=crew))
         return crew
+
+    def _keep_first_weights(self) -> None:
+        """Keep the random numbers that a caller's module begins with, for `search.api`."""
+        file = self.paths.first_weights
+        if self.setup.model.own and not has_names(self.setup.config) and not file.exists():
+            write_atomically(file, save(copy_weights(self.context.build_network())))
 
     def _most_trials(self) -> int | None:
         """Return how many trials may run now; None for as many as are missing."""

@@ -1,8 +1,8 @@
 """What a study works on: its config, with the model, the data and the weights that it names."""
 
-import argparse
 import hashlib
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,10 @@ from models.data_source import DataOptions, DataSource
 from models.errors import BadInputError
 from models.registry import DATA, MODELS, ModelSpec
 from models.resolve import resolve_data, resolve_model
-from models.weights import fit_weights, read_weights
 from objectives.context import Context
 from objectives.progress import Progress, SilentProgress
 from search.config import StudyConfig
+from search.given import Given
 from search.presets import preset_settings
 
 SPEC_SETTINGS = ("epochs", "qat_epochs", "batch_size", "lr", "input_size")
@@ -49,6 +49,7 @@ class StudySetup:
             accelerator=self.config.accelerator,
             threads=self.config.threads or 1,
             layers=self.config.layers,
+            fingerprint=self.config.model_fingerprint,
             weights=self.weights,
             progress=progress or SilentProgress(),
         )
@@ -81,61 +82,85 @@ def _file_name(name: str) -> str:
     return "".join(sign if sign.isalnum() or sign in "._-" else "_" for sign in rest)
 
 
-def setup_from_options(options: argparse.Namespace) -> StudySetup:
-    """Return what the options of `search.run` name; data are read, nothing is trained.
+def make_setup(
+    given: Given,
+    settings: Mapping[str, Any],
+    *,
+    accelerator: str,
+    data_root: Path,
+    model_fingerprint: str | None = None,
+) -> StudySetup:
+    """Return what a study works on; data are read, nothing is trained.
+
+    Args:
+        given: The network, the data and the weights.
+        settings: Fields of `StudyConfig` that were set; others are the preset's or the model's.
+        accelerator: auto, cpu, cuda or mps.
+        data_root: Folder in which built-in data are found or downloaded to.
+        model_fingerprint: Of the network, where another process has told it.
 
     Raises:
         BadInputError: Something that was named or set cannot be used.
     """
-    given = {
-        field.name: getattr(options, field.name)
-        for field in fields(StudyConfig)
-        if getattr(options, field.name, None) is not None
+    chosen = _of_its_space(settings)
+    spec = given.spec()
+    data_name = given.data_name(spec)
+    preset = preset_settings(chosen.get("preset"), spec)
+    defaults: dict[str, Any] = {name: getattr(spec, name) for name in SPEC_SETTINGS} | preset
+    if given.decides_inputs(data_name):
+        defaults = {name: value for name, value in defaults.items() if name not in DATA_SETTINGS}
+    named = {
+        "model": given.model_name(),
+        "data": data_name,
+        "accelerator": resolve_accelerator(accelerator),
     }
-    given.pop("weights", None)
-    if options.only_plan is not None:
-        given["space"] = "plan"
-    elif options.methods is not None:
-        given.setdefault("space", "wide")
-    _refuse_settings_of_other_spaces(given)
-    if given.get("space") == "wide" and "allocation" in given:
-        given["allocations"] = (given.pop("allocation"),)
-    spec = resolve_model(options.model)
-    settings: dict[str, Any] = {name: getattr(spec, name) for name in SPEC_SETTINGS}
-    settings |= {"data": spec.data} | preset_settings(options.preset, spec) | given
-    settings["accelerator"] = resolve_accelerator(options.accelerator)
-    if settings["data"].rpartition(":")[0] not in {"", "folder"}:
-        settings["input_size"] = given.get("input_size")  # the data decide it themselves
-    config = StudyConfig(**settings)
-    chosen = {name: getattr(config, name) for name in DATA_SETTINGS}
-    data = resolve_data(config.data, DataOptions(root=options.data_root, **chosen))
-    return complete(StudySetup(config=config, model=spec, data=data), options.weights)
+    try:
+        config = StudyConfig(**(defaults | chosen | named))
+    except TypeError as err:
+        raise BadInputError(f"A setting is of a wrong type: {err}.") from err
+    options = DataOptions(
+        root=data_root, **{name: getattr(config, name) for name in DATA_SETTINGS}
+    )
+    if given.decides_inputs(data_name) and options != DataOptions(root=data_root):
+        raise BadInputError(
+            f"The data '{data_name}' decide sizes, shares and augmentation themselves: leave out "
+            "--input-size, --train-fraction, --test-fraction and --augment."
+        )
+    data = given.data_source(data_name, options)
+    return complete(StudySetup(config=config, model=spec, data=data), given, model_fingerprint)
 
 
-def _refuse_settings_of_other_spaces(given: dict[str, Any]) -> None:
-    space = given.get("space", "paper")
+def _of_its_space(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `settings` with the space that they are of, as the config wants them."""
+    chosen = dict(settings)
+    if chosen.get("only_plan") is not None:
+        chosen["space"] = "plan"
+    elif chosen.get("methods") is not None:
+        chosen.setdefault("space", "wide")
+    space = chosen.get("space", "paper")
     for name, spaces in ONLY_IN_SPACES.items():
-        if name in given and space not in spaces:
+        if name in chosen and space not in spaces:
             known = " or ".join(spaces)
             raise BadInputError(
                 f"`--{name}` goes with the space {known}, but the study's is {space}."
             )
+    if space == "wide" and "allocation" in chosen:
+        chosen["allocations"] = (chosen.pop("allocation"),)
+    return chosen
 
 
-def complete(setup: StudySetup, weights_file: Path | None = None) -> StudySetup:
+def complete(setup: StudySetup, given: Given, model_fingerprint: str | None = None) -> StudySetup:
     """Read data and weights, and return the setup with their hashes in its config."""
     setup.data.setup()
-    context = setup.context()
+    context = replace(setup.context(), fingerprint="")  # what it is now, whatever it was
     config = replace(
         setup.config,
         data_fingerprint=setup.data.fingerprint(),
-        model_fingerprint=context.model_fingerprint(),
+        model_fingerprint=model_fingerprint or context.model_fingerprint(),
     )
     completed = replace(setup, config=config)
-    if weights_file is None:
-        return completed
-    stored = read_weights(weights_file)
-    return completed.with_weights(fit_weights(stored, context.build_network(), weights_file))
+    weights = None if given.weights is None else given.weights_for(context.build_network())
+    return completed if weights is None else completed.with_weights(weights)
 
 
 def has_names(config: StudyConfig) -> bool:
@@ -157,7 +182,8 @@ def reopen(config: StudyConfig, study: str, data_root: Path) -> StudySetup:
         )
     chosen = {name: getattr(config, name) for name in DATA_SETTINGS}
     data = resolve_data(config.data, DataOptions(root=data_root, **chosen))
-    setup = complete(StudySetup(config=config, model=resolve_model(config.model), data=data))
+    named = StudySetup(config=config, model=resolve_model(config.model), data=data)
+    setup = complete(named, Given(model=config.model, data=config.data))
     for what in ("data", "model"):
         if getattr(setup.config, f"{what}_fingerprint") != getattr(config, f"{what}_fingerprint"):
             raise BadInputError(

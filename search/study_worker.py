@@ -1,6 +1,5 @@
 """One process's work on one study: its database, its pipeline, one trial after another."""
 
-import argparse
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -66,6 +65,9 @@ class StudyWorker:
         config = StudyConfig.from_json(self.study.user_attrs["config"])
         self.setup = replace(setup, config=config)
         self.context = self.setup.context(progress)
+        self.unhashed = self.context.unhashed()
+        if self.unhashed:
+            self.context = replace(self.context, private=f"/{paths.study}")
         self.study.pruner = stopping_rule(self.method.stopping_rule, config.trial_epochs)
         self.queue = self.method.queue(self.study, storage, self.space, lock, config)
 
@@ -104,13 +106,3 @@ class StudyWorker:
     def _finished_plans(self) -> list[Plan]:
         trials = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         return [Plan.from_json(trial.user_attrs["plan"]) for trial in trials]
-
-
-def method_of(options: argparse.Namespace) -> SearchMethod:
-    """Return how the options of `search.run` want the study to be searched."""
-    return SearchMethod(
-        sampler=options.sampler,
-        trials=options.trials,
-        stopping_rule=options.stopping_rule,
-        warm_start=options.warm_start,
-    )

@@ -1,35 +1,64 @@
 """A trial as a task: take one of a study that waits and run it, in whichever process this is."""
 
+import pickle
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
+import cloudpickle
 import optuna
 
-from search.options import parse
+from search.given import Given
+from search.method import SearchMethod
 from search.paths import StudyPaths
-from search.setup import setup_from_options
+from search.setup import make_setup
 from search.study import join_study
-from search.study_worker import StudyWorker, method_of
+from search.study_worker import StudyWorker
 from search.worker_progress import PROGRESS
 
 _ONE_AT_A_TIME = threading.Lock()
 """Torch's random numbers are the process's: a second trial beside the first would change both."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """Called, it runs one trial and returns its id; None if none waited."""
 
-    arguments: tuple[str, ...] = field(repr=False)
-    """The options of `search.run`; not shown, as a URL may hold a password."""
-    study: str
-    """Name of the study, which is there."""
+    given: bytes = field(repr=False)
+    """A pickled `Given`: the caller's own objects, classes of a notebook's too."""
+    settings: tuple[tuple[str, Any], ...]
+    """Fields of `StudyConfig` that were set, and their values."""
+    model_fingerprint: str
+    """Of the network, which the classes of a notebook do not tell in another process."""
+    accelerator: str
+    data_root: Path
+    method: SearchMethod
+    paths: StudyPaths
+    """Where the study is, which is there."""
+    storage: str | None = field(repr=False)
+    """Database URL, which may hold a password."""
+    heartbeat_seconds: int
+    cache_bytes: int
+
+    @classmethod
+    def of(
+        cls, given: Given, settings: Mapping[str, Any], fingerprint: str, **others: Any
+    ) -> "Task":
+        """Return the task for what was given and set; a network that has a name is hashed anew."""
+        return cls(
+            given=cloudpickle.dumps(given),
+            settings=tuple(settings.items()),
+            model_fingerprint="" if isinstance(given.model, str) else fingerprint,
+            **others,
+        )
 
     def __call__(self) -> int | None:
         """Take a trial and run it; see `search.worker.run_next`."""
         with _ONE_AT_A_TIME:
-            PROGRESS.begin(self.study)
+            PROGRESS.begin(self.paths.study)
             finished = _worker(self).run_next()
             return None if finished is None else finished._trial_id
 
@@ -38,16 +67,22 @@ class Task:
 def _worker(task: Task) -> StudyWorker:
     """Open the study once per process."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    options = parse(task.arguments)
+    setup = make_setup(
+        pickle.loads(task.given),
+        dict(task.settings),
+        accelerator=task.accelerator,
+        data_root=task.data_root,
+        model_fingerprint=task.model_fingerprint or None,
+    )
     worker = StudyWorker(
-        setup_from_options(options),
-        StudyPaths(options.studies_dir, task.study),
-        options.storage,
-        method_of(options),
-        heartbeat_seconds=options.heartbeat,
+        setup,
+        task.paths,
+        task.storage,
+        task.method,
+        heartbeat_seconds=task.heartbeat_seconds,
         progress=PROGRESS,
         opener=join_study,
     )
-    worker.open_pipeline(int(options.cache_gb * 10**9))
+    worker.open_pipeline(task.cache_bytes)
     worker.use_device()
     return worker

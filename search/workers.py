@@ -13,7 +13,7 @@ from typing import Protocol
 from tqdm import tqdm
 
 from models.errors import BadInputError
-from search.fork_server import process_context, without_sigint
+from search.fork_server import main_not_imported, process_context, without_sigint
 from search.queue import MAX_ATTEMPTS, TrialQueue
 from search.worker_progress import PROGRESS
 
@@ -74,7 +74,7 @@ class LocalWorkers:
 
     def submit(self, task: AnyTask) -> "Future[int | None]":
         """Run `task` as soon as a process is free; one that is started hears no Ctrl-C."""
-        with without_sigint():
+        with without_sigint(), main_not_imported():
             future = self._pool.submit(_run, task)
         self._processes |= set(multiprocessing.active_children())
         self._futures = [each for each in self._futures if not each.done()] + [future]

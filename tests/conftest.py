@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-import models.torchvision_ops  # noqa: F401 - before anything imports torchvision
-
 sys.path.insert(0, str(Path(__file__).parent))  # so that `import toys` works in importlib mode
 
 import torch

@@ -48,7 +48,7 @@ class ChannelRemoval:
     """Remove the channels of the smallest weights."""
 
     stage: ClassVar[str] = "channels"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     share: float
     """Share of its channels that each group of layers keeps, in (0, 1]; one at least."""

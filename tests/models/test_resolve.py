@@ -113,8 +113,6 @@ def test_own_data_that_are_none_are_one_line(own: Path) -> None:
     assert isinstance(resolve_data(f"{own}:Data", DataOptions()), LoaderData)
     with pytest.raises(BadInputError, match="must return a LightningDataModule, not int"):
         resolve_data(f"{own}:wrong", DataOptions())
-    with pytest.raises(BadInputError, match="decides sizes, shares and augmentation itself"):
-        resolve_data(f"{own}:Data", DataOptions(train_fraction=0.5))
 
 
 @pytest.mark.parametrize("form", ["ckpt", "pt", "safetensors", "prefixed"])

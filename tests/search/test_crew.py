@@ -1,4 +1,3 @@
-from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -6,8 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from search import command, run
+from search import run
 from search.crew import SMALL_NETWORK, Crew, crew_for, default_threads
+from search.launch import Launch
 
 SMALL, LARGE = nn.Linear(10, 10), nn.Linear(SMALL_NETWORK, 1)
 
@@ -109,5 +109,5 @@ def test_only_workers_of_this_machine_share_its_cores(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("search.crew.torch.cuda.device_count", lambda: 2)
-    given = {"workers": None, "cluster": None, "trials_per_gpu": 2} | options
-    assert command._workers_here(Namespace(**given), accelerator) == workers
+    launch = Launch(**({"trials_per_gpu": 2} | options))
+    assert launch.workers_here(accelerator) == workers

@@ -14,7 +14,6 @@ from search.presets import label
 from search.setup import StudySetup
 from search.study import load_study
 
-README = Path(__file__).parents[2] / "README.md"
 FAST = ("--epochs", "1", "--qat-epochs", "1", "--sparsity", "0.5", "--precision", "8")
 
 OWN = """
@@ -123,21 +122,6 @@ def test_trained_weights_take_the_place_of_a_baseline(own: Path) -> None:
     assert study.trials[0].user_attrs["baseline_checkpoint_bytes"] is None
 
 
-def test_the_example_of_the_readme_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    example = re.search(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    assert example is not None
-    found: dict[str, object] = {}
-    exec(compile(example.group(1), "README.md", "exec"), found)
-    best = found["best"]
-    assert best.artifact.is_file()
-    assert best.measurements["reduction_factor"] > 1
-    assert len(best.study.trials) == 4
-    assert str(best.artifact) in capsys.readouterr().out
-
-
 def test_a_preset_is_labelled_and_what_is_given_wins(tmp_path: Path) -> None:
     arguments = ["--model", "cnn", "--data", "mnist5k", "--preset", "quick", "--epochs", "1"]
     arguments += ["--sparsity", "0", "--precision", "32", "--studies-dir", str(tmp_path)]
@@ -201,3 +185,13 @@ def test_a_command_that_is_refused_leaves_no_study_behind(
     assert "No layer that can be compressed matches zz*" in capsys.readouterr().err
     assert list(tmp_path.rglob("*.db")) == []
     assert run.main(command) == 0
+
+
+def test_own_data_decide_their_sizes_themselves(
+    own: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--model", f"{own}:model", "--data", f"{own}:Quadrants", *FAST]
+    arguments += ["--studies-dir", str(own.parent), "--train-fraction", "0.5"]
+    assert run.main(arguments) == 2
+    assert "decide sizes, shares and augmentation themselves: leave" in capsys.readouterr().err
+    assert run.main([*arguments[:-2], "--preset", "quick", "--study", "quick"]) == 0

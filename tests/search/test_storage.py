@@ -11,6 +11,8 @@ from optuna.storages._cached_storage import _CachedStorage
 
 from models.errors import BadInputError
 from objectives.errors import DiskFullError
+from search.given import Given
+from search.method import SearchMethod
 from search.paths import StudyPaths
 from search.patience import PatientStorage
 from search.storage import arguments_without_password, full_disk_is_told, open_storage
@@ -50,8 +52,20 @@ def test_the_command_that_is_shown_has_no_password(form: list[str]) -> None:
     assert shown == ["--model", "cnn", *expected, "--seed", "1"]
 
 
-def test_a_task_does_not_show_its_options() -> None:
-    assert "secret" not in repr(Task(("--storage", "postgresql://me:secret@h/x"), "s"))
+def test_a_task_does_not_show_its_storage(tmp_path: Path) -> None:
+    task = Task.of(
+        Given(model="cnn"),
+        {},
+        "",
+        accelerator="cpu",
+        data_root=tmp_path,
+        method=SearchMethod(),
+        paths=StudyPaths(tmp_path, "s"),
+        storage="postgresql://me:secret@h/x",
+        heartbeat_seconds=5,
+        cache_bytes=1,
+    )
+    assert "secret" not in repr(task)
 
 
 def test_a_url_that_is_none_shows_no_password() -> None:

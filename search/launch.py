@@ -1,0 +1,90 @@
+"""One call of the command or of `compress`: work on a study, alone or by others, to its end."""
+
+from dataclasses import dataclass
+
+from models.checks import require
+from objectives.progress import StopRequested
+from search.crew import Crew, gpu_workers
+from search.fork_server import end_importing
+from search.session import Session
+from search.setup import StudySetup
+from search.task import Task
+from search.workers import ClusterWorkers, LocalWorkers, Workers, WorkersMaker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """How a call works on a study, beside what each of its workers is told."""
+
+    timeout_seconds: float | None = None
+    """After this time no further trial begins."""
+    workers: int | None = None
+    """Processes that run trials; None is as many as the cores keep busy, 1 this one alone."""
+    trials_per_gpu: int | None = None
+    """Processes that share a GPU."""
+    cluster: str | None = None
+    """Address of a Dask cluster whose workers run the trials."""
+    confirm: int | None = None
+    """With how many other seeds the chosen plan is trained in the end."""
+
+    def workers_here(self, accelerator: str) -> int | None:
+        """Return how many workers share this machine's cores, None for as many as are fastest."""
+        if self.cluster is not None:
+            return 1
+        if self.workers is None and accelerator == "cuda":
+            return gpu_workers(self.trials_per_gpu)
+        return self.workers
+
+    def maker(self, crew: Crew, task: Task) -> WorkersMaker | None:
+        """Return what starts those who run the trials, None is this process."""
+        if self.cluster is None and crew.workers == 1:
+            return None
+
+        def start() -> tuple[Workers, Task]:
+            if self.cluster is None:
+                return LocalWorkers(crew.workers, crew.gpus), task
+            return ClusterWorkers(self.cluster, task.paths.study, self.workers), task
+
+        return start
+
+
+def work_on(setup: StudySetup, task: Task, launch: Launch) -> Session:
+    """Create or resume the study of `task`, work on it and show it; return what has done so.
+
+    Raises:
+        BadInputError: Something that was named or set cannot be used; nothing was trained.
+        StopRequested: Somebody wants an end; what is there was shown.
+        TrialError: The baseline cannot be trained, nor could any trial's.
+    """
+    accelerator = setup.config.accelerator
+    require(
+        launch.trials_per_gpu is None or accelerator == "cuda",
+        "--trials-per-gpu goes with --accelerator cuda",
+        accelerator=accelerator,
+    )
+    session = Session(
+        setup,
+        task.paths,
+        task.storage,
+        task.method,
+        heartbeat_seconds=task.heartbeat_seconds,
+        workers_here=launch.workers_here(accelerator),
+    )
+    crew = session.prepare(
+        cache_bytes=task.cache_bytes,
+        workers=launch.workers,
+        trials_per_gpu=launch.trials_per_gpu,
+    )
+    workers = launch.maker(crew, task)
+    if workers is None:
+        end_importing()
+    try:
+        session.work(timeout_seconds=launch.timeout_seconds, workers=workers)
+        session.measure_shares()
+        if launch.confirm is not None:
+            session.confirm(seeds=launch.confirm)
+    except StopRequested:
+        session.show()
+        raise
+    session.show()
+    return session
