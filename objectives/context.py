@@ -50,6 +50,10 @@ class _Base:
 _BASES: dict[Hashable, _Base] = {}
 
 
+def _is_other_float(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() and tensor.dtype != torch.float32
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """The model, the data and the seed that a plan is carried out with."""
@@ -86,6 +90,8 @@ class Context:
             network = self.model.build(self.data.input_shape, self.data.num_classes)
         if self.model.normalize and self.data.mean_and_std is not None:
             network = Normalized(network, *self.data.mean_and_std)
+        if any(_is_other_float(tensor) for tensor in network.state_dict().values()):
+            network.float()  # what is compressed is float32
         if any(isinstance(each, UninitializedParameter) for each in network.parameters()):
             with torch.no_grad():
                 network.eval()(self.data.training_inputs(2))  # lazy layers look at their inputs

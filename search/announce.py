@@ -1,6 +1,8 @@
 """What a command says while it works: settings, how long it will take, how each trial ended."""
 
+from collections.abc import Mapping
 from dataclasses import fields
+from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -67,4 +69,12 @@ def trial_line(trial: FrozenTrial) -> str:
         f"{name} {facts['shipped_bytes']:,} bytes ({facts['reduction_factor']:.2f}x), "
         f"validation {facts['val_accuracy_pct']:.2f} % ({facts['val_delta_pct']:+.2f} pp), "
         f"Q {facts['quality']:.4f}, U {facts['saving']:.4f}, {seconds:.1f} s"
+        f"{dead_layers(facts)}"
     )
+
+
+def dead_layers(facts: Mapping[str, Any]) -> str:
+    """Return which layers of a trial have lost all their weights, to stand behind a sentence."""
+    counts: Mapping[str, tuple[int, int]] = facts.get("nonzero_weights") or {}
+    dead = [name.removesuffix(".weight") for name, (left, _) in counts.items() if left == 0]
+    return f"; no weight is left in {', '.join(dead)}" if dead else ""

@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from statistics import mean, stdev
 
+from search.announce import dead_layers
 from search.confirm import CONFIRMATION
 from search.presets import label as preset_label
 from search.table import Row, StudyTable
@@ -30,6 +31,7 @@ def notes(table: StudyTable) -> list[str]:
         f"Peak memory of a process: {peak:,.0f} MB.",
         "x is against the baseline's file, x ckpt against its checkpoint with Adam's moments.",
     ]
+    sentences += _about_dead_layers(table)
     sentences += _about_eq5(table)
     sentences += _about_confirmation(table)
     if any(row.paper for row in rows) and table.config.data != table.papers_data:
@@ -48,6 +50,14 @@ def notes(table: StudyTable) -> list[str]:
     return sentences + [
         f"Trial {trial.number} {trial.params} failed: {trial.user_attrs['failure']}"
         for trial in table.failed
+    ]
+
+
+def _about_dead_layers(table: StudyTable) -> list[str]:
+    return [
+        f"Trial {row.trial.number} ({row.label}){told}: it answers by biases alone."
+        for row in table.rows
+        if (told := dead_layers(row.trial.user_attrs))
     ]
 
 

@@ -9,6 +9,7 @@ from models.checks import require
 from objectives.context import Context
 from objectives.sizes import checkpoint_bytes
 from objectives.state import NetworkState, copy_weights
+from objectives.structure import make_weights_plain_
 from objectives.training import require_training, stage_seed, train_
 
 
@@ -47,7 +48,10 @@ class BaselineTraining:
         """Return the trained weights; `state` is empty, as nothing comes before."""
         if self.weights is not None:
             assert context.weights is not None
-            return NetworkState(weights=context.weights)
+            network = context.build_network()
+            network.load_state_dict(context.weights)  # float32, whatever the file has
+            make_weights_plain_(network)
+            return NetworkState(weights=copy_weights(network))
         torch.manual_seed(stage_seed(context.seed, self.stage))
         network = context.build_network()
         optimizer = train_(
@@ -58,6 +62,6 @@ class BaselineTraining:
             batch_size=self.batch_size,
             lr=self.lr,
         )
-        return NetworkState(
-            weights=copy_weights(network), checkpoint_bytes=checkpoint_bytes(network, optimizer)
-        )
+        size = checkpoint_bytes(network, optimizer)
+        make_weights_plain_(network)
+        return NetworkState(weights=copy_weights(network), checkpoint_bytes=size)

@@ -1,10 +1,18 @@
 """Each network of the suite through each stage: its file answers as it does, or it is refused."""
 
+from dataclasses import replace
+
+import onnx
 import pytest
+import torch
 
 from benchmarks.conformance.cells import STAGES, Subject, conformance_data
-from benchmarks.conformance.registry import all_networks
+from benchmarks.conformance.registry import all_networks, randomize_
 from models.data_source import DataSource
+from objectives.agreement import distance
+from objectives.restore import restore_weights
+from objectives.stages.export import export_onnx
+from objectives.state import NetworkState, copy_weights
 
 OURS = [name for name in all_networks() if not name.startswith(("timm", "torchvision"))]
 THEIRS = ["timm mobilenetv3_small_050", "timm repvgg_a0", "torchvision shufflenet_v2_x0_5"]
@@ -29,6 +37,25 @@ def subject(request: pytest.FixtureRequest, data: DataSource) -> Subject:
 def test_the_file_answers_as_the_network(subject: Subject, stage: str) -> None:
     cell = subject.through(stage)
     assert cell.reason if cell.off is None else cell.off < RIGHT
+
+
+@pytest.mark.parametrize("bits", [32, 8])
+@pytest.mark.parametrize("subject", OURS, indirect=True)
+def test_the_weights_in_the_file_are_the_networks(subject: Subject, bits: int) -> None:
+    """As PyTorch takes them, those of recurrent layers, norms and tied ones, too."""
+    context = subject.context
+    network = context.network_of(context.untrained())
+    randomize_(network)
+    state = NetworkState(weights=copy_weights(network))
+    if bits < 32:
+        state = replace(STAGES["8 bits"], layers={}).apply(state, context)
+    restored = restore_weights(onnx.load_from_string(export_onnx(state, context)), context)
+    again = context.network_of(context.untrained())
+    again.load_state_dict(restored)
+    inputs = context.data.training_inputs(20)
+    with torch.no_grad():
+        expected, given = context.network_of(state)(inputs), again(inputs)
+    assert distance(given.numpy(), expected.numpy()) < RIGHT
 
 
 @pytest.mark.parametrize("stage", ["none", "8 bits"])
