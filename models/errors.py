@@ -1,5 +1,6 @@
 """The one exception that means: the user gave something that cannot be used."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,8 +13,9 @@ class BadInputError(ValueError):
 
 
 def first_line(err: BaseException) -> str:
-    """Return the first line of an exception's text that is not empty."""
-    return next((line for line in str(err).splitlines() if line.strip()), "")
+    """Return the first line of an exception's text that is not empty, without colours."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(err))
+    return next((line for line in text.splitlines() if line.strip()), "")
 
 
 @contextmanager

@@ -3,6 +3,9 @@
 import ast
 import base64
 import gzip
+import os
+import site
+import subprocess
 import sys
 from pathlib import Path
 
@@ -305,3 +308,30 @@ def test_the_package_imports_only_the_standard_library_and_numpy() -> None:
                 assert {alias.name.split(".")[0] for alias in node.names} <= allowed, path
             elif isinstance(node, ast.ImportFrom):
                 assert str(node.module).split(".")[0] in allowed, path
+
+
+def test_a_device_decodes_with_python_and_numpy_alone(tmp_path: Path) -> None:
+    """In a process in which nothing else that is installed can be imported."""
+    content = bytes(range(256)) * 40
+    (tmp_path / "file.onc").write_bytes(encode(content))
+    script = tmp_path / "decode.py"
+    script.write_text(
+        "import sys\n"
+        "class OnlyNumPy:\n"
+        "    allowed = {'numpy', 'objectives', 'models', 'compression_search_torchvision'}\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        first = name.partition('.')[0]\n"
+        "        if first not in self.allowed and first not in sys.stdlib_module_names:\n"
+        "            raise ImportError(f'{name} is not there')\n"
+        "sys.meta_path.insert(0, OnlyNumPy())\n"
+        "from objectives.container.__main__ import main\n"
+        "sys.exit(main(['decode', 'file.onc', 'file.out']))\n"
+    )
+    root = Path(__file__).parents[2]
+    subprocess.run(
+        [sys.executable, "-S", script],
+        cwd=tmp_path,
+        env={"PYTHONPATH": os.pathsep.join([str(root), *site.getsitepackages()])},
+        check=True,
+    )
+    assert (tmp_path / "file.out").read_bytes() == content
