@@ -3,7 +3,7 @@
 import errno
 import hashlib
 import os
-import tempfile
+import secrets
 from pathlib import Path
 
 from objectives.errors import DiskFullError
@@ -18,14 +18,13 @@ def sha256_of(path: Path) -> str:
 def write_atomically(path: Path, content: bytes) -> None:
     """Write `content` to `path` by way of a temporary file beside it; make missing folders."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)  # less the umask
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
         temporary.replace(path)
     except BaseException as err:
         temporary.unlink(missing_ok=True)

@@ -1,14 +1,13 @@
 """The same from Python: `compress(model, data)`."""
 
 import difflib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.trial import TrialState
 from pytorch_lightning import LightningDataModule
 from safetensors.torch import load
 from torch import Tensor, nn
@@ -26,8 +25,9 @@ from search.launch import Launch, work_on
 from search.method import SearchMethod
 from search.paths import StudyPaths
 from search.setup import make_setup
-from search.study import is_stored
+from search.study import is_stored, quiet_optuna
 from search.task import Task
+from search.trials import made_trials
 
 SEVERAL = ("sparsity", "density", "precision", "layers", "methods", "extra_objectives")
 """Settings of several values, of which one may be given alone."""
@@ -110,7 +110,7 @@ def compress(
     if trained and isinstance(model, nn.Module):
         weights = copy_network(model).cpu().state_dict()
     paths = StudyPaths(Path(studies_dir), study)
-    with _quiet_optuna():
+    with quiet_optuna():
         network = model
         if isinstance(model, nn.Module):
             is_resumed = is_stored(study, storage or paths.url)
@@ -186,7 +186,7 @@ def _first(module: nn.Module, file: Path, *, is_resumed: bool) -> nn.Module:
 
 
 def _best(study: optuna.Study, paths: StudyPaths) -> Compressed:
-    if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+    if not made_trials(study):
         raise TrialError(f"No trial of study '{paths.study}' could be scored.")
     best = chosen_trial(study)
     if best is None:
@@ -196,14 +196,3 @@ def _best(study: optuna.Study, paths: StudyPaths) -> Compressed:
         measurements=dict(best.user_attrs),
         study=study,
     )
-
-
-@contextmanager
-def _quiet_optuna() -> Iterator[None]:
-    """Keep Optuna's own lines back within the block."""
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(before)

@@ -1,8 +1,8 @@
 """A folder to take away: a trial's file, its weights, its card and their checksums."""
 
 import logging
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -106,12 +106,12 @@ def _new_folder(out: Path) -> Iterator[Path]:
         raise BadInputError(f"`--out {out}` must be a folder that is new or empty.")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}."))
+        folder = out.with_name(f".{out.name}.{secrets.token_hex(4)}")
+        folder.mkdir()
     except OSError as err:
         raise BadInputError(f"`--out {out}` cannot be written to: {err.strerror}.") from err
     try:
         yield folder
-        folder.chmod(0o755)
         folder.rename(out)
     except BaseException:
         shutil.rmtree(folder)

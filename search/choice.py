@@ -66,7 +66,12 @@ def _numbered(study: Study, table: StudyTable, number: int) -> Row:
     if trial.state != TrialState.COMPLETE:
         how = "was stopped early" if trial.state == STOPPED else "is not finished"
         raise BadInputError(f"Trial {number} of study '{table.name}' {how}: it has no file.")
-    return next(row for row in table.rows if row.trial.number == number)
+    found = next((row for row in table.rows if row.trial.number == number), None)
+    if found is None:
+        raise BadInputError(
+            f"Trial {number} of study '{table.name}' was not made by search.run: it has no file."
+        )
+    return found
 
 
 def _smallest(rows: list[Row], max_drop: float, study: str) -> Row:

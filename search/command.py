@@ -6,8 +6,6 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-from optuna.trial import TrialState
-
 from objectives.errors import DiskFullError, TrialError
 from objectives.progress import StopRequested
 from search.config import StudyConfig
@@ -18,9 +16,8 @@ from search.paths import StudyPaths
 from search.setup import make_setup
 from search.storage import arguments_without_password, full_disk_is_told
 from search.task import Task
-
-INTERRUPTED = 130
-"""Exit code of a command that was stopped by Ctrl-C, as shells have it."""
+from search.terminal import STOPPED
+from search.trials import made_trials
 
 
 def run_study(options: argparse.Namespace, argv: list[str]) -> int:
@@ -43,7 +40,7 @@ def run_study(options: argparse.Namespace, argv: list[str]) -> int:
             return _run(options)
     except StopRequested:
         print(f"\nStopped; nothing that was finished is lost. To go on: {command}")
-        return INTERRUPTED
+        return STOPPED
     except DiskFullError as err:
         print(f"{err} Make room, then: {command}", file=sys.stderr)
     except TrialError as err:
@@ -90,5 +87,4 @@ def _run(options: argparse.Namespace) -> int:
         confirm=options.confirm,
     )
     session = work_on(setup, task, launch)
-    scored = session.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    return 0 if scored else 1
+    return 0 if made_trials(session.study) else 1

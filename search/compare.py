@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.parsing import OneLineParser, add_data_root, positive_int
+from search.terminal import command
 
 if TYPE_CHECKING:
     from objectives.stages.measure import FileMeasurement
@@ -47,20 +48,18 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table; return the exit code, 2 if a file or the data cannot be used."""
     options = _parser().parse_args(argv)
+    return command(lambda: _compare(options))
 
+
+def _compare(options: argparse.Namespace) -> int:
     from models.data_source import DataOptions
-    from models.errors import BadInputError
     from models.resolve import resolve_data
     from objectives.errors import MeasurementError
     from objectives.stages.measure import measure_any
 
-    try:
-        chosen = DataOptions(root=options.data_root, input_size=options.input_size)
-        data = resolve_data(options.data, chosen)
-        data.setup()
-    except BadInputError as err:
-        print(err, file=sys.stderr)
-        return 2
+    chosen = DataOptions(root=options.data_root, input_size=options.input_size)
+    data = resolve_data(options.data, chosen)
+    data.setup()
     measured: dict[Path, FileMeasurement] = {}
     for file in options.files:
         try:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass
+from dataclasses import fields as dataclass_fields
 from typing import Any
 
 from models.data_source import Augmentation
@@ -174,15 +175,31 @@ class StudyConfig:
 
     @classmethod
     def from_json(cls, text: str) -> "StudyConfig":
-        """Return the config that `to_json` wrote."""
-        fields: dict[str, Any] = json.loads(text)
+        """Return the config that `to_json` wrote.
+
+        Raises:
+            BadInputError: It is none, or one of a newer version.
+        """
+        try:
+            fields: dict[str, Any] = dict(json.loads(text))
+        except (TypeError, ValueError) as err:
+            raise BadInputError(f"The study's config is not one: {text[:80]!r}.") from err
         if fields.pop("with_latency", False):  # what studies stored before there was energy
             fields["extra_objectives"] = ["latency"]
         sequences = ("sparsity", "density", "precision", "allocations", "layers", "methods")
         for name in (*sequences, "extra_objectives"):
             if name in fields:
                 fields[name] = tuple(fields[name])
-        return cls(**fields)
+        unknown = sorted(set(fields) - {each.name for each in dataclass_fields(cls)})
+        if unknown:
+            raise BadInputError(
+                f"The study's config has a field that this version does not know: {unknown[0]}. "
+                "A newer version has made it, or somebody has edited it."
+            )
+        try:
+            return cls(**fields)
+        except TypeError as err:
+            raise BadInputError(f"The study's config is not one: {err}.") from err
 
     def require_same(self, stored: "StudyConfig", study_name: str) -> None:
         """Raise `BadInputError` naming every setting in which `stored` differs.

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from search.cores import usable_cores
+
 SMALL_NETWORK = 1_000_000
 """Weights."""
 
@@ -35,7 +37,7 @@ def crew_for(
     """
     if workers is None:
         each = {
-            "cpu": max(1, (os.cpu_count() or 1) // threads),
+            "cpu": max(1, usable_cores() // threads),
             "cuda": gpu_workers(trials_per_gpu),
             "mps": 1,
         }
@@ -59,5 +61,4 @@ def default_threads(network: nn.Module, workers: int | None = None) -> int:
     The CNN's epoch takes 3.1 s on one thread and 3.2 s on two; AlexNet gains with each.
     """
     weights = sum(parameter.numel() for parameter in network.parameters())
-    cores = os.cpu_count() or 1
-    return 1 if weights < SMALL_NETWORK else max(1, cores // (workers or 1))
+    return 1 if weights < SMALL_NETWORK else max(1, usable_cores() // (workers or 1))

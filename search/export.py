@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from search.parsing import OneLineParser, add_data_root, add_study_location
+from search.terminal import command
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -44,9 +45,10 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the folder; return the exit code, 1 if the file is not what was measured."""
     options = _parser().parse_args(argv)
+    return command(lambda: _export(options))
 
-    from models.errors import BadInputError
-    from objectives.errors import DiskFullError, MeasurementError
+
+def _export(options: argparse.Namespace) -> int:
     from search.bundle import write_bundle
     from search.choice import choose
     from search.paths import StudyPaths
@@ -54,24 +56,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from search.study import load_study
     from search.table import StudyTable
 
-    try:
-        paths = StudyPaths(options.studies_dir, options.study)
-        study = load_study(paths.study, options.storage or paths.url)
-        table = StudyTable(study)
-        row = choose(
-            study, table, trial=options.trial, best=options.best, max_drop=options.max_drop
-        )
-        setup = reopen(table.config, table.name, options.data_root)
-        artifact = paths.root / row.attribute("artifact")
-        measured = write_bundle(
-            artifact, row, table, setup, options.out, container=options.container
-        )
-    except BadInputError as err:
-        print(err, file=sys.stderr)
-        return 2
-    except (DiskFullError, MeasurementError) as err:
-        print(err, file=sys.stderr)
-        return 1
+    paths = StudyPaths(options.studies_dir, options.study)
+    study = load_study(paths.study, options.storage or paths.url)
+    table = StudyTable(study)
+    row = choose(study, table, trial=options.trial, best=options.best, max_drop=options.max_drop)
+    setup = reopen(table.config, table.name, options.data_root)
+    artifact = paths.root / row.attribute("artifact")
+    measured = write_bundle(artifact, row, table, setup, options.out, container=options.container)
     print(
         f"{options.out}: trial {row.trial.number} ({row.label}), "
         f"{measured.test_accuracy_pct:.2f} % on test"

@@ -5,11 +5,12 @@ from math import log2
 
 from optuna import Study
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 from tabulate import tabulate
 
 from search.paper import Point
 from search.table import Row, StudyTable
+from search.trials import made_trials
 from search.vocabulary import EXTRA_OBJECTIVES
 
 
@@ -44,19 +45,22 @@ def chosen_trial(study: Study) -> FrozenTrial | None:
     """Return the trial that a user who asks for one should take, None if none keeps its limits.
 
     Of one objective it is the best, of a Pareto front the one with the largest retained saving or,
-    where it was said how much accuracy may be lost, the smallest; all on validation; where
-    constraints were set, of those that keep them.
+    where it was said how much accuracy may be lost, the smallest; of equals the smallest; all on
+    validation; where constraints were set, of those that keep them.
     """
-    scored = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    kept = [trial for trial in scored if keeps_limits(trial)]
+    kept = [trial for trial in made_trials(study) if keeps_limits(trial)]
     if not kept:
         return None
     if len(study.directions) > 1:
         if "max_drop" in kept[0].constraints:
-            return min(kept, key=lambda trial: int(trial.user_attrs["shipped_bytes"]))
-        return max(kept, key=lambda trial: float(trial.user_attrs["saving"]))
+            return min(kept, key=_bytes)
+        return max(kept, key=lambda trial: (float(trial.user_attrs["saving"]), -_bytes(trial)))
     sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
-    return max(kept, key=lambda trial: sign * (trial.value or 0.0))
+    return max(kept, key=lambda trial: (sign * (trial.value or 0.0), -_bytes(trial)))
+
+
+def _bytes(trial: FrozenTrial) -> int:
+    return int(trial.user_attrs.get("shipped_bytes") or trial.user_attrs["artifact_bytes"])
 
 
 def hypervolume(points: Iterable[tuple[float, float]], reference: tuple[float, float]) -> float:

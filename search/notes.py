@@ -5,6 +5,8 @@ from statistics import mean, stdev
 
 from search.announce import dead_layers
 from search.confirm import CONFIRMATION
+from search.front import shipped_bytes
+from search.paths import StudyPaths
 from search.presets import label as preset_label
 from search.table import Row, StudyTable
 from search.vocabulary import CODERS
@@ -47,10 +49,36 @@ def notes(table: StudyTable) -> list[str]:
         )
     if table.stopped:
         sentences.append(f"Stopped early, as they could not win: {len(table.stopped)} trials.")
+    sentences += foreign_sentences(table)
     return sentences + [
         f"Trial {trial.number} {trial.params} failed: {trial.user_attrs['failure']}"
         for trial in table.failed
     ]
+
+
+def missing_files(table: StudyTable, paths: StudyPaths) -> list[str]:
+    """Return the sentence on trials whose files have been removed."""
+    gone = [
+        str(row.trial.number)
+        for row in table.rows
+        if not (paths.root / row.attribute("artifact")).is_file()
+    ]
+    if not gone:
+        return []
+    which = "all trials" if len(gone) == len(table.rows) else f"trials {', '.join(gone)}"
+    sentence = (
+        f"The files of {which} are gone from {paths.folder / 'artifacts'}; the command that the "
+        "report has for a trial makes its file again."
+    )
+    return [sentence]
+
+
+def foreign_sentences(table: StudyTable) -> list[str]:
+    """Return the sentence on trials that are left out, as search.run did not make them."""
+    if not table.foreign:
+        return []
+    numbers = ", ".join(str(trial.number) for trial in table.foreign)
+    return [f"Left out, as search.run did not make them (they have no plan): trials {numbers}."]
 
 
 def _about_dead_layers(table: StudyTable) -> list[str]:
@@ -63,11 +91,11 @@ def _about_dead_layers(table: StudyTable) -> list[str]:
 
 def _about_eq5(table: StudyTable) -> list[str]:
     """Return a warning where Eq. 5's best trial is no compression that a user wants."""
-    best = max(table.rows, key=lambda row: float(row.attribute("quality")))
+    best = max(table.rows, key=lambda row: (row.attribute("quality"), -shipped_bytes(row)))
     if _is_uncompressed(best):
         sentence = (
-            "Eq. 5 is best for the uncompressed network: wherever accuracy is lost, it makes more "
-            "compression worse. U does not."
+            "On validation Eq. 5 is best for the uncompressed network: wherever accuracy is lost, "
+            "it makes more compression worse. U does not."
         )
         return [sentence]
     gain = float(best.attribute("val_delta_pct"))

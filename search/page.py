@@ -24,7 +24,11 @@ FRONT = "The Pareto front on test, and the command that makes each file again"
 
 
 def page(
-    study: Study, table: StudyTable, drawings: Sequence[Drawing], tables: Mapping[str, str]
+    study: Study,
+    table: StudyTable,
+    drawings: Sequence[Drawing],
+    tables: Mapping[str, str],
+    further_notes: Sequence[str] = (),
 ) -> str:
     """Return the page of `study`.
 
@@ -33,6 +37,7 @@ def page(
         table: Of the study.
         drawings: Its figures; the first is that of accuracy against size.
         tables: Further tables as HTML, by their titles.
+        further_notes: Sentences behind those that the table tells.
     """
     first, *rest = drawings
     parts = files("search") / "page"
@@ -51,7 +56,7 @@ def page(
         front="\n".join(_button(row, recommended) for row in offered.values()),
         front_figure=_figure(first, with_plotly=True),
         table=table.text("html"),
-        notes="\n".join(f"<p>{html.escape(note)}</p>" for note in notes(table)),
+        notes="\n".join(f"<p>{html.escape(note)}</p>" for note in [*notes(table), *further_notes]),
         tables="\n".join(_section(title, text) for title, text in tables.items()),
         figures="\n".join(_figure(drawing) for drawing in rest),
         settings=html.escape(settings(table)),

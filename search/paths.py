@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import sqlalchemy
+
 from models.errors import BadInputError
 
 _STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -32,8 +34,9 @@ class StudyPaths:
 
     @property
     def url(self) -> str:
-        """The URL of that database."""
-        return f"sqlite:///{self.database}"
+        """The URL of that database, which hides no sign of its path."""
+        url = sqlalchemy.URL.create("sqlite", database=str(self.database))
+        return url.render_as_string(hide_password=False)
 
     @property
     def folder(self) -> Path:

@@ -1,6 +1,5 @@
 """Which code made a result, and what it took: versions, commit, memory."""
 
-import os
 import platform
 import resource
 import subprocess
@@ -8,6 +7,8 @@ import sys
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+
+from search.cores import usable_cores
 
 PACKAGES = ("torch", "pytorch-lightning", "optuna", "onnx", "onnxruntime", "numpy")
 """Their versions can change a result."""
@@ -42,7 +43,7 @@ def machine() -> str:
     lines = told.read_text().splitlines() if told.is_file() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     name = names[0] if names else platform.processor() or platform.machine()
-    return f"{name}, {os.cpu_count()} cores"
+    return f"{name}, {usable_cores()} cores"
 
 
 def peak_memory() -> dict[str, float]:

@@ -54,7 +54,10 @@ class TrialQueue:
         grace_seconds = MISSED_HEARTBEATS * storage.heartbeat_interval
         self._vigil = Vigil(timedelta(seconds=grace_seconds))
         self._is_filled = False
+        self._foreign = 0
         self._newest_read = -1
+        self.given: dict[str, float] = {}
+        """What the trial that was claimed last was queued with."""
         self.would_wait: Callable[[dict[str, float]], bool] = lambda _: False
         """Tells whether a combination would only wait for what another process trains now."""
 
@@ -91,12 +94,14 @@ class TrialQueue:
     def claim(self) -> Trial | None:
         """Return a waiting trial that no other process gets, or None if none waits."""
         while waiting := self.ledger.waiting():
+            params = {each.trial_id: each.params for each in waiting}
             for trial_id in self._best_first(waiting):
                 try:
                     claimed = self.storage.set_trial_state_values(trial_id, TrialState.RUNNING)
                 except optuna.exceptions.UpdateFinishedTrialError:
                     continue
                 if claimed:
+                    self.given = params[trial_id]
                     if trial_id > self._newest_read:  # Optuna sets no parameter of one unread
                         self._trials()
                     return Trial(self.study, trial_id)
@@ -106,11 +111,17 @@ class TrialQueue:
         """Give the ids in order, but last those that would wait for another process."""
         later = []
         for each in waiting:
-            if each.params and self.would_wait(each.params):
+            if each.params and self._is_to_wait(each.params):
                 later.append(each.trial_id)
             else:
                 yield each.trial_id
         yield from later
+
+    def _is_to_wait(self, params: dict[str, float]) -> bool:
+        try:
+            return self.would_wait(params)
+        except (TypeError, ValueError):  # somebody queued what is none of ours: it fails, at once
+            return False
 
     def release(self, trial: Trial) -> None:
         """Put a running trial back into the queue, unless it was given up for dead."""
@@ -145,6 +156,7 @@ class TrialQueue:
         """Queue each combination of the grid that has no trial."""
         self._is_filled = True
         trials = self._trials()
+        self._foreign = sum(map(is_foreign, trials))
         present = {_point(trial) for trial in trials if _counts(trial)}
         attempts = Counter(map(_point, trials))
         for params in self._grid:
@@ -222,7 +234,7 @@ class SampledQueue(TrialQueue):
     def left_to_sample(self) -> int:
         """Return how many trials are still to be asked of the sampler."""
         missed = self.ledger.count(TrialState.FAIL) - self.ledger.failed_with(FAILURE)
-        return max(0, self._total - (self.ledger.total() - missed))
+        return max(0, self._total - (self.ledger.total() - missed - self._foreign))
 
     def left(self) -> int:
         """Return how many trials are still to be finished."""
@@ -239,4 +251,14 @@ def _point(trial: FrozenTrial) -> tuple[tuple[str, float], ...]:
 
 def _counts(trial: FrozenTrial) -> bool:
     """Return whether the trial's combination needs no other trial."""
+    if is_foreign(trial):
+        return False
     return trial.state != TrialState.FAIL or FAILURE in trial.user_attrs
+
+
+def is_foreign(trial: FrozenTrial) -> bool:
+    """Return whether somebody else has completed a trial: no worker of ours has left a trace."""
+    traces = (WORKER, "plan")  # the second in studies of before
+    return trial.state == TrialState.COMPLETE and not any(
+        name in trial.user_attrs for name in traces
+    )

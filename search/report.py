@@ -3,15 +3,19 @@
 `python -m search.report --study NAME`; `search.run` does it at its end.
 """
 
+import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.parsing import OneLineParser, add_study_location
+from search.terminal import command
 
 if TYPE_CHECKING:
     from optuna import Study
 
+    from search.drawing import Drawing
     from search.layers import TrialLayers
     from search.paths import StudyPaths
     from search.table import StudyTable
@@ -23,50 +27,86 @@ LAYERS = "What each layer of the recommended trial takes"
 COST = "What the search took"
 
 
-def show_report(study: "Study", paths: "StudyPaths", against: "Sequence[Study]" = ()) -> None:
-    """Print the study's table, write its report and print where it is.
+def show_report(
+    study: "Study",
+    paths: "StudyPaths",
+    against: "Sequence[Study]" = (),
+    *,
+    out: "Path | None" = None,
+) -> None:
+    """Write the study's report, then print its table and where the report is.
 
     Written are report.md, report.csv and report.html, which needs no other file and no network;
-    the table also becomes the study's note in optuna-dashboard.
+    the table also becomes the study's note in optuna-dashboard, unless that is the user's own.
 
     Args:
         study: It has been worked on.
-        paths: Where its report goes.
+        paths: Where its files are.
         against: Studies whose progress is drawn beside its own.
+        out: Folder of the report, that of the study if None.
 
     Raises:
-        BadInputError: The study, or one of the others, has no finished trial.
+        BadInputError: The study, or one of the others, has no finished trial, or the report cannot
+            be written.
     """
-    from optuna_dashboard import save_note, save_plotly_graph_object
-
+    from models.errors import BadInputError
     from objectives.files import write_atomically
     from search.layers import layer_drawing, recommended_layers
-    from search.notes import notes
+    from search.notes import missing_files, notes
     from search.page import page
     from search.plots import figures
     from search.search_plots import search_figures
+    from search.terminal import width, wrapped
 
     table, *others = (_table(each) for each in (study, *against))
-    print(table.text("simple"), *notes(table), sep="\n")
     layers = recommended_layers(study, table, paths)
     drawings = [*figures(table), *([layer_drawing(layers)] if layers else [])]
-    markdown = _markdown(table, _tables(table, others, layers, "pipe"))
+    gone = missing_files(table, paths)
+    markdown = _markdown(table, _tables(table, others, layers, "pipe"), gone)
     written = page(
         study,
         table,
         [*drawings, *search_figures(study, table, others)],
         _tables(table, others, layers, "html"),
+        gone,
     )
-    for ending, text in (("md", markdown), ("csv", table.csv()), ("html", written)):
-        write_atomically(paths.report(ending), text.encode())
-    save_note(study, markdown)
-    for drawing in drawings:
-        save_plotly_graph_object(study, drawing.figure, graph_object_id=drawing.name)
-    print(f"\nReport: {paths.report('html')}")
+    folder = out or paths.folder
+    files = {ending: folder / f"report.{ending}" for ending in ("md", "csv", "html")}
+    try:
+        for ending, text in (("md", markdown), ("csv", table.csv()), ("html", written)):
+            write_atomically(files[ending], text.encode())
+    except OSError as err:
+        raise BadInputError(
+            f"The report cannot be written to {folder}: {err.strerror}. "
+            "`python -m search.report --out DIR` puts it elsewhere."
+        ) from err
+    kept = _keep_in_database(study, markdown, drawings)
+    print(table.text("simple", columns=width()))
+    for line in [*notes(table), *gone, *kept]:
+        print(wrapped(line))
+    print(f"\nReport: {files['html']}")
+
+
+def _keep_in_database(study: "Study", note: str, drawings: "Sequence[Drawing]") -> list[str]:
+    """Let optuna-dashboard show the report; return what there is to say of that."""
+    import optuna
+    import sqlalchemy
+    from optuna_dashboard import save_plotly_graph_object
+
+    from search.note import keep_note
+
+    try:
+        is_kept = keep_note(study, note)
+        for drawing in drawings:
+            save_plotly_graph_object(study, drawing.figure, graph_object_id=drawing.name)
+    except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError):
+        return ["The database cannot be written to: optuna-dashboard does not show the report."]
+    return [] if is_kept else ["The study's note in optuna-dashboard is your own, and stays."]
 
 
 def _table(study: "Study") -> "StudyTable":
     from models.errors import BadInputError
+    from search.notes import foreign_sentences
     from search.table import StudyTable
 
     table = StudyTable(study)
@@ -74,6 +114,7 @@ def _table(study: "Study") -> "StudyTable":
         reasons = [
             f"Trial {trial.number}: {trial.user_attrs['failure']}" for trial in table.failed
         ]
+        reasons += foreign_sentences(table)
         raise BadInputError("\n".join([f"Study '{table.name}' has no finished trial.", *reasons]))
     return table
 
@@ -100,11 +141,12 @@ def _tables(
     return {title: text for title, text in tables.items() if text}
 
 
-def _markdown(table: "StudyTable", tables: "Mapping[str, str]") -> str:
+def _markdown(table: "StudyTable", tables: "Mapping[str, str]", gone: "Sequence[str]") -> str:
     from search.notes import notes, settings
     from search.page import FRONT, front_commands
 
-    lines = "\n".join(f"- {note}" for note in [*notes(table), f"Settings: `{settings(table)}`"])
+    told = [*notes(table), *gone, f"Settings: `{settings(table)}`"]
+    lines = "\n".join(f"- {note}" for note in told)
     parts = [f"# Study {table.name}\n\n{table.text('pipe')}\n\n{lines}\n"]
     parts += [f"## {title}\n\n{text}\n" for title, text in tables.items()]
     front = [f"- {told}\n  `{command}`" for told, command in front_commands(table)]
@@ -124,22 +166,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="NAME",
         help="draw the progress of these studies, of the same folder or storage, beside its own",
     )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder of the report (default: the study's)"
+    )
     add_study_location(parser)
     options = parser.parse_args(argv)
+    return command(lambda: _report(options))
 
-    from models.errors import BadInputError
+
+def _report(options: argparse.Namespace) -> int:
     from search.paths import StudyPaths
     from search.study import load_study
 
-    try:
-        names = [options.study, *options.against]
-        paths = [StudyPaths(options.studies_dir, name) for name in names]
-        study, *others = (load_study(each.study, options.storage or each.url) for each in paths)
-        paths[0].make()
-        show_report(study, paths[0], others)
-    except BadInputError as err:
-        print(err, file=sys.stderr)
-        return 2
+    names = [options.study, *options.against]
+    paths = [StudyPaths(options.studies_dir, name) for name in names]
+    study, *others = (load_study(each.study, options.storage or each.url) for each in paths)
+    show_report(study, paths[0], others, out=options.out)
     return 0
 
 

@@ -9,6 +9,7 @@ from types import FrameType
 from typing import NoReturn
 
 from search.options import parse
+from search.terminal import STOPPED, command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,23 +26,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     import optuna  # here, as these imports take seconds that --help does without
     from tqdm.contrib.logging import logging_redirect_tqdm
 
-    from models.errors import BadInputError
     from search.command import run_study
 
     gc.freeze()  # nor does a collection ever look at it again: 0.3 s of each
     gc.enable()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        with logging_redirect_tqdm():
-            return run_study(options, argv)
-    except BadInputError as err:
-        print(err, file=sys.stderr)
-        return 2
+    with logging_redirect_tqdm():
+        return command(lambda: run_study(options, argv))
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - a handler's signature
     print("\nStopped.", file=sys.stderr)
-    sys.exit(130)
+    sys.exit(STOPPED)
 
 
 if __name__ == "__main__":

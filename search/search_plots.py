@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 import optuna.visualization
 import plotly.graph_objects as go
 from optuna import Study
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from search.drawing import Drawing
 from search.front import REFERENCE, front_point, hypervolume
 from search.plots import BLUE, GREEN, GREY, ORANGE
+from search.study import quiet_optuna
 from search.table import Row, StudyTable
+from search.trials import made_trials
 
 COLORS = (BLUE, ORANGE, GREEN, "#cc79a7", "#e69f00", GREY)
 
@@ -71,6 +73,17 @@ def _saving(trial: FrozenTrial) -> float:
     return float(trial.user_attrs["saving"])
 
 
+def _of_ours(study: Study) -> Study:
+    """Return `study`, or a copy in memory where others have put trials into it."""
+    made = made_trials(study)
+    if len(made) == len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))):
+        return study
+    with quiet_optuna():
+        copied = optuna.create_study(directions=study.directions)
+    copied.add_trials(made)
+    return copied
+
+
 def importances(study: Study) -> go.Figure | None:
     """How much of U each parameter decides (PED-ANOVA); None where too few trials tell."""
     try:
@@ -120,11 +133,12 @@ def search_figures(study: Study, table: StudyTable, others: Sequence[StudyTable]
         ),
     ]
     if len(table.rows) > 1 and any(row.trial.params for row in table.rows):
-        important = importances(study)
+        ours = _of_ours(study)
+        important = importances(ours)
         if important is not None:
             first = important.data[0].y[-1]
             told = f"How much of U each parameter decides; most is decided by {first}."
             drawn.append(Drawing("importances", important, told))
         told = "The parameters of each trial, and its U, as one line a trial."
-        drawn.append(Drawing("parameters", parallel_coordinates(study), told))
+        drawn.append(Drawing("parameters", parallel_coordinates(ours), told))
     return drawn

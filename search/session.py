@@ -1,13 +1,13 @@
 """A user's work on a study: open it, say what will be done, do it, show it."""
 
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-import optuna
 from filelock import FileLock
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 from safetensors.torch import save
 
 from objectives.files import write_atomically
@@ -33,6 +33,7 @@ from search.report import show_report
 from search.setup import StudySetup, has_names
 from search.study import is_stored, open_study
 from search.study_worker import StudyWorker
+from search.trials import made_trials
 from search.worker import work
 from search.workers import WorkersMaker
 
@@ -127,8 +128,10 @@ class Session(StudyWorker):
             trials = self.queue.left()
             baseline = self.pipeline.pending_epochs([config.plan()]) if trials else 0
             return baseline + trials * config.trial_epochs, trials
-        fixed = [optuna.trial.FixedTrial(params) for params in self.queue.pending()]
-        plans = [self.space.suggest(trial) for trial in fixed]
+        plans = []
+        for params in self.queue.pending():
+            with suppress(TypeError, ValueError):  # what is none of ours fails when it is run
+                plans.append(self.plan_of(params))
         return self.pipeline.pending_epochs(plans), len(plans)
 
     def work(
@@ -203,7 +206,7 @@ class Session(StudyWorker):
 
     def show(self) -> bool:
         """Print the table and write the report if a trial was scored; return whether one was."""
-        trials = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        trials = made_trials(self.study)
         if trials:
             print()
             show_report(self.study, self.paths)

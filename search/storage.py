@@ -2,7 +2,10 @@
 
 import hashlib
 import logging
+import os
+import shutil
 import sqlite3
+import tempfile
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
@@ -74,6 +77,34 @@ def open_storage(url: str, *, heartbeat_seconds: int = 5, must_exist: bool = Fal
         else:
             connect_patiently_(storage.engine)
     return storage
+
+
+def open_for_reading(url: str) -> RDBStorage:
+    """Open a database that is there; of one that may only be read a copy, for this process.
+
+    SQLite writes beside a database also to read it.
+
+    Raises:
+        BadInputError: It does not open, or what is there is no study database.
+    """
+    parsed = _parsed(url)
+    file = Path(parsed.database or "")
+    if parsed.get_backend_name() == "sqlite" and file.is_file() and not _is_writable(file):
+        folder = tempfile.TemporaryDirectory()
+        _COPIES.append(folder)
+        for part in (file, file.with_name(f"{file.name}-wal")):  # what was written last
+            if part.is_file():
+                shutil.copyfile(part, Path(folder.name) / part.name)
+        copied = sqlalchemy.URL.create("sqlite", database=str(Path(folder.name) / file.name))
+        url = copied.render_as_string(hide_password=False)
+    return open_storage(url, must_exist=True)
+
+
+_COPIES: list[tempfile.TemporaryDirectory[str]] = []
+
+
+def _is_writable(file: Path) -> bool:
+    return os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)
 
 
 def without_password(url: str) -> str:

@@ -1,6 +1,8 @@
 """Create, resume or open a study."""
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import optuna
@@ -11,7 +13,7 @@ from models.errors import BadInputError
 from search.config import StudyConfig
 from search.ledger import add_index_
 from search.paths import StudyPaths
-from search.storage import StudyLock, open_storage, study_lock
+from search.storage import StudyLock, open_for_reading, open_storage, study_lock
 from search.vocabulary import DIRECTIONS
 
 
@@ -87,7 +89,7 @@ def load_study(name: str, url: str) -> Study:
     Raises:
         BadInputError: The storage does not open, or holds no such study.
     """
-    return _study_in(open_storage(url, must_exist=True), name)
+    return _study_in(open_for_reading(url), name)
 
 
 def _study_in(storage: RDBStorage, name: str) -> Study:
@@ -103,3 +105,14 @@ def _study_in(storage: RDBStorage, name: str) -> Study:
 
 def _foreign(name: str) -> BadInputError:
     return BadInputError(f"Study '{name}' was not made by search.run: it has no config.")
+
+
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Keep Optuna's own lines back within the block."""
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)

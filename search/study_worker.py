@@ -1,14 +1,17 @@
 """One process's work on one study: its database, its pipeline, one trial after another."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 
 import optuna
 import torch
 from optuna.storages import RDBStorage
-from optuna.trial import FixedTrial, FrozenTrial, TrialState
+from optuna.trial import BaseTrial, FixedTrial, FrozenTrial
 
+from models.errors import first_line
 from objectives.cache import StageCache
+from objectives.errors import TrialError
 from objectives.pipeline import Pipeline
 from objectives.plan import Plan
 from objectives.progress import Progress
@@ -19,9 +22,10 @@ from search.objective import CompressionObjective
 from search.paths import StudyPaths
 from search.queue import SampledQueue
 from search.setup import StudySetup
-from search.space import search_space
+from search.space import SearchSpace, search_space
 from search.stopping import stopping_rule
 from search.storage import StudyLock
+from search.trials import made_trials
 from search.warm_start import warm_started
 from search.worker import run_next
 
@@ -80,9 +84,7 @@ class StudyWorker:
             self.pipeline, self.paths, self.setup.config, self.queue.ledger
         )
         if not isinstance(self.queue, SampledQueue):  # what a sampler asks for has just been asked
-            self.queue.would_wait = lambda params: self.pipeline.would_wait(
-                self.space.suggest(FixedTrial(params))
-            )
+            self.queue.would_wait = lambda params: self.pipeline.would_wait(self.plan_of(params))
 
     def use_device(self) -> None:
         """Train with the study's number of threads, or with the data on the GPU, from now on."""
@@ -96,13 +98,39 @@ class StudyWorker:
 
     def run_trial(self, trial: optuna.Trial) -> list[float]:
         """Carry out the plan that `trial` suggests; return its values."""
-        plan = self.space.suggest(trial)
+        plan = self._plan(trial)
         if self.method.warm_start:
             plan = warm_started(plan, self._finished_plans(), self.pipeline.is_cached)
         told = f"trial {trial.number}: {describe_params(trial.params)}"
         self.context.progress.start_trial(told)
         return self._objective(trial, plan)
 
+    def _plan(self, trial: optuna.Trial) -> Plan:
+        """Return what `trial` is to carry out.
+
+        Raises:
+            TrialError: Somebody has queued it with parameters that the study does not have.
+        """
+        given = {} if isinstance(self.queue, SampledQueue) else self.queue.given
+        try:
+            if given:
+                self.plan_of(given)  # a real trial makes up what is missing
+            return _suggested(self.space, trial)
+        except (TypeError, ValueError) as err:
+            told = first_line(err).partition(". ")[0]
+            raise TrialError(
+                f"Its parameters {given or trial.params} are none of this study's: {told}"
+            ) from err
+
+    def plan_of(self, params: dict[str, float]) -> Plan:
+        """Return what a trial with `params` carries out; `ValueError` if they are none of ours."""
+        return _suggested(self.space, FixedTrial(params))
+
     def _finished_plans(self) -> list[Plan]:
-        trials = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        return [Plan.from_json(trial.user_attrs["plan"]) for trial in trials]
+        return [Plan.from_json(trial.user_attrs["plan"]) for trial in made_trials(self.study)]
+
+
+def _suggested(space: SearchSpace, trial: BaseTrial) -> Plan:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a number out of its range, which is refused
+        return space.suggest(trial)

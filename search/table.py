@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from search.config import StudyConfig
 from search.paper import UNREPRODUCIBLE, PublishedRow, paper_rows, rerun_rows
 from search.queue import FAILURE
 from search.stopping import STOPPED
+from search.trials import foreign_trials
 
 CSV_ATTRIBUTES = (
     "artifact_bytes",
@@ -156,6 +157,10 @@ RERUN: dict[str, Cell] = {
 }
 
 
+ALWAYS_SHOWN = ("sparsity", "bits", "bytes", "x", "accuracy %", "delta pp", "trial")
+"""Columns that a narrow terminal has, too."""
+
+
 class StudyTable:
     """Rows of a study's finished trials, in the order of sparsity and falling bits."""
 
@@ -163,6 +168,9 @@ class StudyTable:
         self.config = StudyConfig.from_json(study.user_attrs["config"])
         self.name = study.study_name
         trials = study.get_trials(deepcopy=False)
+        self.foreign = foreign_trials(trials)
+        """Complete trials that search.run did not make: left out."""
+        foreign = {trial.number for trial in self.foreign}
         known = self.config.model in MODELS.names()
         spec = MODELS.get(self.config.model) if known else None
         name = spec.paper_table if spec else None
@@ -174,7 +182,7 @@ class StudyTable:
         """What was made elsewhere, by sparsity and bits."""
         self.rows: list[Row] = []
         for trial in trials:
-            if trial.state == TrialState.COMPLETE:
+            if trial.state == TrialState.COMPLETE and trial.number not in foreign:
                 plan = Plan.from_json(trial.user_attrs["plan"])
                 point = (plan.prune.sparsity, plan.quantize.bits)
                 theirs, again = paper.get(point), rerun.get(point)
@@ -195,8 +203,23 @@ class StudyTable:
         self.attributes = study.user_attrs
         """What the study itself holds, by name."""
 
-    def text(self, form: str, *, with_rerun: bool = True) -> str:
-        """Return the table in one of tabulate's formats: "simple", "pipe" (Markdown), "html"."""
+    def text(self, form: str, *, with_rerun: bool = True, columns: int | None = None) -> str:
+        """Return the table in one of tabulate's formats: "simple", "pipe" (Markdown), "html".
+
+        Args:
+            form: The format.
+            with_rerun: Whether the paper's protocol, run again elsewhere, is beside it.
+            columns: Of a terminal: what does not fit is left out, and that is said.
+        """
+        shown = self._columns(with_rerun=with_rerun)
+        text = self._drawn(shown, form)
+        optional = [name for name in shown if name not in ALWAYS_SHOWN]
+        while columns is not None and optional and len(text.splitlines()[0]) > columns:
+            del shown[optional.pop()]
+            text = f"{self._drawn(shown, form)}\nThe report has more columns."
+        return text
+
+    def _columns(self, *, with_rerun: bool) -> dict[str, Cell]:
         columns = dict(OURS)
         if any(row.attribute("container_bytes") for row in self.rows):
             columns |= CONTAINER
@@ -208,6 +231,9 @@ class StudyTable:
             columns |= PAPER
         if with_rerun and any(row.rerun for row in self.rows):
             columns |= RERUN
+        return columns
+
+    def _drawn(self, columns: Mapping[str, Cell], form: str) -> str:
         cells = [[cell(row) for cell in columns.values()] for row in self.rows]
         return tabulate(
             cells,

@@ -28,7 +28,7 @@ SMALL, LARGE = nn.Linear(10, 10), nn.Linear(SMALL_NETWORK, 1)
 def test_four_cores_are_shared_out(
     given: dict[str, int], workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.crew.os.cpu_count", lambda: 4)
+    monkeypatch.setattr("search.crew.usable_cores", lambda: 4)
     assert crew_for("cpu", **({"trials": 18, "threads": 1} | given)) == Crew(workers=workers)
 
 
@@ -39,7 +39,7 @@ def test_four_cores_are_shared_out(
 def test_only_a_large_network_trains_with_more_than_one_thread(
     network: nn.Module, workers: int | None, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.crew.os.cpu_count", lambda: 4)
+    monkeypatch.setattr("search.crew.usable_cores", lambda: 4)
     assert default_threads(network, workers) == threads
 
 
@@ -77,7 +77,7 @@ def test_a_large_network_resumed_where_there_are_other_cores_gives_the_same_byte
     (tmp_path / "own.py").write_text(LARGE_NETWORK)
 
     def files(folder: str, cores: int, *options: str) -> dict[str, bytes]:
-        monkeypatch.setattr("search.crew.os.cpu_count", lambda: cores)
+        monkeypatch.setattr("search.crew.usable_cores", lambda: cores)
         command = ["--model", f"{tmp_path / 'own.py'}:large", "--data", "mnist5k", *options]
         command += ["--epochs", "1", "--qat-epochs", "1", "--sparsity", "0,0.9"]
         command += ["--precision", "8", "--workers", "1", "--study", "s"]
