@@ -1,8 +1,9 @@
 """What a trial costs after its training: `python -m benchmarks.files [MODEL ...]`.
 
 A network pruned to 90 % with 8 bits is quantized after training, exported, compressed to count its
-bytes, and measured as a trial does it, step by step. Pixels are random, and there are few of them:
-running the file on 1,000 images is timed apart.
+bytes, and measured as a trial does it, step by step. What export takes to compare the file with
+its network is timed again, alone. Pixels are random, and there are few of them: running the file
+on 1,000 images is timed apart.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from benchmarks.training import CASES, prepared, seconds
+from objectives.agreement import check_answers
 from objectives.masks import magnitude_mask
 from objectives.runtime import OnnxClassifier
 from objectives.sizes import gzip_bytes
@@ -48,6 +50,7 @@ def steps(model: str, bits: int, folder: Path) -> dict[str, Callable[[], object]
     return {
         "quantize": quantize,
         "export": lambda: path.write_bytes(export_onnx(states[-1], context)),
+        "compared, in it": lambda: check_answers(path.read_bytes(), states[-1], context),
         "gzip": lambda: gzip_bytes(path.read_bytes()),
         "measure, with gzip": lambda: measure_file(path, context.data),
         "1,000 images": lambda: OnnxClassifier(path, context.data, threads=THREADS).logits(images),

@@ -5,15 +5,18 @@ named, and in this process.
 
 A **model** factory takes `(input_shape, num_classes)` or nothing and returns an untrained
 `nn.Module`: `forward` maps a batch of inputs (N, ...) to logits (N, classes). A `LightningModule`
-serves too; its own `training_step` (automatic optimization) and `configure_optimizers` are then
-used, and `--lr` and `--batch-size` mean nothing where it or its data decide them. It meets no
-validation batches: a scheduler can monitor what training logs, not `val_loss`. Images come as
-float32 pixels / 255: a network that wants them normalized does it in `forward`, so that the file
-that is shipped does it too. `forward` must be exportable by `torch.export`.
+of either Lightning serves too; its own `training_step` (automatic optimization), hooks and
+`configure_optimizers` are then used, and `--lr` and `--batch-size` mean nothing where it or its
+data decide them. It meets no validation batches: a scheduler can monitor what training logs, not
+`val_loss`. Images come as float32 pixels / 255: a network that wants them normalized does it in
+`forward`, so that the file that is shipped does it too. `forward` must be exportable by
+`torch.export`, at any number of inputs.
 
-A **data** factory takes nothing and returns a `LightningDataModule` whose loaders yield
-`(inputs, labels)`, labels int64 (N,), classes from 0 on: `train_dataloader`, and `val_dataloader`
-and `test_dataloader` in a fixed order. Each is read before anything trains; see `models.loaders`.
+A **data** factory takes nothing and returns a `LightningDataModule` of either Lightning whose
+loaders yield `(inputs, labels)`, labels as `models.labels` takes them, classes from 0 on:
+`train_dataloader`, and `val_dataloader` and `test_dataloader` in a fixed order. What its hooks do
+to a batch on its way to the device is done in training and measuring alike. Each loader is read
+before anything trains; see `models.loaders`.
 """
 
 import hashlib

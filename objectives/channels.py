@@ -83,7 +83,9 @@ def keep_channels(
 
 
 def _refused(fault: str) -> TrialError:
-    return TrialError(f"Channels of this network cannot be removed: {fault}")
+    return TrialError(
+        f"Channels of this network cannot be removed (leave out `channels`, `narrow`): {fault}"
+    )
 
 
 def _told(err: Exception) -> str:

@@ -1,5 +1,7 @@
 """Small stand-ins: real digits, but few of them, and networks whose answers can be worked out."""
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -60,3 +62,9 @@ def toy_plan(
 
 def weights(network: nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def made_attributes(**others: Any) -> dict[str, Any]:
+    """What each trial of `search.run` says of itself."""
+    facts = {"artifact": "trial.onnx", "artifact_bytes": 1000, "saving": 0.5, "stage_seconds": {}}
+    return {"plan": toy_plan().to_json(), **facts, **others}

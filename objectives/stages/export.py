@@ -49,10 +49,7 @@ def _written(state: NetworkState, context: Context) -> bytes:
     graph = GraphEditor(model.graph, context.unfold(state))
     for norm in context.norms(state.weights) if state.folded else ():
         graph.drop_norm(norm, state.weights[f"{norm.layer}.bias"])
-    for (
-        name,
-        layer,
-    ) in layers.items():  # in the network's order: a state out of the cache has another
+    for name, layer in layers.items():  # as ordered there: a state out of the cache has another
         stored = state.formats.get(name)
         if stored is None:
             continue

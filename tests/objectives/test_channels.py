@@ -121,7 +121,7 @@ def test_networks_that_cannot_lose_channels_are_refused_with_the_reason(
     with pytest.raises(TrialError, match="all are bound to inputs, logits or layers that stay"):
         keep_channels(untrained(one_layer), one_layer, share=0.5, worth=equal_worth)
     viewed = a_context(digits, Viewed)
-    with pytest.raises(BadInputError, match=r"cannot be removed: RuntimeError: .*") as caught:
+    with pytest.raises(BadInputError, match=r"cannot be removed .*: RuntimeError: .*") as caught:
         check_methods(["channels"], viewed)
     assert "\n" not in str(caught.value)
 
@@ -178,7 +178,7 @@ def test_a_group_that_would_go_wrong_stays_whole_and_others_lose_channels(
 @pytest.mark.parametrize("kind", [ChannelsLast, Tied])
 def test_wrong_channels_are_found_out(kind: type[nn.Module], digits: FewDigits) -> None:
     context = a_context(digits, kind)
-    with pytest.raises(TrialError, match=r"cannot be removed: "):
+    with pytest.raises(TrialError, match=r"cannot be removed "):
         keep_channels(untrained(context), context, share=0.5, worth=equal_worth)
 
 

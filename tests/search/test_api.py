@@ -189,11 +189,12 @@ def test_the_example_of_the_readme_runs_as_a_script_of_its_own_and_again(
     example = re.search(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     assert example is not None
     text = first + example.group(1)
+    if first:  # as short as it gets
+        text = text.replace("(0.0, 0.9)", "(0.0,)").replace("(32, 8)", "(32,)")
+        text = text.replace("epochs=3", "epochs=1")
     for _ in range(1 if first else 2):
         ended = script(text, tmp_path / "elsewhere")
         assert ended.returncode == 0, ended.stderr
         assert "artifacts/trial-" in ended.stdout.splitlines()[-1]
-    assert (
-        len(list((tmp_path / "elsewhere" / "studies" / "digits" / "artifacts").glob("t*.onnx")))
-        == 4
-    )
+    artifacts = tmp_path / "elsewhere" / "studies" / "digits" / "artifacts"
+    assert len(list(artifacts.glob("t*.onnx"))) == (1 if first else 4)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,18 @@ ARGUMENTS += ["--qat-epochs", "0", "--sparsity", "0,0.5", "--precision", "32", "
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of two finished trials."""
-    assert run.main([*ARGUMENTS, "--studies-dir", str(tmp_path)]) == 0
-    return tmp_path
+    made = tmp_path_factory.mktemp("finished")
+    assert run.main([*ARGUMENTS, "--workers", "1", "--studies-dir", str(made)]) == 0
+    return made
+
+
+@pytest.fixture
+def folder(finished: Path, tmp_path: Path) -> Path:
+    """A copy of it, to do things to."""
+    return Path(shutil.copytree(finished, tmp_path / "studies"))
 
 
 def study_in(folder: Path) -> optuna.Study:
@@ -87,31 +95,28 @@ def test_a_study_whose_attributes_are_lost_is_run_again(folder: Path) -> None:
     assert [trial.number for trial in made_trials(study_in(folder))] == [2, 3]
 
 
-@pytest.mark.parametrize(
-    ("params", "reason"),
-    [
-        ({"sparsity": 0.9}, "The value of the parameter 'precision' is not found"),
-        (
-            {"sparsity": 1.5, "precision": 32},
-            "`0 <= sparsity < 1` must hold, but got sparsity=1.5",
-        ),
-        ({"sparsity": "high", "precision": 32}, "'high' is not a valid type"),
-        ({"sparsity": math.nan, "precision": 32}, "`nan` is invalid value"),
-        ({"sparsity": None, "precision": 32}, "'None' is not a valid type"),
-        ({"sparsity": 0.5, "precision": 7}, "'7' not in (32,)"),
-        ({"nonsense": 1}, "The value of the parameter 'sparsity' is not found"),
-    ],
-)
-def test_an_odd_trial_fails_with_its_reason_and_the_study_goes_on(
-    params: dict[str, Any], reason: str, folder: Path
-) -> None:
-    study_in(folder).enqueue_trial(params)
+ODD: list[tuple[dict[str, Any], str]] = [
+    ({"sparsity": 0.9}, "The value of the parameter 'precision' is not found"),
+    ({"sparsity": 1.5, "precision": 32}, "`0 <= sparsity < 1` must hold, but got sparsity=1.5"),
+    ({"sparsity": "high", "precision": 32}, "'high' is not a valid type"),
+    ({"sparsity": math.nan, "precision": 32}, "`nan` is invalid value"),
+    ({"sparsity": None, "precision": 32}, "'None' is not a valid type"),
+    ({"sparsity": 0.5, "precision": 7}, "'7' not in (32,)"),
+    ({"nonsense": 1}, "The value of the parameter 'sparsity' is not found"),
+]
+"""Parameters that are none of the study's, and what is said of them."""
+
+
+def test_an_odd_trial_fails_with_its_reason_and_the_study_goes_on(folder: Path) -> None:
+    study = study_in(folder)
+    for params, _ in ODD:
+        study.enqueue_trial(params)
     assert commands(folder) == [0, 0, 0]
-    trial = study_in(folder).trials[2]
-    assert trial.state == TrialState.FAIL
-    assert "are none of this study's: " in trial.user_attrs["failure"]
-    assert reason in trial.user_attrs["failure"]
-    assert "\n" not in trial.user_attrs["failure"]
+    for trial, (_, reason) in zip(study_in(folder).trials[2:], ODD, strict=True):
+        assert trial.state == TrialState.FAIL
+        assert "are none of this study's: " in trial.user_attrs["failure"]
+        assert reason in trial.user_attrs["failure"]
+        assert "\n" not in trial.user_attrs["failure"]
 
 
 def test_a_trial_that_somebody_queues_rightly_is_run(folder: Path) -> None:

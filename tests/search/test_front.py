@@ -3,6 +3,7 @@
 import optuna
 import pytest
 from optuna._hypervolume import compute_hypervolume
+from toys import made_attributes
 
 from search.front import chosen_trial, hypervolume
 
@@ -26,7 +27,8 @@ def a_study(directions: list[str], values: list[tuple[float, ...]]) -> optuna.St
     study = optuna.create_study(directions=directions)
     for value in values:
         trial = study.ask()
-        trial.set_user_attr("saving", value[0])
+        for name, fact in made_attributes(saving=value[0]).items():
+            trial.set_user_attr(name, fact)
         trial.set_constraint("max_bytes", value[-1] - 10)
         study.tell(trial, value)
     return study
@@ -47,8 +49,9 @@ def test_where_it_was_said_what_may_be_lost_the_smallest_is_chosen() -> None:
     study = optuna.create_study(directions=["maximize", "minimize"])
     for saving, size, drop in [(0.9, 30, 0.0), (0.8, 20, 0.2), (0.5, 10, 0.3)]:
         trial = study.ask()
-        trial.set_user_attr("saving", saving)
-        trial.set_user_attr("shipped_bytes", size)
+        facts = made_attributes(saving=saving, shipped_bytes=size)
+        for name, fact in facts.items():
+            trial.set_user_attr(name, fact)
         trial.set_constraint("max_drop", drop - 0.2)
         study.tell(trial, (-drop, size))
     chosen = chosen_trial(study)

@@ -9,6 +9,7 @@ import pytest
 from optuna import create_study
 from optuna.samplers import RandomSampler
 from optuna.trial import create_trial
+from toys import made_attributes
 
 from objectives.container import decode
 from objectives.plan import REPRESENTATIONS, Plan
@@ -86,7 +87,8 @@ def test_nothing_was_published_for_other_methods() -> None:
     study.set_user_attr("config", config.to_json())
     binary = replace(config.plan(), binary=BinaryWeights.start(config.tuning))
     for plan in (config.plan(), binary):
-        study.add_trial(create_trial(value=0.0, user_attrs={"plan": plan.to_json()}))
+        facts = made_attributes(plan=plan.to_json())
+        study.add_trial(create_trial(value=0.0, user_attrs=facts))
     rows = StudyTable(study).rows
     assert [row.plan for row in rows] == [config.plan(), binary]
     assert [row.paper is None for row in rows] == [False, True]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from search import report as write_report
 from search import run
 
 ROOT = Path(__file__).parents[2]
@@ -33,10 +34,9 @@ def report(folder: Path, *options: str, **settings: object) -> subprocess.Comple
     return subprocess.run([*command, *options], **given)
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-def test_signs_that_the_terminal_lacks_stop_nothing(encoding: str, folder: Path) -> None:
+def test_signs_that_the_terminal_lacks_stop_nothing(folder: Path) -> None:
     (folder / "s" / "report.html").unlink(missing_ok=True)
-    ended = report(folder, env={"PYTHONIOENCODING": encoding})
+    ended = report(folder, env={"PYTHONIOENCODING": "ascii"})
     assert ended.returncode == 0, ended.stderr
     assert b"Traceback" not in ended.stderr
     assert b"Report: " in ended.stdout
@@ -71,8 +71,15 @@ def test_a_study_goes_on_though_nobody_reads(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("columns", [40, 80, 300])
-def test_what_is_printed_fits_the_width(columns: int, folder: Path) -> None:
-    lines = report(folder, env={"COLUMNS": str(columns)}).stdout.decode().splitlines()
+def test_what_is_printed_fits_the_width(
+    columns: int,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert write_report.main(["--study", "s", "--studies-dir", str(folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
     table = lines[: next(i for i, line in enumerate(lines) if line.startswith("Accuracy, delta"))]
     assert {"sparsity", "bits", "bytes", "x", "pp"} <= set(table[0].split())
     if columns >= 80:
@@ -136,7 +143,7 @@ def test_a_study_that_may_only_be_read_is_reported_and_exported(
 def test_ctrl_c_is_no_traceback(module: str, folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", module, "--study", "s", "--studies-dir", str(folder)]
     command += ["--out", str(tmp_path / "out")]
-    for seconds in (0.2, 1.5, 3.0):
+    for seconds in (0.2, 2.0):
         process = subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )

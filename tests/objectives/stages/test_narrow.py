@@ -93,7 +93,9 @@ def test_a_model_that_cannot_be_narrowed_is_refused_in_one_line(
     arguments += ["--methods", "narrow,quantize", "--trials", "1", "--studies-dir", str(tmp_path)]
     assert run.main(arguments) == 2
     err = capsys.readouterr().err
-    assert err.startswith("Channels of this network cannot be removed: all are bound to inputs")
+    assert err.startswith(
+        "Channels of this network cannot be removed (leave out `channels`, `narrow`): all are"
+    )
     assert err.count("\n") == 1
 
 
