@@ -27,6 +27,7 @@ import torch
 from tabulate import tabulate
 from torch.nn import functional
 
+from models.data_source import DataOptions
 from models.images import ImageData, LabelledImages
 from models.registry import MODELS, ModelSpec
 from objectives.context import Context
@@ -64,8 +65,8 @@ class RandomImages(ImageData):
 
     num_classes = 10
 
-    def __init__(self, case: Case) -> None:
-        super().__init__()
+    def __init__(self, case: Case, options: DataOptions | None = None) -> None:
+        super().__init__(options)
         generator = torch.Generator().manual_seed(0)
         shape = (case.images, *case.shape)
         images = torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator)

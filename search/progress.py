@@ -60,8 +60,12 @@ class StudyProgress:
     def _move(self, units: float) -> None:
         self._bar.update(max(0.0, min(units, (self._bar.total or 0.0) - self._bar.n)))
 
+    def stop(self) -> None:
+        """Let the next look raise `StopRequested`."""
+        self._stopping = True
+
     def check(self) -> None:
-        """Raise `StopRequested` if a signal came."""
+        """Raise `StopRequested` if a signal came, or somebody else wants an end."""
         if self._stopping:
             raise StopRequested
 
@@ -73,7 +77,7 @@ class StudyProgress:
         before = {number: signal.getsignal(number) for number in caught}
 
         def request_stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a handler's signature
-            self._stopping = True
+            self.stop()
             for each in before:
                 signal.signal(each, signal.SIG_DFL)
 

@@ -4,8 +4,9 @@ import platform
 import resource
 import subprocess
 import sys
+from contextlib import suppress
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from search.cores import usable_cores
@@ -22,7 +23,10 @@ def versions() -> dict[str, str]:
 
 @cache
 def commit() -> str:
-    """Return this project's commit, "+" behind it where files differ; outside git its version."""
+    """Return this project's commit, "+" behind it where files differ; outside git its version.
+
+    A copy that is neither in git nor installed has none.
+    """
     here = Path(__file__).parent
     try:
         described = subprocess.run(
@@ -33,7 +37,9 @@ def commit() -> str:
             check=True,
         )
     except (OSError, subprocess.CalledProcessError):
-        return version("compression-search")
+        with suppress(PackageNotFoundError):
+            return version("compression-search")
+        return "unknown"
     return described.stdout.strip()
 
 

@@ -1,0 +1,1 @@
+"""All that needs a GPU, for an hour with one: `python -m benchmarks.cuda OUT`."""
