@@ -1,5 +1,6 @@
 """Carry a plan out: stages through the cache, then export, measure, quality."""
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -47,6 +48,8 @@ class Pipeline:
         self._cache = cache
         self._baseline_file = baseline_file
         self._baselines: dict[tuple[Recipe, BaselineTraining], Baseline] = {}
+        self._measurements: dict[bytes, Measurement] = {}
+        """By the SHA-256 of a file: the uncompressed trial's is the baseline's."""
         self._data_fingerprint = context.data.fingerprint()
         self._model_fingerprint = context.model_fingerprint()
         self._layer_sizes = context.layer_sizes()
@@ -192,14 +195,19 @@ class Pipeline:
         return state
 
     def _measured(self, state: NetworkState, artifact: Path, cost: Cost) -> Measurement:
-        """Write the file of `state` to `artifact` and measure it."""
+        """Write the file of `state` to `artifact` and measure it, each content once."""
         self.context.progress.stage("export")
         with cost.timed("export"):
-            write_atomically(artifact, export_onnx(state, self.context))
+            content = export_onnx(state, self.context)
+            write_atomically(artifact, content)
+            digest = hashlib.sha256(content).digest()
+            del content
             return_freed_memory()
         self.context.progress.stage("measure")
         with cost.timed("measure"):
-            return measure_file(artifact, self.context.data)
+            if digest not in self._measurements:
+                self._measurements[digest] = measure_file(artifact, self.context.data)
+            return self._measurements[digest]
 
     def _after(
         self,

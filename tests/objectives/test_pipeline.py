@@ -4,11 +4,13 @@ from pathlib import Path
 import pytest
 from toys import FewDigits, toy_context, toy_plan
 
+from models.data_source import DataSource
 from objectives.cache import StageCache
 from objectives.pipeline import Pipeline
 from objectives.result import Cost
 from objectives.sizes import gzip_bytes
 from objectives.stages.export import export_onnx
+from objectives.stages.measure import Measurement, measure_file
 from objectives.state import NetworkState, copy_weights
 
 GRID = [(sparsity, bits) for sparsity in (0.0, 0.5, 0.9) for bits in (32, 16, 8)]
@@ -30,6 +32,23 @@ def test_a_grid_trains_each_stage_once_and_a_second_pass_nothing(
     again = a_pipeline(tmp_path, digits)
     assert again.pending_epochs(plans) == 0
     assert again.run(plans[-1], tmp_path / "a.onnx").cost.epochs_trained == 0
+
+
+def test_a_file_that_is_the_baselines_is_measured_once(
+    tmp_path: Path, digits: FewDigits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = []
+
+    def measure(path: Path, data: DataSource) -> Measurement:
+        measured.append(path.name)
+        return measure_file(path, data)
+
+    monkeypatch.setattr("objectives.pipeline.measure_file", measure)
+    pipeline = a_pipeline(tmp_path, digits)
+    uncompressed = pipeline.run(toy_plan(), tmp_path / "0.onnx")
+    assert uncompressed.measurement.latency_ms == uncompressed.baseline.measurement.latency_ms
+    pipeline.run(toy_plan(0.5), tmp_path / "1.onnx")
+    assert measured == ["baseline.onnx", "1.onnx"]
 
 
 def test_same_plan_same_bytes_without_a_cache(tmp_path: Path, digits: FewDigits) -> None:
