@@ -7,14 +7,14 @@ function its code, its defaults, what it has closed over, and the functions and 
 that it names. What belongs to a library counts by its name and its attributes.
 """
 
+import copyreg
+import dis
 import functools
 import hashlib
 import logging
-import sys
 import types
 import weakref
-from collections.abc import Iterable, Mapping, Set
-from dataclasses import fields, is_dataclass
+from collections.abc import Iterable, Iterator, Mapping, Set
 from enum import Enum
 from pathlib import PurePath
 from typing import Any
@@ -23,30 +23,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-LIBRARIES = sys.stdlib_module_names | {
-    "lightning",
-    "lightning_fabric",
-    "numpy",
-    "pytorch_lightning",
-    "timm",
-    "torch",
-    "torchmetrics",
-    "torchvision",
-    "transformers",
-}
-"""Packages whose code belongs to their version."""
+from objectives.source import LIBRARIES
 
 _OF_PYTHON = (bool, int, float, complex, str, bytes, type(None), type(...), slice, range)
 _OF_TORCH = (torch.dtype, torch.device, torch.layout, torch.memory_format)
 PLAIN = (*_OF_PYTHON, *_OF_TORCH, np.generic, np.dtype)
 """Types whose values are told wholly by what they print."""
 
-CONTAINERS = (list, tuple, Mapping, Set)
-READ = (types.FunctionType, type, functools.partial, Tensor, np.ndarray, *CONTAINERS, *PLAIN)
-"""What a function reads beside its arguments that is followed: no modules of Python."""
-
 OF_PYTHON = {"__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__"}
+OF_PYTHON |= {"__dataclass_fields__", "__dataclass_params__", "__abstractmethods__", "_abc_impl"}
+OF_PYTHON |= {"__slotnames__", "__static_attributes__", "__annotations_cache__"}
 """What a class has that says nothing of what it does."""
+
+DESCRIPTORS = (types.MemberDescriptorType, types.GetSetDescriptorType, types.WrapperDescriptorType)
 
 OF_TORCH = {"training", "_parameters", "_buffers", "_non_persistent_buffers_set", "_modules"}
 OF_TORCH |= set(vars(nn.Module()))
@@ -63,6 +52,8 @@ class Fingerprint:
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
         self._seen: dict[int, int] = {}
+        self._classes: set[int] = set()
+        """Those whose bodies were added."""
         self._kept: list[object] = []
         """What was seen stays alive, so that no other object gets its id."""
         self.unknown: list[str] = []
@@ -90,17 +81,17 @@ class Fingerprint:
 
     def _add(self, value: Any, place: str) -> None:  # noqa: ANN401 - any of the user's
         if isinstance(value, Tensor):
-            self._tell(f"tensor {value.dtype} {tuple(value.shape)}")
-            if not isinstance(value, nn.UninitializedParameter | nn.UninitializedBuffer):
-                self._bytes(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+            self._tensor(value)
         elif isinstance(value, np.ndarray) and not value.dtype.hasobject:
             self._tell(f"array {value.dtype} {value.shape}")
             self._bytes(np.ascontiguousarray(value).view(np.uint8))
         elif isinstance(value, Mapping):
+            self._of_subclass(value, place)
             self._each(f"mapping {len(value)}", value.items(), place)
-        elif isinstance(value, Set) and all(isinstance(each, PLAIN) for each in value):
-            self._tell(f"set {sorted(map(repr, value))}")
-        elif isinstance(value, list | tuple | torch.Size):
+        elif isinstance(value, Set):
+            self._tell(f"set {sorted(self._alone(each, place) for each in value)}")
+        elif isinstance(value, list | tuple):
+            self._of_subclass(value, place)
             self._each(f"{type(value).__name__} {len(value)}", enumerate(value), place)
         elif isinstance(value, nn.Module):
             self._module(value, place)
@@ -113,7 +104,7 @@ class Fingerprint:
             self.add(value.__func__, place)
         elif isinstance(value, type):
             self.add_class(value, place)
-        elif isinstance(value, types.ModuleType):
+        elif isinstance(value, types.ModuleType):  # a function follows what it reads of it
             self._tell(f"module {value.__name__}")
         elif isinstance(value, logging.Logger | weakref.ref):
             self._tell(type(value).__name__)
@@ -121,25 +112,59 @@ class Fingerprint:
             self._of_library(value, place)
         elif isinstance(value, types.FunctionType):
             self._function(value, place)
-        elif is_dataclass(value):
-            self.add_class(type(value), place)
-            self._each("fields", ((f.name, getattr(value, f.name)) for f in fields(value)), place)
         elif hasattr(value, "__dict__"):
             self.add_class(type(value), place)
             self._attributes(value, place)
         else:
-            self.unknown.append(f"{place} ({type(value).__name__})")
+            self.add_class(type(value), place)
+            self._pickled(value, place)
+
+    def _alone(self, value: object, place: str) -> str:
+        """Return a hash of one value of several without an order."""
+        told = Fingerprint()
+        told.add(value, place)
+        self.unknown += told.unknown
+        return told.hexdigest()
 
     def _of_library(self, value: object, place: str) -> None:
-        """Add a function of a library by its name, an object by attributes or what it prints."""
+        """Add a function of a library by its name, an object by what a pickle would hold of it."""
         name = getattr(value, "__qualname__", getattr(value, "__name__", None))
         self._tell(f"{type(value).__name__} {name}")
-        if hasattr(value, "__dict__"):
+        if name is not None and not hasattr(value, "__dict__"):
+            return  # one that is built in
+        if isinstance(value, types.FunctionType | types.BuiltinFunctionType):
             self._attributes(value, place)
-        elif name is None and " at 0x" in repr(value):
+            return
+        if isinstance(value, functools.cached_property):  # it holds a lock
+            self.add(value.func, place)
+        else:
+            self._pickled(value, place)
+
+    def _pickled(self, value: object, place: str) -> None:
+        """Add what a pickle would hold of an object."""
+        reduce: Any = copyreg.dispatch_table.get(type(value), lambda each: each.__reduce_ex__(4))
+        try:
+            reduced = reduce(value)
+        except Exception:  # of whatever a class does not like about it
             self.unknown.append(f"{place} ({type(value).__name__})")
-        elif name is None:
-            self._tell(repr(value))
+            return
+        for part in (reduced,) if isinstance(reduced, str) else reduced:
+            self.add(list(part) if isinstance(part, Iterator) else part, place)
+
+    def _of_subclass(self, value: object, place: str) -> None:
+        """Add what a container is beside its items, where it is none of Python's own."""
+        if not _is_of_library(type(value)):
+            self.add_class(type(value), place)
+            self._attributes(value, place)
+
+    def _tensor(self, tensor: Tensor) -> None:
+        self._tell(f"tensor {tensor.dtype} {tuple(tensor.shape)} {tensor.requires_grad}")
+        uninitialized = isinstance(tensor, nn.UninitializedParameter | nn.UninitializedBuffer)
+        if uninitialized or tensor.is_meta:
+            return
+        plain = tensor.detach().to_dense() if tensor.layout != torch.strided else tensor.detach()
+        plain = plain.resolve_conj().resolve_neg().cpu().contiguous()
+        self._bytes(plain.view(-1).view(torch.uint8).numpy())
 
     def _bytes(self, array: np.ndarray) -> None:
         self._digest.update(array.data if array.size else b"")
@@ -151,8 +176,8 @@ class Fingerprint:
             self.add(value, f"{place}.{key}" if isinstance(key, str) else f"{place}[{key}]")
 
     def _attributes(self, value: object, place: str) -> None:
-        """Add the attributes of an object."""
-        self._each("attributes", vars(value).items(), place)
+        """Add the attributes of an object that may have some."""
+        self._each("attributes", getattr(value, "__dict__", {}).items(), place)
 
     def _module(self, module: nn.Module, place: str) -> None:
         """Add a module without its weights, and those that it holds."""
@@ -165,6 +190,8 @@ class Fingerprint:
             for name, value in vars(module).items()
             if name not in OF_TORCH | OF_LIGHTNING
         }
+        for name, parameter in module.named_parameters(recurse=False):
+            self._tell(f"{name} {parameter.requires_grad}")
         hooks = {name: value for name in HOOKS if (value := getattr(module, name, None))}
         self._each("own", own.items(), place)
         self._each("hooks", sorted(hooks.items()), place)
@@ -174,9 +201,9 @@ class Fingerprint:
         """Add what a class and those that it is made of define themselves."""
         for each in kind.__mro__:
             self._tell(f"class {each.__qualname__}")
-            if _is_of_library(each) or id(each) in self._seen:
+            if _is_of_library(each) or id(each) in self._classes:
                 continue
-            self._seen[id(each)] = len(self._seen)
+            self._classes.add(id(each))
             self._kept.append(each)
             for name, value in sorted(vars(each).items()):
                 if name in OF_PYTHON:
@@ -189,10 +216,10 @@ class Fingerprint:
             self.add(value.__func__, place)
         elif isinstance(value, property):
             self.add((value.fget, value.fset), place)
-        elif isinstance(value, (types.FunctionType, type, nn.Module, Tensor, *CONTAINERS, *PLAIN)):
+        elif isinstance(value, DESCRIPTORS):  # slots, and what Python makes
+            self._tell("descriptor")
+        else:
             self.add(value, place)
-        else:  # descriptors, slots, tables that Python makes
-            self._tell(type(value).__name__)
 
     def _function(self, function: types.FunctionType, place: str) -> None:
         """Add the code of a function, and what it reads beside its arguments."""
@@ -206,12 +233,19 @@ class Fingerprint:
                 self.add(cell.cell_contents, place)
             except ValueError:  # a name that is not bound yet
                 self._tell("empty")
-        for name in sorted(_names(function.__code__)):
+        for name in sorted(_global_names(function.__code__)):
             if name in function.__globals__:
-                value = function.__globals__[name]
                 self._tell(name)
-                if isinstance(value, READ):
-                    self.add(value, f"{place}, {name}")
+                self._read(function.__globals__[name], function.__code__, f"{place}, {name}")
+
+    def _read(self, value: object, code: types.CodeType, place: str) -> None:
+        """Add what a function reads beside its arguments; of a module what it names."""
+        if not isinstance(value, types.ModuleType) or _is_of_library(value):
+            self.add(value, place)
+            return
+        for name in sorted(_names(code) & vars(value).keys()):
+            self._tell(name)
+            self._read(vars(value)[name], code, f"{place}.{name}")
 
     def _code(self, code: types.CodeType, place: str) -> None:
         self._digest.update(code.co_code)
@@ -225,13 +259,32 @@ class Fingerprint:
                 self._tell(repr(constant))
 
 
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    """Yield a function's code, and that of the functions within it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _codes(constant)
+
+
 def _names(code: types.CodeType) -> set[str]:
-    """Return the global names in a function's code, and in that of the functions within it."""
-    inner = (each for each in code.co_consts if isinstance(each, types.CodeType))
-    return set(code.co_names).union(*(_names(each) for each in inner))
+    """Return the names of globals and attributes that a function reads."""
+    return {name for each in _codes(code) for name in each.co_names}
+
+
+def _global_names(code: types.CodeType) -> set[str]:
+    """Return the names of globals that a function reads."""
+    return {
+        instruction.argval
+        for each in _codes(code)
+        for instruction in dis.get_instructions(each)
+        if instruction.opname in {"LOAD_GLOBAL", "LOAD_NAME"}
+    }
 
 
 def _is_of_library(value: object) -> bool:
     """Return whether a class or a function, or the class of an object, belongs to a library."""
+    if isinstance(value, types.ModuleType):
+        return value.__name__.partition(".")[0] in LIBRARIES
     module: str = getattr(value, "__module__", None) or type(value).__module__
     return module.partition(".")[0] in LIBRARIES

@@ -9,11 +9,15 @@ from pathlib import Path
 from torch import nn
 
 LIBRARIES = sys.stdlib_module_names | {
+    "lightning",
     "lightning_fabric",
+    "numpy",
     "pytorch_lightning",
+    "timm",
     "torch",
     "torchmetrics",
     "torchvision",
+    "transformers",
 }
 """Packages whose code belongs to their version."""
 

@@ -133,7 +133,7 @@ def _reduced(tensors: dict[str, Tensor], form: str) -> dict[str, Tensor]:
         elif form == "bfloat16":
             reduced[name] = tensor.to(torch.bfloat16)
         else:
-            rows = tensor.flatten(1)
+            rows = tensor.flatten(1) if tensor.dim() > 1 else tensor[:, None]
             scale = rows.abs().amax(1).clamp(min=1e-30) / 127
             reduced[name] = (rows / scale[:, None]).round().to(torch.int8).view(tensor.shape)
             reduced[name + SCALE] = scale

@@ -1,13 +1,20 @@
 """Whatever decides what a network computes, or how it trains, changes its fingerprint."""
 
+import copy
 import math
+import operator
+import os
+import random
+import re
 import subprocess
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, ModuleType
 
 import numpy as np
 import pytest
@@ -86,6 +93,135 @@ def scaled(by: float) -> Callable[[Tensor], Tensor]:
 def test_an_attribute_counts_whatever_it_is(one: object, other: object) -> None:
     assert told(Net(one)) == told(Net(one))
     assert told(Net(one)) != told(Net(other))
+
+
+class Slotted:
+    """Has no dictionary."""
+
+    __slots__ = ("by",)
+
+    def __init__(self, by: int) -> None:
+        self.by = by
+
+
+class Table(dict):
+    """A dictionary with an attribute."""
+
+    def __init__(self, by: int) -> None:
+        super().__init__(a=1)
+        self.by = by
+
+
+@dataclass
+class Settings:
+    """Computes from its fields."""
+
+    by: int
+    more: int = field(default=0, init=False)
+
+
+def settings(more: int) -> Settings:
+    made = Settings(1)
+    made.more = more
+    return made
+
+
+def frozen(requires_grad: bool) -> nn.Module:
+    layers = nn.Sequential(nn.Linear(2, 2))
+    layers[0].weight.requires_grad_(requires_grad)
+    return layers
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (frozen(True), frozen(False)),
+        (random.Random(1), random.Random(2)),
+        (np.random.default_rng(1), np.random.default_rng(2)),
+        (torch.Generator().manual_seed(1), torch.Generator().manual_seed(2)),
+        (re.compile("a"), re.compile("b")),
+        (deque([1]), deque([2])),
+        (Slotted(1), Slotted(2)),
+        (Table(1), Table(2)),
+        (settings(1), settings(2)),
+        ({("a", "b")}, {("a", "c")}),
+        (frozenset({Path("a"), None}), frozenset({Path("b"), None})),
+        (torch.eye(3).to_sparse(), 2 * torch.eye(3).to_sparse()),
+        ((torch.ones(2) * 1j).conj(), torch.ones(2) * 1j),
+        (operator.itemgetter(1), operator.itemgetter(2)),
+    ],
+)
+def test_a_value_of_any_kind_counts(one: object, other: object) -> None:
+    assert told(Net(one)) == told(Net(copy.deepcopy(one)))
+    assert told(Net(one)) != told(Net(other))
+
+
+BY_CODE = """
+class Block(nn.Module):
+    def forward(self, x):
+        return nn.functional.dropout(x, 0.1, self.training)
+class Loss:
+    def __call__(self, x):
+        return x.abs()
+class Unused:
+    pass
+CONFIG = Loss()
+CONFIG.rate = 0.5
+class Cell(nn.Module):
+    kind = Loss
+    def __init__(self):
+        super().__init__()
+        self.block = Block()
+    def forward(self, x):
+        return helper.scaled(self.block(x)) * CONFIG.rate
+    def training_step(self, batch, i):
+        return Loss()(batch)
+"""
+
+
+def with_helper(text: str, helper: str = "def scaled(x):\n    return 2 * x\n") -> object:
+    module = ModuleType("helper")
+    exec(helper, vars(module))
+    space = {"nn": nn, "torch": torch, "__name__": "__main__", "helper": module, "net": Net(1)}
+    exec(text, space)
+    return space["Cell"]()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [("x, 0.1", "x, 0.9"), ("x.abs()", "x.square()"), ("rate = 0.5", "rate = 0.25")],
+)
+def test_code_of_what_is_named_counts(before: str, after: str) -> None:
+    """A class that a function names, or that is an attribute; an object that a function reads."""
+    assert before in BY_CODE
+    assert told(with_helper(BY_CODE)) == told(with_helper(BY_CODE))
+    assert told(with_helper(BY_CODE)) != told(with_helper(BY_CODE.replace(before, after)))
+
+
+def test_what_is_read_of_another_module_counts_and_nothing_else() -> None:
+    first = told(with_helper(BY_CODE))
+    assert told(with_helper(BY_CODE, "def scaled(x):\n    return 3 * x\n")) != first
+    more = "def scaled(x):\n    return 2 * x\nversion = 2\n"
+    assert told(with_helper(BY_CODE, more)) == first
+    assert told(with_helper(BY_CODE.replace("    pass", "    net = 1"))) == first
+
+
+def test_sets_are_told_alike_in_each_process() -> None:
+    code = "from objectives.fingerprint import Fingerprint\nfrom pathlib import Path\n"
+    code += "f = Fingerprint()\nf.add({('a', 'b'), ('b', 'c'), Path('c'), 'd', 1}, '')\n"
+    code += "print(f.hexdigest())"
+    hashes = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env=os.environ | {"PYTHONHASHSEED": str(seed)},
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in (1, 2, 3)
+    }
+    assert len(hashes) == 1
 
 
 def written(text: str) -> object:
