@@ -6,7 +6,8 @@ data of the other are handed over.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -66,8 +67,12 @@ def handed_over(
             return getattr(data, name)(batch, *places)
         return getattr(module, name)(batch, *places)
 
+    lent = data
+
     class HandedOver(package.LightningDataModule):  # type: ignore[misc,name-defined] # at run time
         """The batches of `data`."""
+
+        data = lent
 
         def train_dataloader(self) -> Any:  # noqa: ANN401 - the user's
             data.trainer = self.trainer
@@ -84,3 +89,15 @@ def handed_over(
             return moved if change is None else change(moved)
 
     return HandedOver()
+
+
+@contextmanager
+def without_traces(data: Any) -> Iterator[None]:  # noqa: ANN401 - a data module of either
+    """Let `data`, and those that they hand over, forget the trainer that is met in the block."""
+    held = [data, *([data.data] if hasattr(type(data), "data") else [])]
+    before = [each.trainer for each in held]
+    try:
+        yield
+    finally:
+        for each, trainer in zip(held, before, strict=True):
+            each.trainer = trainer

@@ -8,7 +8,6 @@ that it names. What belongs to a library counts by its name and its attributes.
 """
 
 import copyreg
-import dis
 import functools
 import hashlib
 import logging
@@ -23,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from objectives.source import LIBRARIES
+from objectives.source import global_names_in, is_of_library, names_in
 
 _OF_PYTHON = (bool, int, float, complex, str, bytes, type(None), type(...), slice, range)
 _OF_TORCH = (torch.dtype, torch.device, torch.layout, torch.memory_format)
@@ -108,7 +107,7 @@ class Fingerprint:
             self._tell(f"module {value.__name__}")
         elif isinstance(value, logging.Logger | weakref.ref):
             self._tell(type(value).__name__)
-        elif _is_of_library(value):
+        elif is_of_library(value):
             self._of_library(value, place)
         elif isinstance(value, types.FunctionType):
             self._function(value, place)
@@ -153,7 +152,7 @@ class Fingerprint:
 
     def _of_subclass(self, value: object, place: str) -> None:
         """Add what a container is beside its items, where it is none of Python's own."""
-        if not _is_of_library(type(value)):
+        if not is_of_library(type(value)):
             self.add_class(type(value), place)
             self._attributes(value, place)
 
@@ -201,7 +200,7 @@ class Fingerprint:
         """Add what a class and those that it is made of define themselves."""
         for each in kind.__mro__:
             self._tell(f"class {each.__qualname__}")
-            if _is_of_library(each) or id(each) in self._classes:
+            if is_of_library(each) or id(each) in self._classes:
                 continue
             self._classes.add(id(each))
             self._kept.append(each)
@@ -233,17 +232,17 @@ class Fingerprint:
                 self.add(cell.cell_contents, place)
             except ValueError:  # a name that is not bound yet
                 self._tell("empty")
-        for name in sorted(_global_names(function.__code__)):
+        for name in sorted(global_names_in(function.__code__)):
             if name in function.__globals__:
                 self._tell(name)
                 self._read(function.__globals__[name], function.__code__, f"{place}, {name}")
 
     def _read(self, value: object, code: types.CodeType, place: str) -> None:
         """Add what a function reads beside its arguments; of a module what it names."""
-        if not isinstance(value, types.ModuleType) or _is_of_library(value):
+        if not isinstance(value, types.ModuleType) or is_of_library(value):
             self.add(value, place)
             return
-        for name in sorted(_names(code) & vars(value).keys()):
+        for name in sorted(names_in(code) & vars(value).keys()):
             self._tell(name)
             self._read(vars(value)[name], code, f"{place}.{name}")
 
@@ -257,34 +256,3 @@ class Fingerprint:
                 self._tell(f"{sorted(map(repr, constant))}")
             else:
                 self._tell(repr(constant))
-
-
-def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
-    """Yield a function's code, and that of the functions within it."""
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _codes(constant)
-
-
-def _names(code: types.CodeType) -> set[str]:
-    """Return the names of globals and attributes that a function reads."""
-    return {name for each in _codes(code) for name in each.co_names}
-
-
-def _global_names(code: types.CodeType) -> set[str]:
-    """Return the names of globals that a function reads."""
-    return {
-        instruction.argval
-        for each in _codes(code)
-        for instruction in dis.get_instructions(each)
-        if instruction.opname in {"LOAD_GLOBAL", "LOAD_NAME"}
-    }
-
-
-def _is_of_library(value: object) -> bool:
-    """Return whether a class or a function, or the class of an object, belongs to a library."""
-    if isinstance(value, types.ModuleType):
-        return value.__name__.partition(".")[0] in LIBRARIES
-    module: str = getattr(value, "__module__", None) or type(value).__module__
-    return module.partition(".")[0] in LIBRARIES

@@ -1,7 +1,9 @@
 """The source code that decides what a network computes beside its structure and weights."""
 
+import dis
 import inspect
 import sys
+import types
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -46,3 +48,34 @@ def sources_of(network: nn.Module) -> Iterator[bytes]:
             if source not in seen:
                 seen.add(source)
                 yield source
+
+
+def is_of_library(value: object) -> bool:
+    """Return whether a module, class or function, or the class of an object, is a library's."""
+    if isinstance(value, types.ModuleType):
+        return value.__name__.partition(".")[0] in LIBRARIES
+    module: str = getattr(value, "__module__", None) or type(value).__module__
+    return module.partition(".")[0] in LIBRARIES
+
+
+def names_in(code: types.CodeType) -> set[str]:
+    """Return the names of globals and attributes that a function reads."""
+    return {name for each in _codes(code) for name in each.co_names}
+
+
+def global_names_in(code: types.CodeType) -> set[str]:
+    """Return the names of globals that a function reads."""
+    return {
+        instruction.argval
+        for each in _codes(code)
+        for instruction in dis.get_instructions(each)
+        if instruction.opname in {"LOAD_GLOBAL", "LOAD_NAME"}
+    }
+
+
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    """Yield a function's code, and that of the functions within it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _codes(constant)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from models.checks import require
 from models.classifier import Classifier, Loss, StepCallback, cross_entropy
-from models.lightning import PACKAGES, is_lightning_module, trainer_of
+from models.lightning import PACKAGES, is_lightning_module, trainer_of, without_traces
 from objectives.context import Context
 from objectives.errors import TrainingDivergedError, TrialError
 from objectives.evaluate import network_accuracy_pct
@@ -146,7 +146,7 @@ def train_(
             ],
         )
         batches = data.for_training(batch_size, seed, module)
-        with freed_memory_kept():
+        with freed_memory_kept(), without_traces(batches):
             trainer.fit(module, datamodule=batches)
     network.cpu().eval()
     network.zero_grad(set_to_none=True)

@@ -28,9 +28,8 @@ from search.setup import make_setup
 from search.study import is_stored, quiet_optuna
 from search.task import Task
 from search.trials import made_trials
+from search.typed import typed
 
-SEVERAL = ("sparsity", "density", "precision", "layers", "methods", "extra_objectives")
-"""Settings of several values, of which one may be given alone."""
 NOT_SET = {"model", "data", "weights", "only_plan", "accelerator"}
 NOT_SET |= {"model_fingerprint", "data_fingerprint"}
 """Fields of the config that have arguments of their own, or are found out."""
@@ -105,10 +104,26 @@ def compress(
         KeyboardInterrupt: It was stopped; the same call resumes it.
     """
     chosen, method = _sorted_out(settings)
+    launch = Launch(
+        **typed(
+            Launch,
+            {
+                "timeout_seconds": timeout_seconds,
+                "workers": workers,
+                "trials_per_gpu": trials_per_gpu,
+                "cluster": cluster,
+                "confirm": confirm,
+            },
+        )
+    )
     if plan is not None:
-        chosen["only_plan"] = plan if isinstance(plan, str) else plan.to_json()
-    if trained and isinstance(model, nn.Module):
+        chosen["only_plan"] = _as_json(plan)
+    if trained:
+        if weights is not None or not isinstance(model, nn.Module):
+            raise BadInputError("`trained` goes with a module, whose weights are then used.")
         weights = copy_network(model).cpu().state_dict()
+    if not isinstance(study, str):
+        raise BadInputError(f"`study` must be text, but got {study!r}.")
     paths = StudyPaths(Path(studies_dir), study)
     with quiet_optuna():
         network = model
@@ -133,18 +148,21 @@ def compress(
             heartbeat_seconds=heartbeat_seconds,
             cache_bytes=int(cache_gb * 10**9),
         )
-        launch = Launch(
-            timeout_seconds=timeout_seconds,
-            workers=workers,
-            trials_per_gpu=trials_per_gpu,
-            cluster=cluster,
-            confirm=confirm,
-        )
         try:
             session = work_on(setup, task, launch)
         except StopRequested as err:
             raise KeyboardInterrupt from err
     return _best(session.study, paths)
+
+
+def _as_json(plan: object) -> str:
+    if isinstance(plan, Plan):
+        return plan.to_json()
+    if not isinstance(plan, str):
+        raise BadInputError(
+            f"`plan` must be a Plan, or one as JSON, but got {type(plan).__name__}."
+        )
+    return plan
 
 
 def _sorted_out(settings: Mapping[str, Any]) -> tuple[dict[str, Any], SearchMethod]:
@@ -162,14 +180,8 @@ def _sorted_out(settings: Mapping[str, Any]) -> tuple[dict[str, Any], SearchMeth
             raise BadInputError(f"`compress` has no setting '{name}'.{hint}")
     chosen: dict[str, Any] = {"objective": "saving"}
     chosen |= {name: value for name, value in settings.items() if name in of_config}
-    for name in SEVERAL:
-        if name in chosen:
-            value = chosen[name]
-            one = isinstance(value, str | int | float)
-            chosen[name] = (value,) if one else tuple(value)
-    return chosen, SearchMethod(
-        **{name: value for name, value in settings.items() if name in of_method}
-    )
+    method = {name: value for name, value in settings.items() if name in of_method}
+    return typed(StudyConfig, chosen), SearchMethod(**typed(SearchMethod, method))
 
 
 def _first(module: nn.Module, file: Path, *, is_resumed: bool) -> nn.Module:

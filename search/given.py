@@ -38,6 +38,19 @@ class Given:
                 f"`data` must be a name or a LightningDataModule, not {type(self.data).__name__}."
             )
 
+        weights: Any = self.weights
+        if isinstance(weights, Mapping):
+            other = [name for name, value in weights.items() if not isinstance(value, Tensor)]
+            if other:
+                raise BadInputError(
+                    f"`weights` must be tensors by name, but '{other[0]}' is "
+                    f"{type(weights[other[0]]).__name__}."
+                )
+        elif not isinstance(weights, Path | None):
+            raise BadInputError(
+                f"`weights` must be a file or tensors by name, not {type(weights).__name__}."
+            )
+
     @property
     def has_objects(self) -> bool:
         """Whether names do not say it all."""

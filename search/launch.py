@@ -27,6 +27,11 @@ class Launch:
     confirm: int | None = None
     """With how many other seeds the chosen plan is trained in the end."""
 
+    def __post_init__(self) -> None:
+        for name in ("workers", "trials_per_gpu", "confirm", "timeout_seconds"):
+            value = getattr(self, name)
+            require(value is None or value > 0, f"{name} > 0", **{name: value})
+
     def workers_here(self, accelerator: str) -> int | None:
         """Return how many workers share this machine's cores, None for as many as are fastest."""
         if self.cluster is not None:
@@ -39,6 +44,7 @@ class Launch:
         """Return what starts those who run the trials, None is this process."""
         if self.cluster is None and crew.workers == 1:
             return None
+        task.require_travel()
 
         def start() -> tuple[Workers, Task]:
             if self.cluster is None:

@@ -114,7 +114,9 @@ class Session(StudyWorker):
     def _keep_first_weights(self) -> None:
         """Keep the random numbers that a caller's module begins with, for `search.api`."""
         file = self.paths.first_weights
-        if self.setup.model.own and not has_names(self.setup.config) and not file.exists():
+        is_new = not self.study.get_trials(deepcopy=False)  # else they are those of another study
+        nameless = self.setup.model.own and not has_names(self.setup.config)
+        if nameless and (is_new or not file.exists()):
             write_atomically(file, save(copy_weights(self.context.build_network())))
 
     def _most_trials(self) -> int | None:

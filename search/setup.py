@@ -203,6 +203,8 @@ def resolve_accelerator(name: str) -> str:
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
+    if name != "auto" and name not in available:
+        raise BadInputError(f"`accelerator` must be auto, cpu, cuda or mps, but got {name!r}.")
     if name == "auto":
         return next(device for device, there in available.items() if there)
     if not available[name]:

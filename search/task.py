@@ -11,6 +11,8 @@ from typing import Any
 import cloudpickle
 import optuna
 
+from models.checks import require
+from models.errors import BadInputError, first_line
 from search.given import Given
 from search.method import SearchMethod
 from search.paths import StudyPaths
@@ -29,6 +31,8 @@ class Task:
 
     given: bytes = field(repr=False)
     """A pickled `Given`: the caller's own objects, classes of a notebook's too."""
+    stays: str = ""
+    """Why what was given cannot travel to another process; empty where it can."""
     settings: tuple[tuple[str, Any], ...]
     """Fields of `StudyConfig` that were set, and their values."""
     model_fingerprint: str
@@ -43,17 +47,35 @@ class Task:
     heartbeat_seconds: int
     cache_bytes: int
 
+    def __post_init__(self) -> None:
+        seconds, size = self.heartbeat_seconds, self.cache_bytes
+        require(seconds >= 1, "heartbeat_seconds >= 1", heartbeat_seconds=seconds)
+        require(size > 0, "cache_gb > 0", cache_gb=size / 10**9)
+
     @classmethod
     def of(
         cls, given: Given, settings: Mapping[str, Any], fingerprint: str, **others: Any
     ) -> "Task":
         """Return the task for what was given and set; a network that has a name is hashed anew."""
+        try:
+            pickled, stays = cloudpickle.dumps(given), ""
+        except Exception as err:  # of whatever an object does not like about it
+            pickled, stays = b"", f"{type(err).__name__}: {first_line(err)}"
         return cls(
-            given=cloudpickle.dumps(given),
+            given=pickled,
+            stays=stays,
             settings=tuple(settings.items()),
             model_fingerprint="" if isinstance(given.model, str) else fingerprint,
             **others,
         )
+
+    def require_travel(self) -> None:
+        """Raise `BadInputError` if other processes cannot be given what was given."""
+        if self.stays:
+            raise BadInputError(
+                f"The network or the data cannot be handed to other processes ({self.stays}): "
+                "use one worker."
+            )
 
     def __call__(self) -> int | None:
         """Take a trial and run it; see `search.worker.run_next`."""

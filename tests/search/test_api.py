@@ -4,12 +4,14 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 import torch
-from pytorch_lightning import LightningDataModule
+from pytorch_lightning import LightningDataModule, LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -73,6 +75,59 @@ def test_the_same_call_goes_on_where_it_was_with_the_weights_it_began_with(
     assert "[I " not in capfd.readouterr().err  # of Optuna's
 
 
+class Lit(LightningModule):
+    """Trains itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = Net()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x)
+
+    def training_step(self, batch: list[torch.Tensor], batch_idx: int) -> torch.Tensor:
+        return nn.functional.cross_entropy(self(batch[0]), batch[1])
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.parameters(), lr=1e-2)
+
+
+@pytest.mark.parametrize("network", [Net(), Lit()])
+def test_the_same_objects_serve_again(network: nn.Module, tmp_path: Path) -> None:
+    """As in a notebook, whose data have met a trainer before."""
+    points = Points()
+    settings = GRID | {"studies_dir": tmp_path, "sparsity": 0, "precision": 32}
+    for study in ("one", "one", "other"):
+        best = compress(network, points, study=study, **settings)
+        assert len(best.study.trials) == 1
+        assert points.trainer is None
+
+
+def test_objects_that_cannot_travel_are_refused_where_there_are_workers(tmp_path: Path) -> None:
+    class Locked(Points):
+        """Holds what no pickle takes."""
+
+        lock = threading.Lock()
+
+        def setup(self, stage: str) -> None:
+            assert self.lock is not None
+            super().setup(stage)
+
+    held = Locked()
+    settings = GRID | {"studies_dir": tmp_path, "study": "s"}
+    with pytest.raises(BadInputError, match=r"cannot be handed to other processes .*: use one w"):
+        compress(Net(), held, workers=2, **settings)
+    assert len(compress(Net(), held, **settings).study.trials) == 4
+
+
+def test_a_study_whose_database_is_deleted_begins_anew(tmp_path: Path) -> None:
+    for expected in (1, 1):
+        assert len(compressed(tmp_path, sparsity=0, precision=32).study.trials) == expected
+        (tmp_path / "points.db").unlink()
+    for _ in range(2):
+        assert len(compressed(tmp_path, sparsity=0, precision=32).study.trials) == 1
+
+
 def test_another_network_under_the_same_name_is_refused(tmp_path: Path) -> None:
     compressed(tmp_path)
     with pytest.raises(BadInputError, match="made with other settings: model_fingerprint"):
@@ -106,9 +161,13 @@ def test_workers_run_the_trials_of_objects_that_no_name_opens(tmp_path: Path) ->
 
 
 def test_one_value_stands_for_several(tmp_path: Path) -> None:
-    best = compressed(tmp_path, sparsity=0.5, precision=8, layers="b", confirm=1)
+    settings = {"precision": np.array([8]), "layers": "b", "confirm": np.int64(1)}
+    best = compressed(tmp_path, sparsity=0.5, **settings)
     (trial,) = best.study.trials
     assert trial.params == {"sparsity": 0.5, "precision": 8}
+    assert best.study.user_attrs["config"].count('"layers": ["b"]') == 1
+    kept = trial.user_attrs["nonzero_weights"]
+    assert [count < total for count, total in kept.values()] == [False, True]
     assert list(trial.user_attrs["nonzero_weights"]) == ["a.weight", "b.weight"]
     assert best.study.user_attrs["confirmation"]["seeds"] == [1]
 
@@ -143,7 +202,22 @@ def test_trained_weights_are_taken(kind: str, tmp_path: Path) -> None:
         ({"weights": "nowhere.pt"}, "The weights nowhere.pt cannot be read: No such file"),
         ({"weights": {"a": torch.zeros(1)}}, "The weights do not fit: the network's 'a.weight'"),
         ({"plan": "{", "sparsity": None, "precision": None}, "The plan is not JSON"),
-        ({"epochs": "two"}, "A setting is of a wrong type: .*'str'"),
+        ({"plan": {"train": 1}}, "`plan` must be a Plan, or one as JSON, but got dict"),
+        ({"epochs": "two"}, "`epochs` must be a whole number, but got 'two'"),
+        ({"epochs": 1.5}, "`epochs` must be a whole number, but got 1.5"),
+        ({"epochs": True}, "`epochs` must be a whole number, but got True"),
+        ({"sparsity": [None]}, r"`sparsity` must be several of: a number, but got \[None\]"),
+        ({"trials": 2.0}, "`trials` must be a whole number or None, but got 2.0"),
+        ({"workers": 0}, "`workers > 0` must hold, but got workers=0"),
+        ({"workers": "two"}, "`workers` must be a whole number or None, but got 'two'"),
+        ({"confirm": -1}, "`confirm > 0` must hold, but got confirm=-1"),
+        ({"cache_gb": -1}, "`cache_gb > 0` must hold, but got cache_gb=-1"),
+        ({"heartbeat_seconds": 0}, "`heartbeat_seconds >= 1` must hold"),
+        ({"accelerator": "gpu"}, "`accelerator` must be auto, cpu, cuda or mps, but got 'gpu'"),
+        ({"study": 3}, "`study` must be text, but got 3"),
+        ({"weights": {"a": np.zeros(1)}}, "`weights` must be tensors by name, but 'a' is ndarray"),
+        ({"weights": 3}, "`weights` must be a file or tensors by name, not int"),
+        ({"trained": True, "weights": {}}, "`trained` goes with a module"),
         ({"sparsity": 1.5}, "`0 <= sparsity < 1` must hold, but got sparsity=1.5"),
     ],
 )
