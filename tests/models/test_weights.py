@@ -1,9 +1,14 @@
 """Checkpoints as people have them: tensors are read, nothing is executed."""
 
 import argparse
+import enum
+import functools
 import os
+from collections import OrderedDict, defaultdict, deque
 from pathlib import Path
+from zipfile import ZipFile
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -48,6 +53,122 @@ def test_a_state_dict_is_found_in_whatever_is_around_it(around: object, tmp_path
     found = fitted(around, tmp_path)
     assert found.keys() == STATE.keys()
     assert all(torch.equal(found[name], STATE[name]) for name in STATE)
+
+
+class Outer:
+    """Has classes of its own."""
+
+    class Config:
+        """Settings."""
+
+        def __init__(self) -> None:
+            self.lr = 0.1
+
+    class Kind(enum.Enum):
+        """One of two."""
+
+        A = 1
+
+    @classmethod
+    def make(cls) -> "Outer":
+        return cls()
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        Outer.Config(),
+        Outer.Kind.A,
+        Outer().make,
+        defaultdict(list, {1: [2]}),
+        deque([1]),
+        {1, 2},
+        np.random.default_rng(0),
+        functools.partial(torch.relu),
+        nn.Parameter(torch.ones(1)),
+    ],
+    ids=lambda setting: type(setting).__name__,
+)
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_hyperparameters_of_any_kind_are_passed_over(
+    setting: object, is_zip: bool, tmp_path: Path
+) -> None:
+    parameters = OrderedDict(
+        (name, nn.Parameter(t, t.is_floating_point())) for name, t in STATE.items()
+    )
+    for parameter in parameters.values():
+        parameter.tag = "x"
+    for state in (STATE, parameters):
+        stored = {
+            "state_dict": state,
+            "hyper_parameters": {"a": setting, "n": argparse.Namespace()},
+        }
+        path = tmp_path / "weights.ckpt"
+        torch.save(stored, path, _use_new_zipfile_serialization=is_zip)
+        found = fit_weights(read_weights(path), a_network(), "weights")
+        assert all(torch.equal(found[name], STATE[name]) for name in STATE)
+
+
+def crafted(pickled: bytes, path: Path) -> Path:
+    """A checkpoint with a pickle of one's own."""
+    torch.save({"a": torch.ones(1)}, path.with_suffix(".good"))
+    with ZipFile(path.with_suffix(".good")) as good, ZipFile(path, "w") as bad:
+        for name in good.namelist():
+            bad.writestr(name, pickled if name.endswith("data.pkl") else good.read(name))
+    return path
+
+
+NAMESPACE = b"cargparse\nNamespace\n0"
+"""Makes torch's own reader give up."""
+
+
+@pytest.mark.parametrize(
+    "pickled",
+    [
+        b"X\x01\x00\x00\x00aQ.",
+        NAMESPACE + b"X\x01\x00\x00\x00aQ.",
+        b".",
+        NAMESPACE + b".",
+        b"0.",
+        NAMESPACE + b"X\x01\x00",
+        b"J\x01",
+        b"h\x09.",
+        NAMESPACE + b"ccollections\nOrderedDict\n)R}X\x05\x00\x00\x00itemsK\x01sb.",
+        NAMESPACE + b"ctorch._utils\n_rebuild_tensor_v2\nN}X\x0c\x00\x00\x00__defaults__)s\x86b.",
+        NAMESPACE + b"ccollections\nOrderedDict\nN}X\x03\x00\x00\x00getK\x01s\x86b.",
+        NAMESPACE + b"cos\nsystem\nX\x04\x00\x00\x00true\x85R.",
+    ],
+)
+def test_a_pickle_made_by_hand_is_one_line_and_changes_nothing(
+    pickled: bytes, tmp_path: Path
+) -> None:
+    before = torch._utils._rebuild_tensor_v2.__defaults__, vars(OrderedDict).copy()
+    with pytest.raises(BadInputError) as caught:
+        read_weights(crafted(b"\x80\x02" + pickled, tmp_path / "weights.ckpt"))
+    assert "\n" not in str(caught.value)
+    assert before == (torch._utils._rebuild_tensor_v2.__defaults__, vars(OrderedDict))
+    assert (
+        fitted({"state_dict": STATE, "n": argparse.Namespace()}, tmp_path).keys() == STATE.keys()
+    )
+
+
+@pytest.mark.parametrize(("first", "second"), [("ema.", "model."), ("teacher.", "student.")])
+def test_of_two_networks_none_is_guessed(first: str, second: str, tmp_path: Path) -> None:
+    both = {first + name: tensor for name, tensor in STATE.items()}
+    both |= {second + name: tensor for name, tensor in STATE.items()}
+    with pytest.raises(BadInputError, match=f"several networks that fit .'{first}', '{second}'"):
+        fitted(both, tmp_path)
+    bare = {first + name: tensor + 1 for name, tensor in STATE.items()} | STATE
+    assert torch.equal(fitted(bare, tmp_path)["0.weight"], STATE["0.weight"])
+
+
+@pytest.mark.parametrize(
+    "change", [torch.Tensor.to_sparse, lambda x: x.to("meta"), lambda x: 1j * x]
+)
+def test_weights_that_are_no_plain_numbers_are_refused(change: Any, tmp_path: Path) -> None:
+    stored = {name: change(tensor) for name, tensor in STATE.items()}
+    with pytest.raises(BadInputError, match=r"weights do not fit|cannot be read"):
+        fitted(stored, tmp_path)
 
 
 @pytest.mark.parametrize("prefix", ["model.", "module.model.", "model._orig_mod.", "a.b.c."])
