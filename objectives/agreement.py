@@ -1,9 +1,10 @@
 """See that a file answers as the network that it was made of: each file, before it is measured.
 
-Both are given a few real inputs, as one batch and one by one. The distance between their answers
-is the root of the mean squared difference, in standard deviations of the network's answers. ONNX
-Runtime computes what the file says: with its fusion of integer kernels off, which rounds otherwise
-and is part of what a file is measured by.
+Both are given a few real inputs as one batch, and the file again one by one: the network was seen
+to answer each as if alone (`objectives.preflight`). The distance between their answers is the root
+of the mean squared difference, in standard deviations of the network's answers. ONNX Runtime
+computes what the file says: with its fusion of integer kernels off, which rounds otherwise and is
+part of what a file is measured by.
 
 Where a layer's input is rounded to integers, the order of sums before it decides what becomes of a
 number between two integers, and a few layers later everything differs by that. So the network's
@@ -118,7 +119,7 @@ def differences(
         )
     attach_inputs_(layers, state.formats)  # behind what compares
     with torch.no_grad():
-        expected = network(inputs).numpy()
+        expected = network(inputs.clone()).numpy()  # which it may change
     if not np.isfinite(expected).all():
         raise MeasurementError("the network's answers are not all finite.")
     alone = np.concatenate([file(each)[0] for each in inputs.split(1)])

@@ -19,7 +19,7 @@ from objectives.errors import TrialError
 from objectives.exporter import MOST_KEPT, Exported, exported
 from objectives.fingerprint import Fingerprint
 from objectives.fold import FoldableNorm, fold_norms_, foldable_norms, folded, unfolded
-from objectives.products import Product, own_products
+from objectives.products import Product, calls_of, own_products
 from objectives.progress import Progress, SilentProgress
 from objectives.recipe import Recipe
 from objectives.source import sources_of
@@ -27,6 +27,7 @@ from objectives.state import NetworkState, copy_weights
 from objectives.structure import (
     SplitLayer,
     fit_shapes_,
+    make_tensors_plain_,
     make_weights_plain_,
     split_layers_,
 )
@@ -39,6 +40,8 @@ AfterEpoch = Callable[[int, float], None]
 class _Base:
     """What exporting a network once has told of it."""
 
+    calls: Mapping[str, int]
+    """How often layers are called, by name."""
     digest: str
     """Hash of what it computes."""
     read: frozenset[str]
@@ -48,10 +51,6 @@ class _Base:
 
 
 _BASES: dict[Hashable, _Base] = {}
-
-
-def _is_other_float(tensor: Tensor) -> bool:
-    return tensor.is_floating_point() and tensor.dtype != torch.float32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,15 +82,18 @@ class Context:
     """Told after each epoch of fine-tuning; it may raise."""
 
     def build_network(self) -> nn.Module:
-        """Return a new untrained network on the CPU, as it is trained first."""
+        """Return a new untrained network on the CPU, as it is trained first.
+
+        Raises:
+            BadInputError: A tensor of it is sparse.
+        """
         with warnings.catch_warnings():
             # Of inputs too small for a layer `check_network` tells in a line.
             warnings.filterwarnings("ignore", "Initializing zero-element tensors is a no-op")
             network = self.model.build(self.data.input_shape, self.data.num_classes)
         if self.model.normalize and self.data.mean_and_std is not None:
             network = Normalized(network, *self.data.mean_and_std)
-        if any(_is_other_float(tensor) for tensor in network.state_dict().values()):
-            network.float()  # what is compressed is float32
+        make_tensors_plain_(network)
         if any(isinstance(each, UninitializedParameter) for each in network.parameters()):
             with torch.no_grad():
                 network.eval()(self.data.training_inputs(2))  # lazy layers look at their inputs
@@ -179,7 +181,7 @@ class Context:
         Raises:
             MeasurementError: The network cannot be exported.
         """
-        return own_products(self.exported(state), layers)
+        return own_products(self.exported(state), layers, self._base().calls)
 
     def layer_sizes(self) -> dict[str, int]:
         """Return the weights of each layer that is compressed, by name."""
@@ -215,10 +217,12 @@ class Context:
             graph = self.exported(state)
             if len(_BASES) >= MOST_KEPT:
                 del _BASES[next(iter(_BASES))]
+            network = self.shaped(state.weights)
             _BASES[key] = _Base(
+                calls=calls_of(network, self.data.training_inputs(2)),
                 digest=graph.digest(),
                 read=frozenset(graph.tensors()),
-                norms=tuple(foldable_norms(graph, self.shaped(state.weights))),
+                norms=tuple(foldable_norms(graph, network)),
             )
         return _BASES[key]
 

@@ -103,7 +103,7 @@ def _exported(network: nn.Module, example: Tensor) -> Exported:
         "verbose": False,
         "optimize": False,
     }
-    with warnings.catch_warnings(), _quiet("torch.onnx", "onnxscript", "torch.export"):
+    with warnings.catch_warnings(), _quiet():
         warnings.simplefilter("ignore")  # deprecations inside torch and onnxscript
         program = torch.onnx.export(network, (example,), dynamic_shapes=sizes, **settings)
         assert program is not None
@@ -175,17 +175,14 @@ def _reason(err: BaseException) -> str:
 
 
 @contextmanager
-def _quiet(*names: str) -> Iterator[None]:
-    """Keep the loggers called `names` from writing within the block."""
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
+def _quiet() -> Iterator[None]:
+    """Keep all loggers from writing within the block: what goes wrong is raised, too."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
         yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        logging.disable(before)
 
 
 def _strip_(model: ModelProto) -> None:

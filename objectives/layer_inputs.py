@@ -59,11 +59,11 @@ def visit_inputs(
 ) -> None:
     """Call `visit` with the name of a layer and what it is given, for each batch of `inputs`.
 
-    A layer that is given integers (an embedding), or that is not called, is not visited.
+    A layer that is given integers (an embedding), or nothing, or is not called is not visited.
     """
 
     def look(name: str, values: Tensor) -> None:
-        if values.is_floating_point():
+        if values.is_floating_point() and values.numel() > 0:
             visit(name, values)
 
     hooks = [
@@ -76,7 +76,7 @@ def visit_inputs(
     network.eval()
     with torch.no_grad():
         for batch in inputs.split(CALIBRATION_BATCH):
-            network(batch)
+            network(batch.clone())  # which it may change
     for hook in hooks:
         hook.remove()
 

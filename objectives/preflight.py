@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
+import numpy as np
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
@@ -13,6 +15,7 @@ from models.errors import BadInputError, blaming, first_line
 from models.layers import compressible_layers
 from models.lightning import is_lightning_module, is_overridden
 from models.loaders import MEASURING
+from objectives.agreement import TOLERANCE, distance
 from objectives.channels import equal_worth, keep_channels
 from objectives.context import Context
 from objectives.errors import TrialError
@@ -48,6 +51,8 @@ def check_network(context: Context) -> None:
     network = context.build_network()
     inputs = context.data.training_inputs(2)
     _check_answer(network.eval(), inputs, context)
+    if not context.model.exports:
+        _check_repeats(network, context)
     _check_training(network, context)
     if not context.model.exports:
         _check_files(context)
@@ -74,6 +79,31 @@ def _check_answer(network: nn.Module, inputs: Tensor, context: Context) -> None:
     raise BadInputError(
         f"{when} network must return logits of shape {wanted}, but got {got}.{hint}"
     )
+
+
+def _check_repeats(network: nn.Module, context: Context) -> None:
+    """Raise `BadInputError` unless an answer is the same again, and alone as among others."""
+    inputs = context.data.training_inputs(TRIED_INPUTS)
+
+    def answers(inputs: Tensor) -> np.ndarray:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(next(seeds))
+            given: np.ndarray = network(inputs.clone()).numpy()
+        return given
+
+    seeds = count()
+    together = answers(inputs)
+    if distance(answers(inputs), together) > TOLERANCE:
+        raise BadInputError(
+            "The network's answers to the same inputs differ, as it answers at random: in "
+            "`forward`, `F.dropout` needs `training=self.training`."
+        )
+    for size in (1, 4):
+        if distance(answers(inputs[:size]), together[:size]) > TOLERANCE:
+            raise BadInputError(
+                f"The network's answer to an input depends on what else is in its batch: among "
+                f"{len(inputs)} it is another one than among {size}."
+            )
 
 
 def _check_files(context: Context) -> None:

@@ -6,11 +6,13 @@ layer whose code does more than to move them in between, or computes with its we
 weight alone is read as integers; so it is where another layer or the network reads a weight.
 """
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+import torch
 from onnx import NodeProto, helper, numpy_helper
-from torch import nn
+from torch import Tensor, nn
 
 from models.layers import Layer
 from objectives.exporter import Exported
@@ -31,12 +33,16 @@ class Product:
     """What the product gives."""
 
 
-def own_products(graph: Exported, layers: Mapping[str, Layer]) -> dict[str, list[Product]]:
+def own_products(
+    graph: Exported, layers: Mapping[str, Layer], calls: Mapping[str, int]
+) -> dict[str, list[Product]]:
     """Return the products of each layer whose input can be quantized, in the order of its calls.
 
     Args:
         graph: Of the network that `layers` are in, or of one of the same names.
         layers: By name.
+        calls: How often the network calls each; the exporter merges equal calls, and leaves those
+            out that nobody reads.
     """
     reader = _Reader(graph)
     found = {
@@ -44,7 +50,36 @@ def own_products(graph: Exported, layers: Mapping[str, Layer]) -> dict[str, list
         for name, layer in layers.items()
         if isinstance(layer.module, MULTIPLYING)
     }
-    return {name: products for name, products in found.items() if products}
+    return {
+        name: products
+        for name, products in found.items()
+        if products and len(products) == _calls(name, calls)
+    }
+
+
+def _calls(name: str, calls: Mapping[str, int]) -> int:
+    """Return how often a layer is called; both parts of a split one as often as it was."""
+    return calls.get(name) or calls.get(name.rpartition(".")[0]) or 1
+
+
+def calls_of(network: nn.Module, inputs: Tensor) -> dict[str, int]:
+    """Return how often `network` calls each of its modules that multiply, by its first name."""
+    counted: Counter[str] = Counter()
+
+    def count(name: str) -> Callable[..., None]:
+        counted[name] = 0
+        return lambda *_: counted.update([name])
+
+    hooks = [
+        module.register_forward_pre_hook(count(name))
+        for name, module in network.named_modules()
+        if isinstance(module, MULTIPLYING)
+    ]
+    with torch.no_grad():
+        network(inputs)
+    for hook in hooks:
+        hook.remove()
+    return dict(counted)
 
 
 class _Reader:

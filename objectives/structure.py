@@ -18,6 +18,7 @@ from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weig
 from torch.nn.utils.spectral_norm import SpectralNorm, SpectralNormLoadStateDictPreHook
 from torch.nn.utils.weight_norm import WeightNorm
 
+from models.errors import BadInputError
 from objectives.fold import BATCH_NORMS, CONVOLUTIONS
 
 SPLITTABLE = (nn.Linear, *CONVOLUTIONS)
@@ -25,6 +26,24 @@ SPLITTABLE = (nn.Linear, *CONVOLUTIONS)
 
 class SplitLayer(nn.Sequential):
     """Two layers in the place of one."""
+
+
+def make_tensors_plain_(network: nn.Module) -> None:
+    """Make all floats of `network` float32, in place, and its buffers memory of their own.
+
+    Raises:
+        BadInputError: A tensor is sparse; the text names it.
+    """
+    tensors = network.state_dict()
+    for name, tensor in tensors.items():
+        if tensor.layout != torch.strided:
+            raise BadInputError(f"The network's '{name}' is sparse: keep it dense.")
+    if any(each.is_floating_point() and each.dtype != torch.float32 for each in tensors.values()):
+        network.float()
+    for module in network.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            if 0 in buffer.stride():  # one that is expanded cannot be loaded into
+                setattr(module, name, buffer.contiguous())
 
 
 def make_weights_plain_(network: nn.Module) -> None:

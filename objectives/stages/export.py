@@ -14,6 +14,7 @@ metadata alone is 2 KB after gzip, as much as a whole CNN at 99 % sparsity.
 import onnx
 from onnx import ModelProto, helper
 
+from models.errors import first_line
 from objectives.agreement import check_answers
 from objectives.context import Context
 from objectives.errors import MeasurementError
@@ -30,7 +31,10 @@ def export_onnx(state: NetworkState, context: Context) -> bytes:
     Raises:
         MeasurementError: The network cannot be exported, or the file does not answer as it does.
     """
-    content = _written(state, context)
+    try:
+        content = _written(state, context)
+    except onnx.checker.ValidationError as err:  # the exporter's, of an operator that it mistakes
+        raise MeasurementError(f"The exporter's file is not ONNX: {first_line(err)}") from err
     try:
         check_answers(content, state, context)
     except MeasurementError:

@@ -54,7 +54,7 @@ def test_the_weights_in_the_file_are_the_networks(subject: Subject, bits: int) -
     again.load_state_dict(restored)
     inputs = context.data.training_inputs(20)
     with torch.no_grad():
-        expected, given = context.network_of(state)(inputs), again(inputs)
+        expected, given = context.network_of(state)(inputs.clone()), again(inputs.clone())
     assert distance(given.numpy(), expected.numpy()) < RIGHT
 
 

@@ -5,6 +5,7 @@ import enum
 import functools
 import os
 from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -165,7 +166,9 @@ def test_of_two_networks_none_is_guessed(first: str, second: str, tmp_path: Path
 @pytest.mark.parametrize(
     "change", [torch.Tensor.to_sparse, lambda x: x.to("meta"), lambda x: 1j * x]
 )
-def test_weights_that_are_no_plain_numbers_are_refused(change: Any, tmp_path: Path) -> None:
+def test_weights_that_are_no_plain_numbers_are_refused(
+    change: Callable[[Tensor], Tensor], tmp_path: Path
+) -> None:
     stored = {name: change(tensor) for name, tensor in STATE.items()}
     with pytest.raises(BadInputError, match=r"weights do not fit|cannot be read"):
         fitted(stored, tmp_path)

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 
@@ -54,6 +55,52 @@ def test_a_network_that_cannot_be_exported_fails_with_its_layer_named(digits: Fe
     network = nn.Sequential(nn.Flatten(), nn.Linear(784, 20), Sorting(), nn.Linear(20, 10))
     with pytest.raises(BadInputError, match=r"cannot be exported to ONNX: layer '2' \(Sorting\)"):
         check_network(context_of(network, digits))
+
+
+class Odd(nn.Module):
+    """Does something to a dense network that its file cannot do, or does otherwise."""
+
+    def __init__(self, act: Callable[[Tensor], Tensor], table: nn.Module | None = None) -> None:
+        super().__init__()
+        self.act, self.table = act, table
+        self.dense = nn.Linear(784, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.act(x.flatten(1))
+        if self.table is not None:
+            x = x + self.table((x[:, :5] * 15).long()).mean()
+        return self.dense(x)
+
+
+def sparse() -> nn.Module:
+    network = Odd(nn.Identity())
+    network.register_buffer("graph", torch.eye(3).to_sparse())
+    return network
+
+
+@pytest.mark.parametrize(
+    ("network", "line"),
+    [
+        (Odd(functional.dropout), "answers at random: in `forward`, `F.dropout` needs"),
+        (Odd(lambda x: x + torch.randn_like(x)), "answers at random"),
+        (Odd(lambda x: x - x.mean(0)), "depends on what else is in its batch"),
+        (Odd(lambda x: 2 * x if len(x) > 1 else x), "among 32 it is another one than among 1"),
+        (Odd(lambda x: 2 * x if len(x) > 8 else x), "among 32 it is another one than among 1"),
+        (
+            Odd(nn.Identity(), nn.EmbeddingBag(16, 784)),
+            "file is not ONNX|cannot be",
+        ),
+        (Odd(lambda x: x[x[:, 300] > 0.5].sum(0) + x), "depends on what|cannot be exported"),
+        (sparse(), "The network's 'graph' is sparse: keep it dense"),
+    ],
+)
+def test_what_no_file_can_answer_like_is_one_line(
+    network: nn.Module, line: str, digits: FewDigits, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(BadInputError, match=line) as caught:
+        check_network(context_of(network, digits))
+    assert "\n" not in str(caught.value)
+    assert not capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,38 @@ class SharedDense(nn.Module):
 
 
 @network
+class CalledTwice(nn.Module):
+    """called twice: on one input, which the exporter computes once, and for nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(1024, 32), nn.Linear(32, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.flatten(1)
+        self.second(self.first(x))
+        difference = self.first(x).relu() - self.first(x).neg().relu()
+        return self.second(difference + torch.zeros_like(self.first(-x)))
+
+
+@network
+class InPlace(nn.Module):
+    """in place: changes what it is given."""
+
+    mean: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([0.13]).expand(32))
+        self.conv, self.dense = nn.Conv2d(1, 8, 3, 2), nn.Linear(8 * 15 * 15, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x -= self.mean
+        x /= 0.3
+        return self.dense(self.conv(x).relu_().flatten(1))
+
+
+@network
 class Reused(nn.Module):
     """weight reused: functionally, on inputs of another range."""
 
