@@ -48,6 +48,8 @@ def distance(given: np.ndarray, expected: np.ndarray) -> float:
     """Return how far `given` is from `expected`, in standard deviations of this."""
     if given.shape != expected.shape:
         return float("inf")
+    if expected.size == 0:  # of experts that no input goes to
+        return 0.0
     difference = given.astype(np.float64) - expected
     spread = max(float(expected.std()), 1e-6 * float(np.abs(expected).max(initial=0)), 1e-30)
     return float(np.sqrt((difference**2).mean())) / spread

@@ -158,9 +158,10 @@ def _layer_that_fails(network: nn.Module, example: Tensor) -> str:
         hook.remove()
     for name, inputs in taken.items():
         module = network.get_submodule(name)
-        if len(inputs) == 1 and isinstance(inputs[0], Tensor):
+        given = inputs[0] if len(inputs) == 1 else None
+        if isinstance(given, Tensor) and given.shape[:1] == example.shape[:1]:
             try:
-                _exported(module, inputs[0])
+                _exported(module, given)
             except Exception:
                 return f"layer '{name}' ({type(module).__name__})"
     return f"its own forward pass ({type(network).__name__})"
@@ -170,6 +171,8 @@ def _reason(err: BaseException) -> str:
     """Return the innermost cause in a line."""
     while err.__cause__ is not None:
         err = err.__cause__
+    if "Constraints violated" in str(err):
+        return "its code takes the number of inputs in a batch for a fixed one"
     lines = [line.strip() for line in str(err).splitlines() if line.strip()]
     return f"{type(err).__name__}: {lines[0] if lines else ''}"
 

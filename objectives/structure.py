@@ -14,6 +14,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn import UninitializedBuffer
 from torch.nn.utils import parametrize, prune, remove_spectral_norm, remove_weight_norm
 from torch.nn.utils.spectral_norm import SpectralNorm, SpectralNormLoadStateDictPreHook
 from torch.nn.utils.weight_norm import WeightNorm
@@ -42,7 +43,8 @@ def make_tensors_plain_(network: nn.Module) -> None:
         network.float()
     for module in network.modules():
         for name, buffer in module.named_buffers(recurse=False):
-            if 0 in buffer.stride():  # one that is expanded cannot be loaded into
+            is_there = not isinstance(buffer, UninitializedBuffer)
+            if is_there and 0 in buffer.stride():  # it is expanded: nothing can be loaded into it
                 setattr(module, name, buffer.contiguous())
 
 

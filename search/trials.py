@@ -13,7 +13,21 @@ from models.errors import BadInputError
 from objectives.plan import Plan
 from search.queue import is_foreign
 
-NEEDED = ("plan", "artifact", "artifact_bytes", "saving", "stage_seconds")
+NEEDED = (
+    "plan",
+    "artifact",
+    "artifact_bytes",
+    "baseline_bytes",
+    "reduction_factor",
+    "val_accuracy_pct",
+    "test_accuracy_pct",
+    "val_delta_pct",
+    "test_delta_pct",
+    "quality",
+    "saving",
+    "latency_ms",
+    "stage_seconds",
+)
 """User attributes that each trial of ours has, of each version."""
 
 

@@ -144,7 +144,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not(
     (tmp_path / "evil.ckpt").write_bytes(pickle.dumps({"state_dict": Evil()}))
     torch.save({"state_dict": Evil()}, tmp_path / "evil.pt")
     for name in ("evil.ckpt", "evil.pt"):
-        with pytest.raises(BadInputError, match="cannot be read: "):
+        with pytest.raises(BadInputError, match=r"cannot be read: |hold an object of code"):
             read_weights(tmp_path / name)
     assert not (tmp_path / "executed").exists()
 

@@ -91,6 +91,8 @@ def sparse() -> nn.Module:
             "file is not ONNX|cannot be",
         ),
         (Odd(lambda x: x[x[:, 300] > 0.5].sum(0) + x), "depends on what|cannot be exported"),
+        (Odd(lambda x: x.reshape(2, -1, 784).flatten(0, 1)), r"cannot take inputs of shape \(1, "),
+        (Odd(lambda x: torch.stack([each.neg() for each in x])), "inputs in a batch for a fixed"),
         (sparse(), "The network's 'graph' is sparse: keep it dense"),
     ],
 )

@@ -93,3 +93,22 @@ class Dead(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(x).relu().mean((2, 3))
         return self.head(self.second(self.first(x).relu()).relu())
+
+
+@network
+class Experts(nn.Module):
+    """mixture of experts: of which some are given no input at all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.mix = nn.Linear(1024, 16), nn.Linear(16, 16)
+        self.experts = nn.ModuleList(nn.Linear(16, 10) for _ in range(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = self.gate(x.flatten(1)).tanh()
+        chosen = self.mix(features)[:, :4].argmax(1)
+        answers = features.new_zeros(len(features), 10)
+        for number, expert in enumerate(self.experts):
+            mine = chosen == number
+            answers[mine] = expert(features[mine])
+        return answers
