@@ -28,10 +28,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     ]
     stages = options.stages or list(STAGES)
     data = conformance_data()
-    rows, wrong, refused = [], [], []
+    rows: list[list[str]] = []
+    wrong: list[str] = []
+    refused: dict[tuple[str, str], list[str]] = {}
     for name in networks:
         subject = Subject(builders[name], data)
-        row: list[str] = [name]
+        row = [name]
         began = time.perf_counter()
         for stage in stages:
             try:
@@ -46,13 +48,17 @@ def main(argv: Sequence[str] | None = None) -> int:
                 continue
             row.append("refused" if cell.off is None else f"{cell.off:.0e}")
             if cell.off is None:
-                refused.append(f"{name}, {stage}: {cell.reason}")
+                refused.setdefault((name, cell.reason), []).append(stage)
         rows.append(row)
         print(*row, f"{time.perf_counter() - began:.0f} s", file=sys.stderr)
     print(tabulate(rows, ["network", *stages], "pipe", disable_numparse=True))
-    for title, lines in (("Refused, before anything is trained", refused), ("Wrong", wrong)):
+    refusals = [
+        f"{name}, {'each stage' if each == stages else ', '.join(each)}: {reason}"
+        for (name, reason), each in refused.items()
+    ]
+    for title, lines in (("Refused, before anything is trained", refusals), ("Wrong", wrong)):
         if lines:
-            print(f"\n{title}:\n", *(f"- {line}" for line in dict.fromkeys(lines)), sep="\n")
+            print(f"\n{title}:\n", *(f"- {line}" for line in lines), sep="\n")
     return 1 if wrong else 0
 
 
