@@ -25,7 +25,7 @@ from search.paths import StudyPaths
 
 PART_BYTES = 15_000_000
 LARGE = 4096
-"""Numbers; smaller tensors stay as they are."""
+"""Numbers; smaller tensors, and those of one axis, stay as they are."""
 SCALE = "|scale"
 FORMS = ("bfloat16", "int8")
 
@@ -128,12 +128,12 @@ def _write_parts(content: bytes, out: Path) -> None:
 def _reduced(tensors: dict[str, Tensor], form: str) -> dict[str, Tensor]:
     reduced = {}
     for name, tensor in tensors.items():
-        if tensor.dtype != torch.float32 or tensor.numel() < LARGE:
+        if tensor.dtype != torch.float32 or tensor.dim() < 2 or tensor.numel() < LARGE:
             reduced[name] = tensor
         elif form == "bfloat16":
             reduced[name] = tensor.to(torch.bfloat16)
         else:
-            rows = tensor.flatten(1) if tensor.dim() > 1 else tensor[:, None]
+            rows = tensor.flatten(1)
             scale = rows.abs().amax(1).clamp(min=1e-30) / 127
             reduced[name] = (rows / scale[:, None]).round().to(torch.int8).view(tensor.shape)
             reduced[name + SCALE] = scale

@@ -64,7 +64,11 @@ def a_study(root: Path) -> tuple[StudyPaths, list[str], NetworkState]:
     weight = torch.randn(64, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     mask = weight.abs() > 1
     state = NetworkState(
-        weights={"a.weight": weight * mask, "a.bias": torch.randn(64), "n": torch.tensor(3)},
+        weights={
+            "a.weight": weight * mask,
+            "a.bias": torch.randn(2 * travel.LARGE),
+            "n": torch.tensor(3),
+        },
         masks={"a": mask},
     )
     cache, digests = StageCache(paths.cache), []
@@ -80,7 +84,7 @@ def test_what_travels_is_near_and_keeps_its_zeros(
 ) -> None:
     monkeypatch.setattr(travel, "PART_BYTES", 5_000)
     paths, digests, state = a_study(tmp_path / "here")
-    forms = travel.pack(paths, digests, tmp_path / "out", limit_bytes=10**6)
+    forms = travel.pack(paths, digests, tmp_path / "out", limit_bytes=10**7)
     assert forms == dict.fromkeys(digests, "bfloat16")
     taken = (paths.folder / "packed" / f"{digests[0]}.bfloat16").stat().st_size
     forms = travel.pack(paths, digests, tmp_path / "out", limit_bytes=2 * taken - 1)
