@@ -1,0 +1,197 @@
+"""Whether an 8-bit file is faster than the float one: `python -m benchmarks.integers [NAME ...]`.
+
+Networks with random weights, and norms that do something, are quantized after training to 8 bits.
+Both files answer one digit at a time on one thread, in turn, by ONNX Runtime as a user would run
+them; printed are medians. Of the graph that the runtime made of the 8-bit file: operators that
+compute on integers, and DequantizeLinear that are left, which return to float. `off` is how far
+its answers are from those of PyTorch's fake-quantized network where nothing is fused, in standard
+deviations of these; `same` the share of digits that the fused file puts in the same class.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from tabulate import tabulate
+from torch import nn
+
+from benchmarks.conformance.registry import all_networks, randomize_
+from models.data.mnist5k import MNIST5k
+from models.data_source import DataOptions
+from models.registry import MODELS, ModelSpec
+from objectives.agreement import largest_difference
+from objectives.context import Context
+from objectives.quantizers import attach_inputs_
+from objectives.stages.export import export_onnx
+from objectives.stages.quantize import Quantization
+from objectives.state import NetworkState, copy_weights
+
+ROUNDS = 30
+SECONDS_OF_A_ROUND = 0.02
+COMPARED = 500
+"""Digits."""
+INTEGER = ("QLinear", "QGemm", "QAttention", "ConvInteger", "MatMulInteger", "QOrdered")
+"""What the names of operators begin with, or hold, that compute on integers."""
+
+
+class Coloured(nn.Module):
+    """A network for three channels, given one."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, digits: torch.Tensor) -> torch.Tensor:
+        """Return logits (N, 10) of digits (N, 1, H, W)."""
+        logits: torch.Tensor = self.network(digits.expand(-1, 3, -1, -1))
+        return logits
+
+
+def _ours(name: str) -> Callable[..., nn.Module]:
+    return MODELS.get(name).build
+
+
+def _torchvision(name: str) -> Callable[..., nn.Module]:
+    def build(*_: object) -> nn.Module:
+        import torchvision
+
+        return Coloured(torchvision.models.get_model(name, weights=None, num_classes=10))
+
+    return build
+
+
+def _mlp(*_: object) -> nn.Module:
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(784, 1024),
+        nn.ReLU(),
+        nn.Linear(1024, 1024),
+        nn.ReLU(),
+        nn.Linear(1024, 10),
+    )
+
+
+NETWORKS: dict[str, tuple[Callable[..., nn.Module], int]] = {
+    "cnn": (_ours("cnn"), 28),
+    "lenet5": (_ours("lenet5"), 28),
+    "mlp": (_mlp, 28),
+    "alexnet": (_ours("alexnet"), 67),
+    "resnet20": (_ours("resnet20"), 32),
+    "resnet18": (_torchvision("resnet18"), 64),
+    "mobilenet_v2": (_torchvision("mobilenet_v2"), 64),
+    "mobilenet_v3_small": (_torchvision("mobilenet_v3_small"), 64),
+    "transformer encoder": (lambda *_: all_networks()["transformer encoder"](), 32),
+}
+"""What builds each, and the height and width of its inputs."""
+
+
+def prepared(name: str) -> tuple[Context, NetworkState]:
+    """Return a network on digits, and its weights."""
+    build, size = NETWORKS[name]
+    data = MNIST5k(DataOptions(input_size=size))
+    data.setup()
+
+    def made(*shape: object) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return build(*shape)
+
+    context = Context(model=ModelSpec(build=made, data="mnist5k"), data=data, seed=0)
+    network = context.network_of(context.untrained())
+    randomize_(network)
+    return context, NetworkState(weights=copy_weights(network))
+
+
+def row(name: str) -> dict[str, object]:
+    """Return what is measured of one network."""
+    context, state = prepared(name)
+    stage = Quantization(bits=8, qat_epochs=0, batch_size=64, lr=1e-3, calibration_images=128)
+    quantized = stage.apply(state, context)
+    inputs = context.data.training_inputs(COMPARED)
+    with tempfile.TemporaryDirectory() as folder:
+        files = {}
+        for bits, each in ((32, state), (8, quantized)):
+            files[bits] = Path(folder) / f"{bits}.onnx"
+            files[bits].write_bytes(export_onnx(each, context))
+        operators = optimized_operators(files[8])
+        sessions = {bits: session(file) for bits, file in files.items()}
+        taken = milliseconds_in_turn(sessions, inputs[:1].numpy())
+        answers = answers_of(sessions[8], inputs.numpy())
+        content = files[8].read_bytes()
+    network = context.network_of(quantized)
+    attach_inputs_(context.layers_of(network), quantized.formats)
+    with torch.no_grad():
+        expected = torch.cat([network(part) for part in inputs.split(50)]).numpy()
+    off = largest_difference(content, quantized, context)
+    return {
+        "network": name,
+        "weights": f"{sum(each.numel() for each in state.weights.values()):,}",
+        "float32 ms": f"{taken[32]:.3f}",
+        "int8 ms": f"{taken[8]:.3f}",
+        "int8 / float32": f"{taken[8] / taken[32]:.2f}",
+        "on integers": sum(
+            count for kind, count in operators.items() if any(part in kind for part in INTEGER)
+        ),
+        "DequantizeLinear": operators["DequantizeLinear"],
+        "off": f"{off.distance:.0e}",
+        "same %": f"{100 * float((answers.argmax(1) == expected.argmax(1)).mean()):.1f}",
+    }
+
+
+def session(file: Path, optimized: Path | None = None) -> onnxruntime.InferenceSession:
+    """Return ONNX Runtime's default session of one thread; it may write the graph that it made."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    if optimized is not None:
+        options.optimized_model_filepath = str(optimized)
+    return onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+
+
+def optimized_operators(file: Path) -> Counter[str]:
+    """Return the operators of the graph that ONNX Runtime makes of a file, and how many of each."""
+    made = file.with_suffix(".optimized.onnx")
+    session(file, made)
+    return Counter(node.op_type for node in onnx.load(made).graph.node)
+
+
+def milliseconds_in_turn(
+    sessions: dict[int, onnxruntime.InferenceSession], one: np.ndarray
+) -> dict[int, float]:
+    """Return the median milliseconds of each session for one input, timed in turn."""
+    taken: dict[int, list[float]] = {bits: [] for bits in sessions}
+    for number in range(ROUNDS + 1):
+        for bits, each in sessions.items():
+            began, runs = time.perf_counter(), 0
+            while time.perf_counter() - began < SECONDS_OF_A_ROUND:
+                answers_of(each, one)
+                runs += 1
+            if number > 0:  # the first one prepares
+                taken[bits].append(1000 * (time.perf_counter() - began) / runs)
+    return {bits: statistics.median(times) for bits, times in taken.items()}
+
+
+def answers_of(made: onnxruntime.InferenceSession, inputs: np.ndarray) -> np.ndarray:
+    """Return a session's logits."""
+    (answers,) = made.run(None, {made.get_inputs()[0].name: inputs})
+    return np.asarray(answers)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("networks", nargs="*", default=list(NETWORKS), metavar="NETWORK")
+    rows = [row(name) for name in parser.parse_args().networks]
+    print(tabulate(rows, "keys", "pipe", disable_numparse=True))
+
+
+if __name__ == "__main__":
+    main()
