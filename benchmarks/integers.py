@@ -157,7 +157,7 @@ def session(file: Path, optimized: Path | None = None) -> onnxruntime.InferenceS
 
 
 def optimized_operators(file: Path) -> Counter[str]:
-    """Return the operators of the graph that ONNX Runtime makes of a file, and how many of each."""
+    """Return how many operators of each kind are in the graph that ONNX Runtime makes."""
     made = file.with_suffix(".optimized.onnx")
     session(file, made)
     return Counter(node.op_type for node in onnx.load(made).graph.node)

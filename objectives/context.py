@@ -22,7 +22,7 @@ from objectives.fold import FoldableNorm, fold_norms_, foldable_norms, folded, u
 from objectives.products import Product, calls_of, own_products
 from objectives.progress import Progress, SilentProgress
 from objectives.recipe import Recipe
-from objectives.source import sources_of
+from objectives.source import package_of, sources_of
 from objectives.state import NetworkState, copy_weights
 from objectives.structure import (
     SplitLayer,
@@ -243,9 +243,7 @@ class Context:
         for source in sources_of(network):
             digest.update(source)
         if self.model.own:
-            told = Fingerprint()
-            told.add(network, "the network")
-            digest.update(told.hexdigest().encode())
+            digest.update(_told(network).hexdigest().encode())
             with suppress(TrialError):  # what cannot be exported is refused, before it is trained
                 digest.update(self._base().digest.encode())
         for name, tensor in network.state_dict().items():
@@ -257,11 +255,16 @@ class Context:
         """Return where the network has something that no fingerprint can tell, in words."""
         if not self.model.own:
             return []
-        told = Fingerprint()
-        told.add(self._first_network(), "the network")
-        return told.unknown
+        return _told(self._first_network()).unknown
 
     def _first_network(self) -> nn.Module:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             return self.build_network()
+
+
+def _told(network: nn.Module) -> Fingerprint:
+    """Return the fingerprint of what a user's network is beside its weights."""
+    told = Fingerprint({package_of(type(module)) for module in network.modules()})
+    told.add(network, "the network")
+    return told

@@ -13,7 +13,7 @@ import hashlib
 import logging
 import types
 import weakref
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from enum import Enum
 from pathlib import PurePath
 from typing import Any
@@ -34,6 +34,9 @@ OF_PYTHON |= {"__dataclass_fields__", "__dataclass_params__", "__abstractmethods
 OF_PYTHON |= {"__slotnames__", "__static_attributes__", "__annotations_cache__"}
 """What a class has that says nothing of what it does."""
 
+DEEPEST = 100
+"""Objects within each other that are followed: Python allows no more than some hundreds."""
+
 DESCRIPTORS = (types.MemberDescriptorType, types.GetSetDescriptorType, types.WrapperDescriptorType)
 
 OF_TORCH = {"training", "_parameters", "_buffers", "_non_persistent_buffers_set", "_modules"}
@@ -46,9 +49,14 @@ HOOKS = {name for name in OF_TORCH if name.endswith("_hooks")}
 
 
 class Fingerprint:
-    """A hash that values are added to; what cannot be hashed is listed."""
+    """A hash that values are added to; what cannot be hashed is listed.
 
-    def __init__(self) -> None:
+    `own` are packages whose code is followed also where they are installed as libraries are.
+    """
+
+    def __init__(self, own: Collection[str] = ()) -> None:
+        self._own = own
+        self._depth = 0
         self._digest = hashlib.sha256()
         self._seen: dict[int, int] = {}
         self._classes: set[int] = set()
@@ -70,10 +78,17 @@ class Fingerprint:
             self._tell(f"{type(value).__name__} {value}")
         elif id(value) in self._seen:
             self._tell(f"again {self._seen[id(value)]}")
+        elif self._depth == DEEPEST:
+            self.unknown.append(f"{place} ({type(value).__name__}, {DEEPEST} objects deep)")
         else:
             self._seen[id(value)] = len(self._seen)
             self._kept.append(value)
+            self._depth += 1
             self._add(value, place)
+            self._depth -= 1
+
+    def _is_of_library(self, value: object) -> bool:
+        return is_of_library(value, self._own)
 
     def _tell(self, text: str) -> None:
         self._digest.update(f"{len(text)} {text};".encode())
@@ -107,7 +122,7 @@ class Fingerprint:
             self._tell(f"module {value.__name__}")
         elif isinstance(value, logging.Logger | weakref.ref):
             self._tell(type(value).__name__)
-        elif is_of_library(value):
+        elif self._is_of_library(value):
             self._of_library(value, place)
         elif isinstance(value, types.FunctionType):
             self._function(value, place)
@@ -120,7 +135,7 @@ class Fingerprint:
 
     def _alone(self, value: object, place: str) -> str:
         """Return a hash of one value of several without an order."""
-        told = Fingerprint()
+        told = Fingerprint(self._own)
         told.add(value, place)
         self.unknown += told.unknown
         return told.hexdigest()
@@ -152,7 +167,7 @@ class Fingerprint:
 
     def _of_subclass(self, value: object, place: str) -> None:
         """Add what a container is beside its items, where it is none of Python's own."""
-        if not is_of_library(type(value)):
+        if not self._is_of_library(type(value)):
             self.add_class(type(value), place)
             self._attributes(value, place)
 
@@ -200,7 +215,7 @@ class Fingerprint:
         """Add what a class and those that it is made of define themselves."""
         for each in kind.__mro__:
             self._tell(f"class {each.__qualname__}")
-            if is_of_library(each) or id(each) in self._classes:
+            if self._is_of_library(each) or id(each) in self._classes:
                 continue
             self._classes.add(id(each))
             self._kept.append(each)
@@ -239,7 +254,7 @@ class Fingerprint:
 
     def _read(self, value: object, code: types.CodeType, place: str) -> None:
         """Add what a function reads beside its arguments; of a module what it names."""
-        if not isinstance(value, types.ModuleType) or is_of_library(value):
+        if not isinstance(value, types.ModuleType) or self._is_of_library(value):
             self.add(value, place)
             return
         for name in sorted(names_in(code) & vars(value).keys()):

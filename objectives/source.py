@@ -4,8 +4,9 @@ import dis
 import inspect
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 from torch import nn
@@ -37,7 +38,7 @@ def sources_of(network: nn.Module) -> Iterator[bytes]:
     types = dict.fromkeys(kind for module in network.modules() for kind in type(module).__mro__)
     seen: set[bytes] = set()
     for kind in types:
-        package = kind.__module__.partition(".")[0]
+        package = package_of(kind)
         if package in LIBRARIES:
             continue
         with suppress(OSError, TypeError):  # defined where there is no file
@@ -50,12 +51,31 @@ def sources_of(network: nn.Module) -> Iterator[bytes]:
                 yield source
 
 
-def is_of_library(value: object) -> bool:
-    """Return whether a module, class or function, or the class of an object, is a library's."""
+def is_of_library(value: object, own: Collection[str] = ()) -> bool:
+    """Return whether a module, class or function, or the class of an object, is a library's.
+
+    A library is a package of `LIBRARIES`, or one that pip has installed, unless it is `own`.
+    """
     if isinstance(value, types.ModuleType):
-        return value.__name__.partition(".")[0] in LIBRARIES
-    module: str = getattr(value, "__module__", None) or type(value).__module__
-    return module.partition(".")[0] in LIBRARIES
+        module = value.__name__
+    else:
+        module = getattr(value, "__module__", None) or type(value).__module__
+    package = str(module).partition(".")[0]
+    return package in LIBRARIES or (package not in own and _is_installed(package))
+
+
+def package_of(kind: type) -> str:
+    """Return the top package of a class."""
+    return kind.__module__.partition(".")[0]
+
+
+@lru_cache
+def _is_installed(package: str) -> bool:
+    if package == "__main__":  # whoever started it
+        return False
+    places = [getattr(sys.modules.get(package), "__file__", None) or ""]
+    places += getattr(sys.modules.get(package), "__path__", [])
+    return any({"site-packages", "dist-packages"} & set(Path(each).parts) for each in places)
 
 
 def names_in(code: types.CodeType) -> set[str]:

@@ -17,7 +17,10 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 
 import numpy as np
+import optuna
 import pytest
+import sklearn.model_selection
+import tabulate
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
@@ -204,6 +207,32 @@ def test_what_is_read_of_another_module_counts_and_nothing_else() -> None:
     more = "def scaled(x):\n    return 2 * x\nversion = 2\n"
     assert told(with_helper(BY_CODE, more)) == first
     assert told(with_helper(BY_CODE.replace("    pass", "    net = 1"))) == first
+
+
+class Numbered(nn.Module):
+    """Uses what pip has installed."""
+
+    def training_step(self, batch: Tensor, batch_idx: int) -> None:
+        optuna.create_study()
+        tabulate.tabulate(batch)
+        sklearn.model_selection.train_test_split(batch)
+
+
+def test_code_of_installed_packages_is_not_followed() -> None:
+    fingerprint = Fingerprint()
+    fingerprint.add(Numbered(), "it")
+    assert fingerprint.unknown == []
+    assert len(fingerprint._kept) < 100
+
+
+def test_objects_within_each_other_have_an_end() -> None:
+    chain: list[object] = []
+    for _ in range(5000):
+        chain = [chain]
+    fingerprint = Fingerprint()
+    fingerprint.add(Net(chain), "it")
+    (line,) = fingerprint.unknown
+    assert "objects deep" in line
 
 
 def test_sets_are_told_alike_in_each_process() -> None:
