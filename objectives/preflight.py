@@ -73,7 +73,7 @@ def _check_answer(network: nn.Module, inputs: Tensor, context: Context) -> None:
     if isinstance(logits, Tensor) and tuple(logits.shape) == wanted:
         return
     got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-    hint = ""
+    hint = "" if isinstance(logits, Tensor) else " Let `forward` return the logits alone."
     if network.training:
         hint = " A LightningModule says in its `training_step` what is to be learnt of more."
     raise BadInputError(
