@@ -127,7 +127,7 @@ class _Surgery:
             smaller = _picked(whole, kept)
             answer, expected = self._answer(smaller), self._answer(_zeroed(whole, kept))
             with torch.no_grad():
-                self._context.network_of(smaller)(self._inputs)  # with its norms
+                self._context.network_of(smaller)(self._inputs.clone())  # with its norms
         except Exception as err:  # of whatever the network does that its graph does not show
             return _told(err)
         if not distance(answer, expected) <= TOLERANCE:
@@ -141,7 +141,7 @@ class _Surgery:
             if isinstance(module, ACROSS_CHANNELS):
                 module.forward = lambda x: x  # type: ignore[method-assign]
         with torch.no_grad():
-            answer: np.ndarray = network(self._inputs).numpy()
+            answer: np.ndarray = network(self._inputs.clone()).numpy()
         return answer
 
     def _kept(self, layers: Collection[str]) -> dict[str, Tensor]:
@@ -168,7 +168,7 @@ class _Surgery:
     def _graph(self, network: nn.Module) -> Any:  # noqa: ANN401 - Torch-Pruning ships no types
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of parameters that are in no layer: these go too
-            return torch_pruning.DependencyGraph().build_dependency(network, self._inputs)
+            return torch_pruning.DependencyGraph().build_dependency(network, self._inputs.clone())
 
     def _groups(self, network: nn.Module, graph: Any) -> dict[str, Any]:  # noqa: ANN401 - as above
         """Return the groups whose channels can be removed, by the name of their first layer."""
