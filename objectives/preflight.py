@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from itertools import count
 from typing import Any
 
-import numpy as np
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
@@ -59,19 +57,26 @@ def check_network(context: Context) -> None:
     require_layers(context, context.network_of(context.untrained()))
 
 
-def _check_answer(network: nn.Module, inputs: Tensor, context: Context) -> None:
-    """Raise `BadInputError` unless `network`, as it is, answers `inputs` with logits."""
+def _check_answer(
+    network: nn.Module, inputs: Tensor, context: Context, *, seed: int = 0
+) -> Tensor:
+    """Return the logits that `network`, as it is, answers `inputs` with.
+
+    Raises:
+        BadInputError: It does not.
+    """
     when = "While it trains, the" if network.training else "The"
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            logits = network(inputs)
+            torch.manual_seed(seed)
+            logits = network(inputs.clone())  # which it may change
     except Exception as err:
         raise BadInputError(
             f"{when} network cannot take inputs of shape {tuple(inputs.shape)}: {first_line(err)}"
         ) from err
     wanted = (len(inputs), context.data.num_classes)
     if isinstance(logits, Tensor) and tuple(logits.shape) == wanted:
-        return
+        return logits
     got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
     hint = "" if isinstance(logits, Tensor) else " Let `forward` return the logits alone."
     if network.training:
@@ -84,24 +89,16 @@ def _check_answer(network: nn.Module, inputs: Tensor, context: Context) -> None:
 def _check_repeats(network: nn.Module, context: Context) -> None:
     """Raise `BadInputError` unless an answer is the same again, and alone as among others."""
     inputs = context.data.training_inputs(TRIED_INPUTS)
-
-    def answers(inputs: Tensor) -> np.ndarray:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(next(seeds))
-            given: np.ndarray = network(inputs.clone()).numpy()
-        return given
-
-    for size in (1, 4, len(inputs)):
-        _check_answer(network, inputs[:size].clone(), context)
-    seeds = count()
-    together = answers(inputs)
-    if distance(answers(inputs), together) > TOLERANCE:
+    alone = {size: _check_answer(network, inputs[:size], context) for size in (1, 4)}
+    together = _check_answer(network, inputs, context).numpy()
+    again = _check_answer(network, inputs, context, seed=1).numpy()
+    if distance(again, together) > TOLERANCE:
         raise BadInputError(
             "The network's answers to the same inputs differ, as it answers at random: in "
             "`forward`, `F.dropout` needs `training=self.training`."
         )
-    for size in (1, 4):
-        if distance(answers(inputs[:size]), together[:size]) > TOLERANCE:
+    for size, answer in alone.items():
+        if distance(answer.numpy(), together[:size]) > TOLERANCE:
             raise BadInputError(
                 f"The network's answer to an input depends on what else is in its batch: among "
                 f"{len(inputs)} it is another one than among {size}."
