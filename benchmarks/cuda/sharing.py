@@ -15,7 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.func import functional_call, grad, stack_module_state, vmap
 from torch.nn import functional
 
@@ -46,7 +46,9 @@ def _measure(sitting: Sitting, name: str) -> None:
     ways: dict[str, Callable[[], float]] = {
         "alone": partial(epochs_per_second, sitting, context, batch),
         "plain step": lambda: _rate(sitting, context, batch, plain_step(sitting, context)),
-        "compiled step": lambda: _rate(sitting, context, batch, compiled_step(sitting, context)),
+        "compiled step": lambda: _rate(
+            sitting, context, batch, plain_step(sitting, context, compiled=True)
+        ),
     }
     if sitting.on_gpu:
         ways["CUDA graph"] = lambda: _rate(
@@ -119,30 +121,18 @@ def _trained(sitting: Sitting, name: str, ready: threading.Barrier) -> float:
     return epochs / sitting.seconds(lambda: train(context.build_network(), epochs=epochs))
 
 
-def plain_step(sitting: Sitting, context: Context) -> Step:
-    """Return a step of a plain loop, in bfloat16 where it pays."""
-    network, optimizer = _trainable(sitting, context)
+def plain_step(sitting: Sitting, context: Context, *, compiled: bool = False) -> Step:
+    """Return a step of a plain loop, in bfloat16; its passes may be compiled."""
+    network = context.build_network().train().to(sitting.device)
+    optimizer = torch.optim.Adam(
+        network.parameters(), lr=1e-3, fused=True, capturable=sitting.on_gpu
+    )
+    run: Callable[[Tensor], Tensor] = torch.compile(network) if compiled else network
 
     def step(inputs: Tensor, labels: Tensor) -> object:
         with torch.autocast(sitting.device.type, torch.bfloat16):
-            loss = functional.cross_entropy(network(inputs), labels)
-        optimizer.zero_grad(set_to_none=False)
-        loss.backward()
-        optimizer.step()
-        return loss
-
-    return step
-
-
-def compiled_step(sitting: Sitting, context: Context) -> Step:
-    """Return the same, its forward and backward pass compiled."""
-    network, optimizer = _trainable(sitting, context)
-    compiled = torch.compile(network)
-
-    def step(inputs: Tensor, labels: Tensor) -> object:
-        with torch.autocast(sitting.device.type, torch.bfloat16):
-            loss = functional.cross_entropy(compiled(inputs), labels)
-        optimizer.zero_grad()
+            loss = functional.cross_entropy(run(inputs), labels)
+        optimizer.zero_grad(set_to_none=False)  # a captured graph needs them where they are
         loss.backward()
         optimizer.step()
         return loss
@@ -208,14 +198,6 @@ def stacked_step(sitting: Sitting, context: Context, count: int) -> Step:
 
 def _stacked_rate(sitting: Sitting, context: Context, batch: int, count: int) -> float:
     return count * _rate(sitting, context, batch, stacked_step(sitting, context, count))
-
-
-def _trainable(sitting: Sitting, context: Context) -> tuple[nn.Module, torch.optim.Optimizer]:
-    network = context.build_network().train().to(sitting.device)
-    optimizer = torch.optim.Adam(
-        network.parameters(), lr=1e-3, fused=True, capturable=sitting.on_gpu
-    )
-    return network, optimizer
 
 
 def _rate(sitting: Sitting, context: Context, batch: int, step: Step) -> float:
