@@ -13,7 +13,7 @@ import logging
 import warnings
 from ast import literal_eval
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -152,8 +152,8 @@ def _layer_that_fails(network: nn.Module, example: Tensor) -> str:
         for name, module in network.named_modules()
         if name and not list(module.children())
     ]
-    with torch.no_grad():
-        network(example)
+    with torch.no_grad(), suppress(Exception):  # a network that cannot take the inputs at all
+        network(example.clone())
     for hook in hooks:
         hook.remove()
     for name, inputs in taken.items():

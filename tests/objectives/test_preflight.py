@@ -57,6 +57,17 @@ def test_a_network_that_cannot_be_exported_fails_with_its_layer_named(digits: Fe
         check_network(context_of(network, digits))
 
 
+def test_a_network_of_ones_own_that_cannot_take_the_data_has_a_fingerprint_all_the_same(
+    digits: FewDigits,
+) -> None:
+    """It is taken before the network is looked at, which then tells what does not fit."""
+    spec = ModelSpec(build=lambda *_: nn.Conv2d(3, 10, 3), data="own", own=True)
+    context = toy_context(digits, model=spec)
+    assert context.model_fingerprint()
+    with pytest.raises(BadInputError, match="cannot take inputs of shape"):
+        check_network(context)
+
+
 class Odd(nn.Module):
     """Does something to a dense network that its file cannot do, or does otherwise."""
 
