@@ -142,10 +142,10 @@ def test_a_study_that_may_only_be_read_is_reported_and_exported(
 @pytest.mark.parametrize("module", ["search.report", "search.export"])
 def test_ctrl_c_is_no_traceback(module: str, folder: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", module, "--study", "s", "--studies-dir", str(folder)]
-    command += ["--out", str(tmp_path / "out")]
     for seconds in (0.2, 2.0):
+        out = ["--out", str(tmp_path / f"{seconds}")]  # the first may be done before it is stopped
         process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*command, *out], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         time.sleep(seconds)
         process.send_signal(signal.SIGINT)
