@@ -1,6 +1,6 @@
 """How the ranges of layer inputs are best read off images: `python -m benchmarks.calibration`.
 
-Accuracy on validation at 8 bits without fine-tuning, by each rule of `objectives.layer_inputs`; of
+Accuracy on validation at 8 bits without fine-tuning, by each rule of `objectives.value_ranges`; of
 clean images, and with one pixel of one of 256 at 255 instead of at most 1.
 """
 
@@ -20,12 +20,12 @@ from models.data.mnist5k import MNIST5k
 from models.data_source import DataOptions, DataSource
 from models.registry import MODELS, ModelSpec
 from objectives.context import Context
-from objectives.layer_inputs import RANGE_RULES
 from objectives.stages.export import export_onnx
 from objectives.stages.measure import measure_any
 from objectives.stages.quantize import Quantization
 from objectives.stages.train import BaselineTraining
 from objectives.state import NetworkState
+from objectives.value_ranges import RANGE_RULES
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "CNN": MODELS.get("cnn").build,

@@ -27,9 +27,9 @@ from benchmarks.conformance.registry import all_networks, randomize_
 from models.data.mnist5k import MNIST5k
 from models.data_source import DataOptions
 from models.registry import MODELS, ModelSpec
+from objectives.activations import attach_activations_
 from objectives.agreement import largest_difference
 from objectives.context import Context
-from objectives.quantizers import attach_inputs_
 from objectives.stages.export import export_onnx
 from objectives.stages.quantize import Quantization
 from objectives.state import NetworkState, copy_weights
@@ -127,7 +127,7 @@ def row(name: str) -> dict[str, object]:
         answers = answers_of(sessions[8], inputs.numpy())
         content = files[8].read_bytes()
     network = context.network_of(quantized)
-    attach_inputs_(context.layers_of(network), quantized.formats)
+    attach_activations_(network, context.values(quantized), quantized.activations)
     with torch.no_grad():
         expected = torch.cat([network(part) for part in inputs.split(50)]).numpy()
     off = largest_difference(content, quantized, context)

@@ -6,10 +6,10 @@ of the mean squared difference, in standard deviations of the network's answers.
 computes what the file says: with its fusion of integer kernels off, which rounds otherwise and is
 part of what a file is measured by.
 
-Where a layer's input is rounded to integers, the order of sums before it decides what becomes of a
-number between two integers, and a few layers later everything differs by that. So the network's
-layer goes on with the number that the file's has, after the two are compared. Whatever is computed
-lies between two such places, and differs in nothing but the order of sums.
+Where a value is rounded to integers, the order of sums before it decides what becomes of a number
+between two integers, and a few layers later everything differs by that. So the network goes on
+with the number that the file has there, after the two are compared. Whatever is computed lies
+between two such places, and differs in nothing but the order of sums.
 """
 
 from collections.abc import Collection
@@ -22,11 +22,12 @@ from onnx import TensorProto, helper
 from torch import Tensor
 
 from models.errors import first_line
+from objectives.activations import attach_rounding_, rounded
 from objectives.context import Context
 from objectives.errors import MeasurementError
 from objectives.exporter import INPUT_NAME
-from objectives.quantizers import attach_inputs_, layer_input, with_layer_input
 from objectives.state import NetworkState
+from objectives.value_graph import ValueGraph
 
 COMPARED_INPUTS = 4
 
@@ -41,7 +42,7 @@ class Difference:
     distance: float
     """In standard deviations of what the network has there."""
     place: str
-    """In words: its answers, or what a layer is given."""
+    """In words: its answers, what a layer is given, or a value between."""
 
 
 def distance(given: np.ndarray, expected: np.ndarray) -> float:
@@ -81,45 +82,40 @@ def largest_difference(content: bytes, state: NetworkState, context: Context) ->
 def differences(
     content: bytes, state: NetworkState, context: Context, *, everywhere: bool = False
 ) -> list[Difference]:
-    """Compare what layers are given whose inputs become integers, and the answers, in order.
+    """Compare the values that are rounded to integers, and the answers, in order.
 
     Args:
         content: The file.
         state: What it was made of.
         context: Of the network.
-        everywhere: Whether to compare what the other layers are given, too.
+        everywhere: Whether to compare what layers are given, too, where that is not rounded.
 
     Raises:
         MeasurementError: The file cannot be run, or the network's answers are not finite.
     """
     network = context.network_of(state)
-    layers = context.layers_of(network)
-    products = context.products(state, layers)
-    compared = [
-        name
-        for name in products
-        if everywhere or (name in state.formats and state.formats[name].input_scale is not None)
-    ]
-    taken = {name: [each.taken for each in products[name]] for name in compared}
-    file = _Unfused(content, {value for values in taken.values() for value in values})
+    values = context.values(state)
+    places = {name: f"value '{name}'" for name in state.activations}
+    products = ValueGraph(context.graph(state).graph).products(context.layers_of(network))
+    for layer, found_products in products.items():
+        for product in found_products:
+            is_compared = product.taken in state.activations or everywhere
+            if is_compared and product.taken in values.calls:
+                places[product.taken] = f"what layer '{layer}' is given"
+    file = _Unfused(content, places)
     inputs = context.data.training_inputs(COMPARED_INPUTS)
     answers, inside = file(inputs)
     found: list[Difference] = []
 
-    def compare(
-        name: str, args: tuple[Tensor, ...], named: dict[str, Tensor]
-    ) -> tuple[tuple[Tensor, ...], dict[str, Tensor]]:
-        given, expected = inside[taken[name].pop(0)], layer_input(args, named).numpy()
-        if given.size == expected.size:  # the exporter may have moved a reshape into the layer
+    def compare(name: str, computed: Tensor) -> Tensor:
+        given, expected = inside[name], computed.numpy()
+        if given.size == expected.size:  # a value may be in another shape there
             given = given.reshape(expected.shape)
-        found.append(Difference(distance(given, expected), f"what layer '{name}' is given"))
-        return with_layer_input(args, named, torch.from_numpy(given))
+        found.append(Difference(distance(given, expected), places[name]))
+        goes_on, stored = torch.from_numpy(given).clone(), state.activations.get(name)
+        return goes_on if stored is None else rounded(goes_on, stored)
 
-    for name in compared:
-        layers[name].module.register_forward_pre_hook(
-            lambda _, args, named, name=name: compare(name, args, named), with_kwargs=True
-        )
-    attach_inputs_(layers, state.formats)  # behind what compares
+    attach_rounding_(network, values, places, compare)
     with torch.no_grad():
         expected = network(inputs.clone()).numpy()  # which it may change
     if not np.isfinite(expected).all():

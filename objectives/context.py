@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 import torch
+from onnx import ModelProto
 from torch import Tensor, nn
 from torch.nn import UninitializedParameter
 
@@ -18,8 +19,15 @@ from models.registry import ModelSpec
 from objectives.errors import TrialError
 from objectives.exporter import MOST_KEPT, Exported, exported
 from objectives.fingerprint import Fingerprint
-from objectives.fold import FoldableNorm, fold_norms_, foldable_norms, folded, unfolded
-from objectives.products import Product, calls_of, own_products
+from objectives.fold import (
+    FoldableNorm,
+    drop_norms_,
+    fold_norms_,
+    foldable_norms,
+    folded,
+    unfolded,
+)
+from objectives.integers import IntegerPlan, plan_integers
 from objectives.progress import Progress, SilentProgress
 from objectives.recipe import Recipe
 from objectives.source import package_of, sources_of
@@ -31,6 +39,8 @@ from objectives.structure import (
     make_weights_plain_,
     split_layers_,
 )
+from objectives.value_graph import ValueGraph
+from objectives.values import Values, find_values
 
 AfterEpoch = Callable[[int, float], None]
 """Takes the number of the epoch, from 1, and the validation accuracy, percent."""
@@ -40,8 +50,6 @@ AfterEpoch = Callable[[int, float], None]
 class _Base:
     """What exporting a network once has told of it."""
 
-    calls: Mapping[str, int]
-    """How often layers are called, by name."""
     digest: str
     """Hash of what it computes."""
     read: frozenset[str]
@@ -51,6 +59,7 @@ class _Base:
 
 
 _BASES: dict[Hashable, _Base] = {}
+_VALUES: dict[Hashable, Values] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +161,17 @@ class Context:
             anew=anew,
         )
 
+    def graph(self, state: NetworkState) -> ModelProto:
+        """Return, to edit, the graph of the network of `state`, its folded norms left out.
+
+        Raises:
+            MeasurementError: The network cannot be exported; the text names the layer.
+        """
+        model = self.exported(state).model()
+        if state.folded:
+            drop_norms_(model.graph, self.norms(state.weights))
+        return model
+
     def layers_of(self, network: nn.Module) -> dict[str, Layer]:
         """Return the layers of `network` that are compressed, by name: both of a split one.
 
@@ -173,15 +193,41 @@ class Context:
             if layer.weight_name in read or name.rpartition(".")[0] in split
         }
 
-    def products(
-        self, state: NetworkState, layers: Mapping[str, Layer]
-    ) -> dict[str, list[Product]]:
-        """Return the products of the layers whose inputs can be quantized.
+    def values(self, state: NetworkState) -> Values:
+        """Return where the network of `state` computes the values of its `graph`.
 
         Raises:
-            MeasurementError: The network cannot be exported.
+            MeasurementError: The network cannot be exported; the text names the layer.
         """
-        return own_products(self.exported(state), layers, self._base().calls)
+        key = *self.identity(state.weights), state.folded
+        if key not in _VALUES:
+            if len(_VALUES) >= MOST_KEPT:
+                del _VALUES[next(iter(_VALUES))]
+            inputs = self.data.training_inputs(2)
+            network = self.network_of(state)
+            _VALUES[key] = find_values(network, self.graph(state), inputs, state.weights)
+        return _VALUES[key]
+
+    def taken(self, state: NetworkState, layers: Mapping[str, Layer]) -> dict[str, list[str]]:
+        """Return the values that each of `layers` multiplies, where the network's code has them.
+
+        Raises:
+            MeasurementError: The network cannot be exported; the text names the layer.
+        """
+        products = ValueGraph(self.graph(state).graph).products(layers)
+        known = self.values(state).calls
+        return {
+            name: [each.taken for each in found]
+            for name, found in products.items()
+            if all(each.taken in known for each in found)
+        }
+
+    def integers(
+        self, state: NetworkState, layers: Mapping[str, Layer], *, everywhere: bool
+    ) -> IntegerPlan:
+        """Return what becomes integers where the weights of `layers` do; see `plan_integers`."""
+        graph = self.graph(state).graph
+        return plan_integers(graph, self.values(state), layers, everywhere=everywhere)
 
     def layer_sizes(self) -> dict[str, int]:
         """Return the weights of each layer that is compressed, by name."""
@@ -217,12 +263,10 @@ class Context:
             graph = self.exported(state)
             if len(_BASES) >= MOST_KEPT:
                 del _BASES[next(iter(_BASES))]
-            network = self.shaped(state.weights)
             _BASES[key] = _Base(
-                calls=calls_of(network, self.data.training_inputs(2)),
                 digest=graph.digest(),
                 read=frozenset(graph.tensors()),
-                norms=tuple(foldable_norms(graph, network)),
+                norms=tuple(foldable_norms(graph, self.shaped(state.weights))),
             )
         return _BASES[key]
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from onnx import NodeProto, helper
+from onnx import GraphProto, NodeProto, helper
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
@@ -152,6 +152,33 @@ def unfolded(weights: Mapping[str, Tensor], norms: Sequence[FoldableNorm]) -> di
         if norm.is_plain:
             state[norm.count] = torch.tensor(0)
     return state
+
+
+def drop_norms_(graph: GraphProto, norms: Sequence[FoldableNorm]) -> None:
+    """Leave `norms` out of their network's exported `graph`, in place: layers have a bias."""
+    nodes = list(graph.node)
+    inputs = {value.name: value for value in graph.input}
+    for norm in norms:
+        node = next(each for each in nodes if norm.mean in each.input)
+        layer = next(each for each in nodes if node.input[0] in each.output)
+        bias = f"{norm.layer}.bias"
+        if bias not in layer.input:
+            layer.input.append(bias)
+            inputs[bias] = type(inputs[norm.mean]).FromString(
+                inputs[norm.mean].SerializeToString()
+            )
+            inputs[bias].name = bias
+        layer.output[0] = node.output[0]
+        nodes.remove(node)
+    kept = [type(node).FromString(node.SerializeToString()) for node in nodes]
+    read = {name for node in kept for name in node.input}
+    first, *tensors = [
+        type(value).FromString(value.SerializeToString()) for value in inputs.values()
+    ]
+    graph.ClearField("node")
+    graph.ClearField("input")
+    graph.node.extend(kept)
+    graph.input.extend([first, *(value for value in tensors if value.name in read)])
 
 
 def fold_norms_(network: nn.Module, norms: Sequence[FoldableNorm]) -> None:

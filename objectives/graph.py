@@ -8,7 +8,7 @@ from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 from torch import Tensor
 
 from models.layers import Layer
-from objectives.fold import FoldableNorm
+from objectives.integers import INTEGER_OPERATORS
 from objectives.onnx_types import (
     CODE_TYPES,
     INPUT_TYPES,
@@ -16,9 +16,11 @@ from objectives.onnx_types import (
     LEAST_OPSET,
     integer_tensor,
 )
-from objectives.products import Product
-from objectives.state import LayerFormat
+from objectives.state import ActivationFormat, LayerFormat
 from objectives.stored_weights import CODEBOOK
+from objectives.value_graph import ValueGraph
+
+LARGEST_INTEGER = 2**31 - 1
 
 
 class GraphEditor:
@@ -27,7 +29,7 @@ class GraphEditor:
     Nodes stay in topological order: what is new stands before the first node that reads it.
 
     Args:
-        graph: As `objectives.exporter` gives it: the tensors of the network's state are inputs.
+        graph: As `Context.graph` gives it: the tensors of the network's state are inputs.
         weights: These tensors, which become initializers, by name; further ones are left out.
     """
 
@@ -41,20 +43,6 @@ class GraphEditor:
         self._tensors |= {tensor.name: tensor for tensor in graph.initializer}
         self.opset = 0
         """The least opset that has every type that is used."""
-        self._renamed: dict[str, str] = {}  # what layers give whose norm was dropped
-        self._quantized: dict[tuple[str, bytes], str] = {}  # by what is quantized and how
-
-    def drop_norm(self, norm: FoldableNorm, bias: Tensor) -> None:
-        """Let a layer give what a folded norm behind it would: it gets its `bias`."""
-        (node,) = self._readers(norm.mean)
-        layer = next(each for each in self._nodes if node.input[0] in each.output)
-        name = f"{norm.layer}.bias"
-        if name not in layer.input:
-            layer.input.append(name)
-        self._tensors[name] = bias.numpy()
-        self._renamed[layer.output[0]] = node.output[0]
-        layer.output[0] = node.output[0]
-        self._nodes.remove(node)
 
     def store_as_float16(self, layer: Layer) -> None:
         """Store weight and bias of `layer` as float16 behind a Cast."""
@@ -64,29 +52,41 @@ class GraphEditor:
                 half = numpy_helper.from_array(values.astype(np.float16), name)
                 self._store(half, "Cast", to=TensorProto.FLOAT)
 
-    def store_as_integers(
-        self, layer: Layer, name: str, stored: LayerFormat, products: Sequence[Product]
-    ) -> None:
-        """Store the weight of `layer`, called `name`, as integers.
+    def round_values(self, formats: Mapping[str, ActivationFormat]) -> None:
+        """Put a QuantizeLinear and a DequantizeLinear behind each of these values.
 
-        Where the format has them, the inputs of its `products` become integers, too, and so does
-        the bias that they add.
+        And again behind what moves such numbers, where an operator on integers reads them.
+        """
+        graph = ValueGraph(self._graph)
+        again = {}  # where numbers of a value are read that was rounded before
+        for node in self._nodes:
+            if node.op_type in INTEGER_OPERATORS:
+                for name in node.input:
+                    moved = graph.moved_from(name, pooled=True)
+                    source = next((each for each in moved if each in formats), None)
+                    if source is not None and source != name:
+                        again[name] = source
+        for name, stored in formats.items():
+            self._round(name, f"{name}@", stored)
+        for name, source in again.items():
+            self._round(name, f"{source}@", formats[source])
+
+    def store_as_integers(self, layer: Layer, stored: LayerFormat) -> None:
+        """Store the weight of `layer` as integers, and its bias if it multiplies integers.
+
+        Integer kernels take weights of 8 bits or more; narrower ones are widened when the file is
+        opened. So are all others, to floats, where the layer multiplies floats.
         """
         assert stored.weight_scale is not None
         assert stored.weight_zero_point is not None
         weight, bias = layer.weight_name, layer.bias_name
         weight_scale, zero_point = stored.weight_scale.numpy(), stored.weight_zero_point.numpy()
         integer_type = INTEGER_TYPES[stored.bits]
-        if integer_type == TensorProto.INT2 and self._is_transposed(weight):
-            integer_type = TensorProto.INT4  # ONNX Runtime 1.32 transposes no INT2
-        self._dequantize(weight, weight_scale, zero_point, integer_type)
-        if stored.input_scale is None or stored.input_zero_point is None:
+        if stored.input_scale is None:
+            self._unpack(weight, weight_scale, zero_point, integer_type)
             return
-        outputs = [self._renamed.get(each.output, each.output) for each in products]
-        nodes = [node for node in self._nodes if node.output[0] in outputs]
-        for number, node in enumerate(nodes):
-            self._quantize_input(node, f"{name}.in{number or ''}", stored)
-        if bias is not None and all(node in nodes for node in self._readers(bias)):
+        self._dequantize(weight, weight_scale, zero_point, integer_type)
+        if bias is not None:
             zeros = np.zeros_like(zero_point)
             bias_scale = weight_scale * stored.input_scale.numpy()
             self._dequantize(bias, bias_scale, zeros, TensorProto.INT32)
@@ -164,38 +164,28 @@ class GraphEditor:
     def _readers(self, name: str) -> list[NodeProto]:
         return [node for node in self._nodes if name in node.input]
 
-    def _is_transposed(self, name: str) -> bool:
-        return any(node.op_type == "Transpose" for node in self._readers(name))
-
-    def _quantize_input(self, node: NodeProto, name: str, stored: LayerFormat) -> None:
-        """Put a QuantizeLinear and a DequantizeLinear before the node's input, shared if equal."""
-        assert stored.input_scale is not None
-        assert stored.input_zero_point is not None
-        source, scale = node.input[0], stored.input_scale.numpy()
-        zero_point, (low, high) = stored.input_zero_point.numpy(), stored.input_limits
-        key = source, scale.tobytes() + zero_point.tobytes()
-        if key not in self._quantized:
-            integer_type = INPUT_TYPES[stored.input_bits] if low < 0 else TensorProto.UINT8
-            parameters = [f"{name}_scale", f"{name}_zero"]
-            self._add(parameters[0], scale)
-            self._tensors[parameters[1]] = integer_tensor(parameters[1], zero_point, integer_type)
-            self.opset = max(self.opset, LEAST_OPSET.get(integer_type, 0))
-            integers = f"{name}_q"
-            operators = [
-                helper.make_node("QuantizeLinear", [source, *parameters], [integers]),
-                helper.make_node("DequantizeLinear", [integers, *parameters], [name]),
-            ]
-            if stored.input_bits < 8:
-                limits = [f"{name}_low", f"{name}_high"]
-                for limit, value in zip(limits, (low, high), strict=True):
-                    self._add(limit, value * scale)
-                clipped = f"{name}_c"
-                operators.insert(0, helper.make_node("Clip", [source, *limits], [clipped]))
-                operators[1].input[0] = clipped
-            place = self._nodes.index(self._readers(source)[0])
-            self._nodes[place:place] = operators
-            self._quantized[key] = name
-        node.input[0] = self._quantized[key]
+    def _round(self, name: str, prefix: str, stored: ActivationFormat) -> None:
+        """Let who reads the value `name` read it rounded; parameters are called by `prefix`."""
+        scale, (low, high) = stored.scale.numpy(), stored.limits
+        integer_type = INPUT_TYPES[stored.bits] if low < 0 else TensorProto.UINT8
+        parameters = [f"{prefix}scale", f"{prefix}zero"]
+        self._add(parameters[0], scale)
+        zero_point = integer_tensor(parameters[1], stored.zero_point.numpy(), integer_type)
+        self._tensors[parameters[1]] = zero_point
+        self.opset = max(self.opset, LEAST_OPSET.get(integer_type, 0))
+        readers = self._readers(name)
+        integers, floats = f"{name}@q", f"{name}@f"
+        operators = [
+            helper.make_node("QuantizeLinear", [name, *parameters], [integers]),
+            helper.make_node("DequantizeLinear", [integers, *parameters], [floats]),
+        ]
+        if stored.bits < 8:
+            limits = [f"{prefix}low", f"{prefix}high"]
+            for limit, value in zip(limits, (low, high), strict=True):
+                self._add(limit, value * scale)
+            operators.insert(0, helper.make_node("Clip", [name, *limits], [f"{name}@c"]))
+            operators[1].input[0] = f"{name}@c"
+        self._put_before(readers, name, operators)
 
     def _floats(self, name: str | None) -> np.ndarray | None:
         """Return the values of a tensor of the network that is not stored otherwise yet."""
@@ -205,22 +195,65 @@ class GraphEditor:
     def _dequantize(
         self, name: str, scale: np.ndarray, zero_point: np.ndarray, integer_type: int
     ) -> None:
-        """Store the tensor `name` as integers, with one scale if all are equal."""
-        values = self._floats(name)
-        if values is None:
+        """Store the tensor `name` as integers for an operator that computes on integers."""
+        stored = self._as_integers(name, scale, zero_point, integer_type)
+        if stored is None:
             return
-        shape = (-1, *[1] * (values.ndim - 1))
-        integers = np.rint(values / scale.reshape(shape)) + zero_point.reshape(shape)
-        per_channel: dict[str, int] = {"axis": 0}
-        if len(scale) > 1 and (scale == scale[0]).all() and (zero_point == zero_point[0]).all():
-            scale, zero_point, per_channel = scale[0], zero_point[0], {}
+        axis: dict[str, Any] = {"axis": 0}
+        if _is_one(scale, zero_point):
+            scale, zero_point, axis = scale[0], zero_point[0], {}
+        wide_type = integer_type
+        operators = []
+        if integer_type in (TensorProto.INT2, TensorProto.INT4):
+            wide_type = TensorProto.INT8
+            operators = [helper.make_node("Cast", [name], [f"{name}_i"], to=wide_type)]
         parameters = [f"{name}_scale", f"{name}_zero"]
         self._add(parameters[0], scale)
-        self._tensors[parameters[1]] = integer_tensor(parameters[1], zero_point, integer_type)
-        stored = integer_tensor(name, integers, integer_type)
-        self._store(stored, "DequantizeLinear", *parameters, **per_channel)
-        least = LEAST_OPSET.get(integer_type, 0)
-        self.opset = max(self.opset, least)
+        self._tensors[parameters[1]] = integer_tensor(parameters[1], zero_point, wide_type)
+        read = operators[-1].output[0] if operators else name
+        operators.append(
+            helper.make_node("DequantizeLinear", [read, *parameters], [f"{name}_f"], **axis)
+        )
+        self._store_behind(stored, operators)
+
+    def _unpack(
+        self, name: str, scale: np.ndarray, zero_point: np.ndarray, integer_type: int
+    ) -> None:
+        """Store the tensor `name` as integers that a runtime turns to floats when it opens them.
+
+        ONNX Runtime computes once what depends on constants only, but a DequantizeLinear it keeps
+        and computes each time.
+        """
+        stored = self._as_integers(name, scale, zero_point, integer_type)
+        if stored is None:
+            return
+        shape = (-1, *[1] * (len(stored.dims) - 1))
+        scale, zero_point = scale.reshape(shape), zero_point.reshape(shape)
+        if _is_one(scale, zero_point):
+            scale, zero_point = scale.flat[0], zero_point.flat[0]
+        operators = [helper.make_node("Cast", [name], [f"{name}_i"], to=TensorProto.FLOAT)]
+        if zero_point.any():
+            self._add(f"{name}_zero", zero_point.astype(np.float32))
+            moved = helper.make_node("Sub", [f"{name}_i", f"{name}_zero"], [f"{name}_m"])
+            operators.append(moved)
+        self._add(f"{name}_scale", scale)
+        factors = [operators[-1].output[0], f"{name}_scale"]
+        operators.append(helper.make_node("Mul", factors, [f"{name}_f"]))
+        self._store_behind(stored, operators)
+
+    def _as_integers(
+        self, name: str, scale: np.ndarray, zero_point: np.ndarray, integer_type: int
+    ) -> TensorProto | None:
+        """Return the tensor `name` as integers; None if there is none, or they do not fit."""
+        values = self._floats(name)
+        if values is None:
+            return None
+        shape = (-1, *[1] * (values.ndim - 1))
+        integers = np.rint(values / scale.reshape(shape)) + zero_point.reshape(shape)
+        if np.abs(integers).max(initial=0) > LARGEST_INTEGER:
+            return None
+        self.opset = max(self.opset, LEAST_OPSET.get(integer_type, 0))
+        return integer_tensor(name, integers, integer_type)
 
     def _store(
         self, stored: TensorProto, operator: str, *parameters: str, **attributes: Any
@@ -232,14 +265,25 @@ class GraphEditor:
 
     def _store_behind(self, stored: TensorProto, operators: list[NodeProto]) -> None:
         """Put `stored` in the place of the tensor of its name, read through a row of operators."""
-        readers = self._readers(stored.name)
+        self._put_before(self._readers(stored.name), stored.name, operators)
+        self._tensors[stored.name] = stored
+
+    def _put_before(
+        self, readers: Sequence[NodeProto], name: str, operators: list[NodeProto]
+    ) -> None:
+        """Let `readers` read what a row of `operators` makes of `name`."""
         for node in readers:
             for position, read in enumerate(node.input):
-                if read == stored.name:
+                if read == name:
                     node.input[position] = operators[-1].output[0]
         place = self._nodes.index(readers[0])
         self._nodes[place:place] = operators
-        self._tensors[stored.name] = stored
 
     def _add(self, name: str, values: np.ndarray) -> None:
         self._tensors[name] = numpy_helper.from_array(np.asarray(values), name)
+
+
+def _is_one(scale: np.ndarray, zero_point: np.ndarray) -> bool:
+    """Return whether all channels have the same scale and the same zero point."""
+    same = (scale == scale.flat[0]).all() and (zero_point == zero_point.flat[0]).all()
+    return bool(same) and scale.size > 1

@@ -10,7 +10,6 @@ TENSORS = (
     "weight_scale",
     "weight_zero_point",
     "input_scale",
-    "input_zero_point",
     "codebook",
     "codes",
     "bias_scale",
@@ -23,8 +22,8 @@ class LayerFormat:
     """How the artifact stores one layer; a layer without one is stored as float32.
 
     16 bits without scales are float16. With scales they are integers, as fewer bits are: the
-    weight has a scale and an integer for 0 per output channel, the layer's input one of each. Or
-    the weight is shared: its blocks of d numbers are k different ones, named by codes.
+    weight has a scale and an integer for 0 per output channel. Or the weight is shared: its blocks
+    of d numbers are k different ones, named by codes.
     """
 
     bits: int
@@ -33,11 +32,7 @@ class LayerFormat:
     weight_zero_point: Tensor | None = None
     """The integer that stands for a weight of 0, (C_out,), int8; 0 where weights are symmetric."""
     input_scale: Tensor | None = None
-    """Step size of the layer's input, (), positive, float32."""
-    input_zero_point: Tensor | None = None
-    """The integer that stands for an input of 0, (), uint8, or 0 of a signed type."""
-    input_bits: int = 8
-    """Width of the integers that inputs are."""
+    """Step size of what the layer multiplies, (), positive, float32; None where that is floats."""
     codebook: Tensor | None = None
     """The k different blocks of a weight, (k, d), float32; d = 1 shares single numbers."""
     codes: Tensor | None = None
@@ -46,20 +41,31 @@ class LayerFormat:
     """Step size of a bias that is stored as int8, (), positive, float32."""
 
     @property
-    def input_limits(self) -> tuple[int, int]:
-        """The smallest and the largest integer that an input can be."""
-        assert self.input_zero_point is not None
-        if self.input_zero_point.dtype == torch.uint8:
-            return 0, 255
-        return -(1 << self.input_bits - 1), (1 << self.input_bits - 1) - 1
-
-    @property
     def bits_per_weight(self) -> float:
         """What a weight takes, codebook not counted: log2 k / d where weights are shared."""
         if self.codebook is None:
             return self.bits
         entries, block = self.codebook.shape
         return math.log2(entries) / block
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActivationFormat:
+    """How a value between layers is rounded to integers."""
+
+    scale: Tensor
+    """Step size, (), positive, float32."""
+    zero_point: Tensor
+    """The integer that stands for 0, (), uint8, or 0 of a signed type."""
+    bits: int = 8
+    """Width of the integers."""
+
+    @property
+    def limits(self) -> tuple[int, int]:
+        """The smallest and the largest integer that a value can be."""
+        if self.zero_point.dtype == torch.uint8:
+            return 0, 255
+        return -(1 << self.bits - 1), (1 << self.bits - 1) - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +81,8 @@ class NetworkState:
     """Keep-mask per pruned layer: bool, shaped like the layer's weight, True = keep."""
     formats: dict[str, LayerFormat] = field(default_factory=dict)
     """Format per layer that is not stored as float32."""
+    activations: dict[str, ActivationFormat] = field(default_factory=dict)
+    """Format per value that is rounded to integers, as the network's exported graph calls it."""
     folded: bool = False
     """Whether batch norms were folded into the layers before them; see `objectives.fold`."""
     checkpoint_bytes: int | None = None
@@ -86,12 +94,15 @@ class NetworkState:
         tensors |= {f"masks/{layer}": mask for layer, mask in self.masks.items()}
         for layer, stored in self.formats.items():
             tensors[f"formats/{layer}/bits"] = torch.tensor(stored.bits)
-            if stored.input_bits != 8:
-                tensors[f"formats/{layer}/input_bits"] = torch.tensor(stored.input_bits)
             for name in TENSORS:
                 value = getattr(stored, name)
                 if value is not None:
-                    tensors[f"formats/{layer}/{name}"] = value
+                    is_shared = name == "input_scale"  # with a value, and with other layers
+                    tensors[f"formats/{layer}/{name}"] = value.clone() if is_shared else value
+        for value, rounded in self.activations.items():
+            tensors[f"activations/{value}/bits"] = torch.tensor(rounded.bits)
+            tensors[f"activations/{value}/scale"] = rounded.scale.clone()
+            tensors[f"activations/{value}/zero_point"] = rounded.zero_point.clone()
         tensors["facts/folded"] = torch.tensor(int(self.folded))
         if self.checkpoint_bytes is not None:
             tensors["facts/checkpoint_bytes"] = torch.tensor(self.checkpoint_bytes)
@@ -101,30 +112,40 @@ class NetworkState:
     def from_tensors(cls, tensors: dict[str, Tensor]) -> "NetworkState":
         """Return the state that `to_tensors` made `tensors` of."""
         groups: dict[str, dict[str, Tensor]]
-        groups = {"weights": {}, "masks": {}, "formats": {}, "facts": {}}
+        groups = {"weights": {}, "masks": {}, "formats": {}, "activations": {}, "facts": {}}
         for path, tensor in tensors.items():
             group, name = path.split("/", 1)
             groups[group][name] = tensor
-        fields: dict[str, dict[str, Tensor]] = {}
-        for path, tensor in groups["formats"].items():
-            layer, name = path.rsplit("/", 1)
-            fields.setdefault(layer, {})[name] = tensor
         formats = {
             layer: LayerFormat(
-                bits=int(values["bits"]),
-                input_bits=int(values.get("input_bits", 8)),
-                **{name: values.get(name) for name in TENSORS},
+                bits=int(values["bits"]), **{name: values.get(name) for name in TENSORS}
             )
-            for layer, values in fields.items()
+            for layer, values in _fields(groups["formats"]).items()
+        }
+        activations = {
+            value: ActivationFormat(
+                bits=int(each["bits"]), scale=each["scale"], zero_point=each["zero_point"]
+            )
+            for value, each in _fields(groups["activations"]).items()
         }
         facts = {name: int(value) for name, value in groups["facts"].items()}
         return cls(
             weights=groups["weights"],
             masks=groups["masks"],
             formats=formats,
+            activations=activations,
             folded=bool(facts["folded"]),
             checkpoint_bytes=facts.get("checkpoint_bytes"),
         )
+
+
+def _fields(tensors: dict[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Return the tensors of each format by the names of its fields."""
+    fields: dict[str, dict[str, Tensor]] = {}
+    for path, tensor in tensors.items():
+        owner, name = path.rsplit("/", 1)
+        fields.setdefault(owner, {})[name] = tensor
+    return fields
 
 
 def copy_weights(network: nn.Module) -> dict[str, Tensor]:

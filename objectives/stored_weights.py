@@ -8,6 +8,8 @@ WEIGHT_POSITION = {"Conv": 1, "Gemm": 1, "MatMul": 1, "Gather": 0}
 """Which input of a node is a layer's weight."""
 WIDENING = {"Cast", "DequantizeLinear", "Gather", "Reshape", "Transpose"}
 """What a stored weight may stand behind."""
+UNPACKING = {"Sub": "_zero", "Mul": "_scale"}
+"""What it may, too, by how the name of the other number ends."""
 
 CODEBOOK = "_codebook"
 """Ends the name of the tensor that codes name the entries of."""
@@ -39,10 +41,12 @@ class StoredWeights:
             return None
         name = node.input[WEIGHT_POSITION[node.op_type]]
         zero_point = codebook = None
-        while (before := self.producers.get(name)) is not None and before.op_type in WIDENING:
+        while (before := self.producers.get(name)) is not None and _is_widening(before):
             name = before.input[0]
             if before.op_type == "DequantizeLinear":
                 zero_point = self.initializers.get("".join(before.input[2:3]))
+            if before.op_type == "Sub":
+                zero_point = self.initializers[before.input[1]]
             if before.op_type == "Gather":
                 if not self._is_lookup(before):
                     return None
@@ -53,3 +57,10 @@ class StoredWeights:
     def _is_lookup(self, node: NodeProto) -> bool:
         """Return whether `node` reads weights from a codebook, by codes that are in the file."""
         return node.op_type == "Gather" and node.input[0].endswith(CODEBOOK)
+
+
+def _is_widening(node: NodeProto) -> bool:
+    ending = UNPACKING.get(node.op_type)
+    if ending is not None:
+        return node.input[1].endswith(ending)
+    return str(node.op_type) in WIDENING

@@ -12,6 +12,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from models.layers import Layer
+from objectives.calls import unseen
 
 _FUNCTIONS = "_read_instead"
 """Attribute of a module: what is read in the place of its parameters, by name."""
@@ -52,7 +53,10 @@ def _reading_instead(kind: type[nn.Module], name: str) -> type[nn.Module]:
     def read(module: nn.Module) -> Tensor | None:
         parameter = module._parameters[name]
         function = module.__dict__[_FUNCTIONS].get(name)
-        found: Tensor | None = parameter if function is None else function(parameter)
+        if function is None:
+            return parameter
+        with unseen():
+            found: Tensor = function(parameter)
         return found
 
     return type(kind.__name__, (kind,), {name: property(read), "__module__": kind.__module__})

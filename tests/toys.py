@@ -57,7 +57,7 @@ def toy_plan(
     return Plan(
         train=BaselineTraining(epochs=epochs, **common),
         prune=WeightPruning(sparsity=sparsity, epochs=epochs, **common),
-        quantize=Quantization(bits=bits, qat_epochs=qat_epochs, **common),
+        quantize=Quantization(bits=bits, qat_epochs=qat_epochs, integers="everywhere", **common),
     )
 
 

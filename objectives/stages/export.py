@@ -6,9 +6,11 @@ metadata alone is 2 KB after gzip, as much as a whole CNN at 99 % sparsity.
 
 - float16 layers: weight and bias are stored as float16, a Cast widens them when they are loaded.
 - layers of shared weights: codes, and a Gather that looks them up in the layer's codebook.
-- integer layers: QuantizeLinear/DequantizeLinear pairs (QDQ) around the layer's input and a
-  DequantizeLinear behind its int8 weight and int32 bias. Runtimes fuse such groups to integer
-  kernels; ONNX Runtime does so only where the weight's zero point is given and the bias is int32.
+- integer layers: QuantizeLinear/DequantizeLinear pairs (QDQ) behind what they multiply and what
+  they give, and a DequantizeLinear behind the int8 weight and the int32 bias. Runtimes fuse such
+  groups to integer kernels; ONNX Runtime does so only where the weight's zero point is given and
+  the bias is int32.
+- layers of integer weights that multiply floats: integers, widened when the file is opened.
 """
 
 import onnx
@@ -48,11 +50,9 @@ def _written(state: NetworkState, context: Context) -> bytes:
     """Return the file of `state`, written into the graph of its network."""
     state = context.fold(state)
     layers = context.layers_of(context.network_of(state))
-    products = context.products(state, layers)
-    model = context.exported(state).model()
-    graph = GraphEditor(model.graph, context.unfold(state))
-    for norm in context.norms(state.weights) if state.folded else ():
-        graph.drop_norm(norm, state.weights[f"{norm.layer}.bias"])
+    model = context.graph(state)
+    graph = GraphEditor(model.graph, state.weights)
+    graph.round_values(state.activations)
     for name, layer in layers.items():  # as ordered there: a state out of the cache has another
         stored = state.formats.get(name)
         if stored is None:
@@ -62,8 +62,8 @@ def _written(state: NetworkState, context: Context) -> bytes:
         elif stored.weight_scale is None:
             graph.store_as_float16(layer)
         else:
-            graph.store_as_integers(layer, name, stored, products.get(name, ()))
-    if any(stored.weight_scale is not None for stored in state.formats.values()):
+            graph.store_as_integers(layer, stored)
+    if state.activations:
         graph.swap_pool_and_relu()
     graph.finish()
     _raise_opset_(model, graph.opset)

@@ -7,7 +7,7 @@ Notation: x a weight or an input, b bits, f the place of the radix point, q the 
 with round half to even; q in [-2^(b-1), 2^(b-1) - 1], for weights without the lowest one, so that
 they are symmetric. Each layer has an f for its weights and one for its inputs, f may be negative
 or more than b. That of the inputs is the largest at which training images do not overflow, but for
-the outliers that `objectives.layer_inputs` leaves out,
+the outliers that `objectives.value_ranges` leaves out,
 
     f = floor(log2(q_max / max |x|))                                            (Eq. 2)
 
@@ -25,7 +25,7 @@ and (4, 4) bits.
 """
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
 
@@ -34,6 +34,7 @@ from torch import Tensor, nn
 
 from models.checks import require
 from models.layers import Layer
+from objectives.activations import attach_activations_
 from objectives.context import Context
 from objectives.fake_quantize import (
     LARGEST_BIAS,
@@ -41,16 +42,13 @@ from objectives.fake_quantize import (
     WeightGrid,
     fake_quantize,
 )
-from objectives.layer_inputs import input_ranges
+from objectives.integers import Groups
 from objectives.masks import MaskKeeper
-from objectives.quantizers import (
-    attach_inputs_,
-    attach_weight_,
-    detach_weight_,
-)
+from objectives.quantizers import attach_weight_, detach_weight_
 from objectives.stages.tuned import TunedSettings
-from objectives.state import LayerFormat, NetworkState, copy_weights
+from objectives.state import ActivationFormat, LayerFormat, NetworkState, copy_weights
 from objectives.training import tune_
+from objectives.value_ranges import value_ranges
 
 WIDTHS = (32, 16, 8, 4)
 SEARCHED_WIDTHS = (16, 8, 4)
@@ -91,7 +89,7 @@ class FixedPoint(TunedSettings):
     """Store weights as fixed-point numbers, and compute with such inputs."""
 
     stage: ClassVar[str] = "fixed_point"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     bits: int = 8
     """Width of a weight: 32, 16, 8 or 4."""
@@ -134,8 +132,11 @@ class FixedPoint(TunedSettings):
         state = context.fold(state)
         network = context.network_of(state)
         layers = context.layers_of(network)
-        formats = self._fit(network, layers, context.products(state, layers), context)
-        attach_inputs_(layers, formats)
+        taken = context.taken(state, layers) if self.input_bits < 32 else {}
+        activations = self._activations(taken, state, network, context)
+        scales = {layer: activations[names[0]].scale for layer, names in taken.items()}
+        formats = {name: self._format(layer, scales.get(name)) for name, layer in layers.items()}
+        attach_activations_(network, context.values(state), activations)
         quantizers = {
             name: attach_weight_(layer, formats[name], self._grid(), learn_scale=False)
             for name, layer in layers.items()
@@ -143,48 +144,56 @@ class FixedPoint(TunedSettings):
         weights = {name: layer.weight for name, layer in layers.items()}
         tune_(network, context, self, callbacks=[MaskKeeper(weights, state.masks)])
         formats = {
-            name: detach_weight_(layers[name], formats[name], quantizer)
+            name: detach_weight_(layers[name], formats[name], quantizer, scales.get(name))
             for name, quantizer in quantizers.items()
         }
-        return replace(state, weights=copy_weights(network), formats=formats)
+        return replace(
+            state, weights=copy_weights(network), formats=formats, activations=activations
+        )
 
     def _grid(self) -> WeightGrid:
         return WeightGrid(self.bits, symmetric=True, per_channel=False)
 
-    def _fit(
+    def _activations(
         self,
+        taken: Mapping[str, Sequence[str]],
+        state: NetworkState,
         network: nn.Module,
-        layers: dict[str, Layer],
-        with_inputs: Collection[str],
         context: Context,
-    ) -> dict[str, LayerFormat]:
-        """Return formats with the radix points of weights and inputs."""
-        ranges = {}
-        if self.input_bits < 32:
-            images = context.data.training_inputs(self.calibration_images)
-            looked_at = {name: layers[name] for name in layers if name in with_inputs}
-            ranges = input_ranges(network, looked_at, images)
-        formats = {}
-        for name, layer in layers.items():
-            weight = layer.weight.detach()
-            scale = weight_scale(weight, self._grid())
-            stored = LayerFormat(
-                bits=self.bits, weight_zero_point=torch.zeros(len(weight), dtype=torch.int8)
+    ) -> dict[str, ActivationFormat]:
+        """Return how values are rounded: all that a layer multiplies, by the same scale."""
+        images = context.data.training_inputs(self.calibration_images)
+        names = dict.fromkeys(name for each in taken.values() for name in each)
+        ranges = value_ranges(network, context.values(state), names, images)
+        groups = Groups()
+        for each in taken.values():
+            for name in each:
+                groups.join(name, each[0])
+        largest: dict[str, float] = {}
+        for name, ends in ranges.items():
+            group = groups.of(name)
+            largest[group] = max(largest.get(group, 0.0), *(float(end.abs()) for end in ends))
+        highest = (1 << self.input_bits - 1) - 1
+        integers = torch.int16 if self.input_bits == 16 else torch.int8
+        return {
+            name: ActivationFormat(
+                scale=torch.tensor(covering_scale(largest[groups.of(name)], highest)),
+                zero_point=torch.zeros((), dtype=integers),
+                bits=self.input_bits,
             )
-            if name in ranges:
-                largest = max(float(end.abs()) for end in ranges[name])
-                input_scale = covering_scale(largest, (1 << self.input_bits - 1) - 1)
-                stored = replace(
-                    stored,
-                    input_scale=torch.tensor(input_scale),
-                    input_zero_point=torch.zeros(
-                        (), dtype=torch.int16 if self.input_bits == 16 else torch.int8
-                    ),
-                    input_bits=self.input_bits,
-                )
-                if layer.bias is not None:
-                    largest_bias = float(layer.bias.detach().abs().max())
-                    least = covering_scale(largest_bias / input_scale, LARGEST_BIAS)
-                    scale = max(scale, least) if largest_bias > 0 else scale
-            formats[name] = replace(stored, weight_scale=torch.full((len(weight),), scale))
-        return formats
+            for name in names
+        }
+
+    def _format(self, layer: Layer, input_scale: Tensor | None) -> LayerFormat:
+        """Return the format of `layer` with the radix point of its weights."""
+        weight = layer.weight.detach()
+        scale = weight_scale(weight, self._grid())
+        if input_scale is not None and layer.bias is not None:
+            largest_bias = float(layer.bias.detach().abs().max())
+            least = covering_scale(largest_bias / float(input_scale), LARGEST_BIAS)
+            scale = max(scale, least) if largest_bias > 0 else scale
+        return LayerFormat(
+            bits=self.bits,
+            weight_scale=torch.full((len(weight),), scale),
+            weight_zero_point=torch.zeros(len(weight), dtype=torch.int8),
+        )

@@ -49,6 +49,7 @@ from objectives.context import Context
 from objectives.layer_inputs import input_moments
 from objectives.stages.tuned import TunedSettings
 from objectives.state import LayerFormat, NetworkState, copy_weights
+from objectives.structure import SPLITTABLE
 from objectives.training import stage_seed, tune_
 
 MOST_BITS = 12
@@ -195,8 +196,12 @@ class ProductQuantization(TunedSettings):
         generator = torch.Generator().manual_seed(stage_seed(context.seed, self.stage))
         blocks = {name: self.block_of(layer.weight) for name, layer in layers.items()}
         images = context.data.training_inputs(self.calibration_images)
-        multiplying = {name: layers[name] for name in context.products(state, layers)}
-        moments = input_moments(network, multiplying, images, blocks)
+        taken = {
+            name: values
+            for name, values in context.taken(state, layers).items()
+            if isinstance(layers[name].module, SPLITTABLE)
+        }
+        moments = input_moments(network, context.values(state), taken, images, blocks)
         formats, shared = {}, {}
         for name, layer in layers.items():
             weighting = moments.get(name, torch.eye(blocks[name]))

@@ -1,9 +1,11 @@
 """Quantize: choose what each weight is stored as, and fine-tune on that grid.
 
 32 bits change nothing. 16 bits round each weight to float16; a layer with a number beyond what
-that holds, 65,504, stays as it is. 8 bits are full-integer: weights int8, layer inputs uint8,
-asymmetric, their ranges read off training images; biases int32 at the product of the two scales.
-Fewer bits are the same on a coarser grid. Then the network is fine-tuned while quantized, with the
+that holds, 65,504, stays as it is. 8 bits are full-integer: weights int8, what is computed between
+layers uint8, asymmetric, its ranges read off training images and followed while it trains
+(`objectives.activations`); biases int32 at the product of the two scales. Where integers would
+make the file slower, weights alone become integers (`objectives.integers`). Fewer bits are the
+same on a coarser grid. Then the network is fine-tuned while quantized, with the
 pruning masks kept and the weights' scales learned (quantization-aware training); with 0 epochs of
 it this is post-training quantization.
 
@@ -13,26 +15,28 @@ Source: Jacob et al. 2018, arXiv:1712.05877, sections 2 and 3; formulas in
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol, get_args
 
 from torch import Tensor, nn
 
 from models.checks import require
 from models.layers import Layer
+from objectives.activations import GroupQuantizer, RangesFollow, attach_groups_
 from objectives.context import Context
-from objectives.fake_quantize import LARGEST_BIAS, WeightGrid, asymmetric_range, fit_grid
-from objectives.layer_inputs import RANGE_RULES, RangeRule, input_ranges
+from objectives.fake_quantize import LARGEST_BIAS, WeightGrid, fit_grid
+from objectives.integers import IntegerPlan
 from objectives.masks import MaskKeeper
-from objectives.quantizers import attach_inputs_, attach_weight_, detach_weight_
+from objectives.quantizers import attach_weight_, detach_weight_
 from objectives.state import LayerFormat, NetworkState, copy_weights
 from objectives.training import require_training, tune_
+from objectives.value_ranges import RANGE_RULES, RangeRule, value_ranges
 
 PRECISIONS = (32, 16, 8, 6, 5, 4, 3, 2)
 
-FEWEST_BITS_WITH_INPUTS = 3
-"""Below, only weights are integers: ONNX Runtime's integer kernels refuse INT2."""
-
 PAPER_PRECISIONS = (32, 16, 8)
+
+IntegerRule = Literal["fast", "everywhere"]
+INTEGER_RULES: tuple[IntegerRule, ...] = get_args(IntegerRule)
 
 
 class SuggestsCategorical(Protocol):
@@ -47,7 +51,7 @@ class Quantization:
     """Store weights with fewer bits."""
 
     stage: ClassVar[str] = "quantize"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
 
     bits: int
     """Storage width of a weight: 32, 16, 8, 6, 5, 4, 3 or 2."""
@@ -64,9 +68,11 @@ class Quantization:
     lr: float
     """Adam's learning rate."""
     calibration_images: int = 1024
-    """Training images, evenly spread, that the ranges of layer inputs are read off."""
+    """Training images, evenly spread, that the ranges between layers are read off."""
     input_range: RangeRule = "percentile"
-    """How; see `objectives.layer_inputs`."""
+    """How; see `objectives.value_ranges`."""
+    integers: IntegerRule = "fast"
+    """Whether to compute on integers only where the file gets faster by it, or everywhere."""
 
     def __post_init__(self) -> None:
         require(self.bits in PRECISIONS, f"bits in {PRECISIONS}", bits=self.bits)
@@ -83,6 +89,11 @@ class Quantization:
             self.input_range in RANGE_RULES,
             f"input_range in {RANGE_RULES}",
             input_range=self.input_range,
+        )
+        require(
+            self.integers in INTEGER_RULES,
+            f"integers in {INTEGER_RULES}",
+            integers=self.integers,
         )
 
     @property
@@ -148,12 +159,14 @@ class Quantization:
         network = context.network_of(state)
         layers = context.layers_of(network)
         integers = {name: layer for name, layer in layers.items() if self.bits_of(name) < 16}
-        ranges = self._input_ranges(state, network, integers, context)
+        plan = context.integers(state, integers, everywhere=self.integers == "everywhere")
+        groups = self._groups(plan, state, network, context)
+        of_layer = {name: groups[place] for name, place in plan.layers.items()}
         formats = {
-            name: self._format(layer, self.grid(name), ranges.get(name))
+            name: self._format(layer, self.grid(name), of_layer.get(name))
             for name, layer in integers.items()
         }
-        attach_inputs_(layers, formats)
+        attach_groups_(network, context.values(state), groups)
         quantizers = {
             name: attach_weight_(layers[name], stored, self.grid(name))
             for name, stored in formats.items()
@@ -163,56 +176,47 @@ class Quantization:
             network,
             context,
             self,
-            callbacks=[MaskKeeper(weights, state.masks)],
+            callbacks=[MaskKeeper(weights, state.masks), RangesFollow(groups)],
             stop_at_pct=stop_at_pct,
         )
         formats = {
-            name: detach_weight_(layers[name], formats[name], quantizer)
+            name: detach_weight_(
+                layers[name],
+                formats[name],
+                quantizer,
+                of_layer[name].format.scale if name in of_layer else None,
+            )
             for name, quantizer in quantizers.items()
         }
         for name, layer in layers.items():
             if self.bits_of(name) == 16 and _fits_float16(layer):
                 _to_float16_(layer)
                 formats[name] = LayerFormat(bits=16)
-        return replace(state, weights=copy_weights(network), formats=formats)
+        activations = {name: group.format for group in groups for name in group.names}
+        return replace(
+            state, weights=copy_weights(network), formats=formats, activations=activations
+        )
 
-    def _input_ranges(
-        self,
-        state: NetworkState,
-        network: nn.Module,
-        layers: Mapping[str, Layer],
-        context: Context,
-    ) -> dict[str, tuple[Tensor, Tensor]]:
-        """Return the least and the largest input of those layers whose inputs become integers."""
-        with_inputs = {
-            name: layer
-            for name, layer in layers.items()
-            if self.bits_of(name) >= FEWEST_BITS_WITH_INPUTS
-        }
-        if not with_inputs:
-            return {}
+    def _groups(
+        self, plan: IntegerPlan, state: NetworkState, network: nn.Module, context: Context
+    ) -> list[GroupQuantizer]:
+        """Return what rounds the values of each group of `plan`."""
+        names = [name for group in plan.groups for name in group]
+        if not names:
+            return []
         images = context.data.training_inputs(self.calibration_images)
-        multiplying = {name: layers[name] for name in context.products(state, with_inputs)}
-        return input_ranges(network, multiplying, images, self.input_range)
+        ranges = value_ranges(network, context.values(state), names, images, self.input_range)
+        return [GroupQuantizer({name: ranges[name] for name in group}) for group in plan.groups]
 
     def _format(
-        self, layer: Layer, grid: WeightGrid, inputs: tuple[Tensor, Tensor] | None
+        self, layer: Layer, grid: WeightGrid, inputs: GroupQuantizer | None
     ) -> LayerFormat:
-        """Return the format of `layer` with the range of its weights and that of its `inputs`."""
+        """Return the format of `layer` with the range of its weights, for such `inputs`."""
         scale, zero_point = fit_grid(layer.weight, grid)
-        stored = LayerFormat(bits=grid.bits, weight_scale=scale, weight_zero_point=zero_point)
-        if inputs is None:
-            return stored
-        input_scale, input_zero_point = asymmetric_range(*inputs)
-        if layer.bias is not None:
-            least = layer.bias.detach().abs() / (input_scale * LARGEST_BIAS)
+        if inputs is not None and layer.bias is not None:
+            least = layer.bias.detach().abs() / (inputs.format.scale * LARGEST_BIAS)
             scale = scale.maximum(least if self.per_channel else least.max())
-        return replace(
-            stored,
-            weight_scale=scale,
-            input_scale=input_scale,
-            input_zero_point=input_zero_point,
-        )
+        return LayerFormat(bits=grid.bits, weight_scale=scale, weight_zero_point=zero_point)
 
 
 def _to_float16_(layer: Layer) -> None:

@@ -55,7 +55,7 @@ def drop_bias(model: ModelProto) -> None:
 
 def change_scale(model: ModelProto) -> None:
     """Of what is given to the second layer: 20 times as much."""
-    scale = next(each for each in model.graph.initializer if each.name == "second.in_scale")
+    scale = next(each for each in model.graph.initializer if each.name == "relu@scale")
     values = 20 * numpy_helper.to_array(scale)
     scale.CopyFrom(numpy_helper.from_array(values.astype(np.float32), scale.name))
 
@@ -69,8 +69,8 @@ def fix_batch(model: ModelProto) -> None:
     [
         (32, change_weight, "what layer 'head' is given differs by"),
         (32, drop_bias, "what layer 'second' is given differs by"),
-        (8, change_weight, "what layer 'head' is given differs by"),
-        (8, change_scale, "what layer 'head' is given differs by"),
+        (8, change_weight, "value 'relu_1' differs by"),
+        (8, change_scale, "value 'relu_1' differs by"),
         (4, drop_bias, "what layer 'second' is given differs by"),
         (32, fix_batch, "ONNX Runtime cannot run the file"),
     ],

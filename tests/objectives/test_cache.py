@@ -10,9 +10,14 @@ import torch
 from objectives.cache import StageCache, StageKey
 from objectives.errors import DiskFullError
 from objectives.progress import SilentProgress, StopRequested
-from objectives.state import LayerFormat, NetworkState
+from objectives.state import ActivationFormat, LayerFormat, NetworkState
 
 KEY = StageKey.of(stage="prune", sparsity=0.5)
+
+
+SHARED = ActivationFormat(
+    scale=torch.tensor(0.3), zero_point=torch.tensor(7, dtype=torch.uint8), bits=8
+)
 
 
 def a_state(value: float = 1.0) -> NetworkState:
@@ -24,11 +29,11 @@ def a_state(value: float = 1.0) -> NetworkState:
                 bits=8,
                 weight_scale=torch.tensor([0.1, 0.2]),
                 weight_zero_point=torch.tensor([0, 3], dtype=torch.int8),
-                input_scale=torch.tensor(0.3),
-                input_zero_point=torch.tensor(7, dtype=torch.uint8),
+                input_scale=SHARED.scale,
             ),
             "conv": LayerFormat(bits=16),
         },
+        activations={"input": SHARED, "add_1": SHARED},
         checkpoint_bytes=123,
     )
 

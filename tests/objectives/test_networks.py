@@ -16,11 +16,11 @@ from toys import FewDigits, toy_context, toy_plan
 from models.data_source import DataSource
 from models.loaders import LoaderData
 from models.registry import ModelSpec
+from objectives.activations import attach_activations_
 from objectives.cache import StageCache
 from objectives.context import Context
 from objectives.energy import estimate_energy_uj
 from objectives.pipeline import Pipeline
-from objectives.quantizers import attach_inputs_
 from objectives.restore import restore_weights
 from objectives.stages.base import StageSettings, Tuning
 from objectives.stages.binary import BinaryWeights
@@ -245,7 +245,7 @@ class TestAnyNetwork:
         )
         (logits,) = session.run(None, {"input": inputs.numpy()})
         for network in (context.network_of(state), restored):
-            attach_inputs_(context.layers_of(network), state.formats)
+            attach_activations_(network, context.values(state), state.activations)
             with torch.no_grad():
                 expected = network(inputs).numpy()
             agreeing = np.abs(logits - expected).max(axis=1) < 1e-3
@@ -262,7 +262,7 @@ class TestAnyNetwork:
         assert state.formats.keys() == context.layers_of(context.build_network()).keys()
         network = context.network_of(state)
         inputs, _ = next(context.data.batches("test"))
-        attach_inputs_(context.layers_of(network), state.formats)
+        attach_activations_(network, context.values(state), state.activations)
         with torch.no_grad():
             expected = network(inputs).numpy()
         content = export_onnx(state, context)

@@ -10,8 +10,8 @@ from onnx import TensorProto, numpy_helper
 from toys import FewDigits, toy_context, toy_plan
 
 from models.pixels import to_pixels
+from objectives.activations import attach_activations_
 from objectives.context import Context
-from objectives.quantizers import attach_inputs_
 from objectives.stages.export import export_onnx
 from objectives.stages.measure import count_weights, measure_file
 from objectives.state import NetworkState
@@ -52,7 +52,7 @@ def test_logits_of_the_file_are_those_of_the_network(
     """At 8 bits an input that lies half-way between two integers may be rounded either way."""
     state = states[point]
     network = context.network_of(state)
-    attach_inputs_(context.layers_of(network), state.formats)
+    attach_activations_(network, context.values(state), state.activations)
     with torch.no_grad():
         expected = network(to_pixels(digits.test.images)).numpy()
     logits = run(export_onnx(state, context), digits.test.images, fused=False)
@@ -88,7 +88,7 @@ def test_int8_file_stores_integers_only(states: dict, context: Context) -> None:
     }
     assert kinds["conv.weight"] == kinds["dense.weight"] == np.int8
     assert kinds["conv.bias"] == kinds["dense.bias"] == np.int32
-    assert all(dtype != np.float32 for name, dtype in kinds.items() if not name.endswith("_scale"))
+    assert all(dtype != np.float32 for name, dtype in kinds.items() if not name.endswith("scale"))
 
 
 def test_int8_file_runs_on_integer_kernels(states: dict, context: Context, tmp_path: Path) -> None:
@@ -159,7 +159,7 @@ def test_files_of_any_grid_run_and_answer_as_the_network_does(
     )
     state = quantize.apply(states[0.9, 32], context)
     network = context.network_of(state)
-    attach_inputs_(context.layers_of(network), state.formats)
+    attach_activations_(network, context.values(state), state.activations)
     with torch.no_grad():
         expected = network(to_pixels(digits.test.images)).numpy()
     content = export_onnx(state, context)

@@ -10,10 +10,10 @@ from onnx import TensorProto, numpy_helper
 from toys import toy_plan
 
 from models.errors import BadInputError
+from objectives.activations import attach_activations_
 from objectives.context import Context
 from objectives.evaluate import network_accuracy_pct
 from objectives.fake_quantize import WeightGrid
-from objectives.quantizers import attach_inputs_
 from objectives.stages.export import export_onnx
 from objectives.stages.fixed_point import FixedPoint, covering_scale, weight_scale
 from objectives.stages.measure import count_weights, measure_file
@@ -69,7 +69,7 @@ def test_inputs_are_those_of_torch(
     stored = state.formats["conv"]
     largest = float(context.data.training_inputs(1024).max())
     assert float(stored.input_scale) == 2.0 ** math.ceil(math.log2(largest / high))
-    attach_inputs_(context.layers_of(network), {"conv": stored})
+    attach_activations_(network, context.values(state), state.activations)
     seen: list[torch.Tensor] = []
     network.conv.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     pixels = context.data.training_inputs(8) * 3 - 1  # beyond what was calibrated
@@ -105,12 +105,12 @@ def test_the_file_holds_integers_and_powers_of_two(
     model = onnx.load_from_string(content)
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
     assert tensors["dense.weight"].data_type == weight_type
-    scales = [name for name in tensors if name.endswith("_scale")]
+    scales = [name for name in tensors if name.endswith("scale")]
     assert len(scales) == (2 if input_type is None else 6)
     for name in scales:
         assert float(np.log2(numpy_helper.to_array(tensors[name]))).is_integer()
     if input_type is not None:
-        assert tensors["dense.in_zero"].data_type == input_type
+        assert tensors["view@zero"].data_type == input_type
         assert tensors["dense.bias"].data_type == TensorProto.INT32
     counts = count_weights(model)
     for layer, mask in state.masks.items():
@@ -120,7 +120,7 @@ def test_the_file_holds_integers_and_powers_of_two(
     file = tmp_path / "a.onnx"
     file.write_bytes(content)
     network = context.network_of(state)  # as a user runs the file, graph fusions on
-    attach_inputs_(context.layers_of(network), state.formats)
+    attach_activations_(network, context.values(state), state.activations)
     expected = network_accuracy_pct(network, context.data, "test")
     assert measure_file(file, context.data).test_accuracy_pct == pytest.approx(expected, abs=1.5)
 
@@ -148,7 +148,7 @@ def test_training_helps_at_four_bits(baseline: NetworkState, context: Context) -
     for epochs in (0, 4):
         state = a_fixed_point(4, 4, epochs=epochs).apply(baseline, context)
         network = context.network_of(state)
-        attach_inputs_(context.layers_of(network), state.formats)
+        attach_activations_(network, context.values(state), state.activations)
         accuracies.append(network_accuracy_pct(network, context.data, "validation"))
     assert accuracies[1] > accuracies[0]
 

@@ -5,9 +5,9 @@ import torch
 from toys import FewDigits, toy_context, toy_plan
 
 from models.pixels import to_pixels
+from objectives.activations import attach_activations_
 from objectives.context import Context
 from objectives.fake_quantize import WeightGrid, asymmetric_range, fake_quantize, fit_grid
-from objectives.quantizers import attach_inputs_
 from objectives.state import NetworkState
 
 
@@ -142,7 +142,9 @@ def test_qat_moves_weights_and_scales(pruned: NetworkState, context: Context) ->
     for layer in rounded.formats:
         before, after = rounded.formats[layer], trained.formats[layer]
         assert not torch.equal(before.weight_scale, after.weight_scale)
-        assert torch.equal(before.input_scale, after.input_scale)
+    scales = [each.activations["view"].scale for each in (rounded, trained)]
+    assert not torch.equal(*scales)
+    assert torch.equal(trained.formats["dense"].input_scale, scales[1])
 
 
 def test_calibration_reads_the_ranges_of_training_images(
@@ -156,10 +158,10 @@ def test_calibration_reads_the_ranges_of_training_images(
     highest = features.flatten(1).amax(1).sort().values
     for rule, high in (("percentile", highest[-6]), ("extremes", highest[-1])):
         quantize = replace(toy_plan(0.0, 8, qat_epochs=0).quantize, input_range=rule)
-        formats = quantize.apply(baseline, context).formats
-        assert formats["conv"].input_scale == pytest.approx(1 / 255)
-        assert formats["dense"].input_scale == pytest.approx(high.item() / 255)
-        assert int(formats["dense"].input_zero_point) == 0
+        activations = quantize.apply(baseline, context).activations
+        assert activations["input"].scale == pytest.approx(1 / 255)
+        assert activations["view"].scale == pytest.approx(high.item() / 255)
+        assert int(activations["view"].zero_point) == 0
 
 
 def test_attached_network_computes_with_quantized_inputs(
@@ -169,7 +171,7 @@ def test_attached_network_computes_with_quantized_inputs(
     network = context.network_of(state)
     pixels = torch.rand(1, 1, 28, 28)
     plain = network(pixels)
-    attach_inputs_(context.layers_of(network), state.formats)
+    attach_activations_(network, context.values(state), state.activations)
     on_grid = (pixels * 255).round() / 255
     assert not torch.equal(network(pixels), plain)
     assert torch.allclose(network(pixels), network(on_grid), atol=1e-5)
