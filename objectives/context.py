@@ -39,7 +39,7 @@ from objectives.structure import (
     make_weights_plain_,
     split_layers_,
 )
-from objectives.value_graph import ValueGraph
+from objectives.value_graph import ValueGraph, pool_globally_
 from objectives.values import Values, find_values
 
 AfterEpoch = Callable[[int, float], None]
@@ -167,9 +167,11 @@ class Context:
         Raises:
             MeasurementError: The network cannot be exported; the text names the layer.
         """
-        model = self.exported(state).model()
+        exported_graph = self.exported(state)
+        model = exported_graph.model()
         if state.folded:
             drop_norms_(model.graph, self.norms(state.weights))
+        pool_globally_(model.graph, exported_graph.pools)
         return model
 
     def layers_of(self, network: nn.Module) -> dict[str, Layer]:

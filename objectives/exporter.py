@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 from onnx import ModelProto
+from onnx.numpy_helper import to_array
 from torch import Tensor, nn
 
 from objectives.errors import MeasurementError
@@ -44,6 +45,8 @@ class Exported:
     reads, under the names that the state dict has them by."""
     modules: Mapping[str, str]
     """The path of the innermost module that each node is in, by the node's first output."""
+    pools: frozenset[str] = frozenset()
+    """What averages all of the last two of four axes gives, written as a ReduceMean."""
 
     def model(self) -> ModelProto:
         """Return the graph as a model of its own, to edit."""
@@ -117,8 +120,9 @@ def _exported(network: nn.Module, example: Tensor) -> Exported:
         optimizer.optimize_ir(program.model)
     model: ModelProto = program.model_proto
     modules = {node.output[0]: _module_of(node) for node in model.graph.node}
+    pools = frozenset(_pools(model))
     _strip_(model)
-    return Exported(content=model.SerializeToString(), modules=modules)
+    return Exported(content=model.SerializeToString(), modules=modules, pools=pools)
 
 
 def _make_inputs_(graph: Any, network: nn.Module) -> None:  # noqa: ANN401 - onnxscript's
@@ -142,6 +146,22 @@ def _module_of(node: Any) -> str:  # noqa: ANN401 - a NodeProto
     scopes = literal_eval(told.get(_SCOPES, "[]"))
     path: str = scopes[-2] if len(scopes) > 1 else ""
     return path.partition("@")[0]  # of a module's second call
+
+
+def _pools(model: ModelProto) -> Iterator[str]:
+    """Yield what is given by each ReduceMean over the last two of four axes."""
+    graph = model.graph
+    four = {
+        value.name
+        for value in (*graph.value_info, *graph.input)
+        if len(value.type.tensor_type.shape.dim) == 4
+    }
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "ReduceMean" and node.input[0] in four:
+            axes = constants.get("".join(node.input[1:2]))
+            if axes is not None and {int(each) % 4 for each in to_array(axes)} == {2, 3}:
+                yield node.output[0]
 
 
 def _layer_that_fails(network: nn.Module, example: Tensor) -> str:

@@ -24,7 +24,7 @@ from math import prod
 from onnx import GraphProto, NodeProto
 
 from models.layers import Layer
-from objectives.value_graph import Product, ValueGraph
+from objectives.value_graph import PASSING, Product, ValueGraph
 from objectives.values import Values
 
 INTEGER_OPERATORS = {
@@ -46,6 +46,8 @@ BETWEEN = set(INTEGER_OPERATORS) - {"Conv", "Gemm", "MatMul"}
 
 FEWEST_MULTIPLICATIONS = 2**18
 """Of an input, for which integers are worth their while."""
+LONG_ROW = 256
+"""Weights of a convolution's channel from which on integers pay even if floats are read off it."""
 CONVOLVED = 16
 """Multiplications of a convolution that count as one: floats are fast there, too."""
 
@@ -84,15 +86,35 @@ class _Planner:
     def plan(self, *, everywhere: bool) -> IntegerPlan:
         if not everywhere and self._multiplications() < FEWEST_MULTIPLICATIONS:
             return IntegerPlan(groups=(), layers={})
-        between = [node for node in self._graph.nodes if node.op_type in BETWEEN]
+        products = {
+            name: found
+            for name, found in self._products.items()
+            if all(self._can_be_computed(each) for each in found)
+        }
+        between = [
+            node
+            for node in self._graph.nodes
+            if node.op_type in BETWEEN
+            and all(self._source(name) is not None for name in node.input)
+            and self._given(node.output[0]) is not None
+        ]
         while True:
-            products = {name: each for name, each in self._products.items() if self._fit(each)}
-            computing = {each.output for found in products.values() for each in found}
-            kept = self._kept(between, computing)
-            if len(kept) == len(between):
-                break
-            between = kept
-        return self._grouped(products, between)
+            outputs = {each.output for found in products.values() for each in found}
+            outputs |= {node.output[0] for node in between}
+            kept_products = {
+                name: found
+                for name, found in products.items()
+                if everywhere or all(self._is_worth(name, each, outputs) for each in found)
+            }
+            kept = [
+                node
+                for node in between
+                if self._goes_to(node.output[0], outputs)
+                and any(self._comes_from(name, outputs) for name in node.input)
+            ]
+            if len(kept_products) == len(products) and len(kept) == len(between):
+                return self._grouped(products, between)
+            products, between = kept_products, kept
 
     def _multiplications(self) -> float:
         """Return the multiplications of the layers for an input, a convolution's as they count."""
@@ -104,25 +126,35 @@ class _Planner:
                 count += outputs * row / (CONVOLVED if each.is_convolution else 1)
         return count
 
-    def _fit(self, products: Iterable[Product]) -> bool:
-        """Return whether all that a layer computes can be on integers."""
-        return all(
-            self._source(each.taken) is not None
-            and not (each.is_convolution and self._given(each.output) is None)
-            for each in products
+    def _can_be_computed(self, product: Product) -> bool:
+        """Return whether a layer's product can be on integers."""
+        return self._source(product.taken) is not None and not (
+            product.is_convolution and self._given(product.output) is None
         )
 
-    def _kept(self, between: Iterable[NodeProto], computing: set[str]) -> list[NodeProto]:
-        """Return those of the operators between layers that can stay, as another reads them."""
-        between = list(between)
-        reached = computing | {node.output[0] for node in between}
-        return [
-            node
-            for node in between
-            if all(self._source(name) is not None for name in node.input)
-            and self._given(node.output[0]) is not None
-            and any(each.output[0] in reached for each in self._graph.reading(node.output[0]))
-        ]
+    def _is_worth(self, name: str, product: Product, computed: set[str]) -> bool:
+        """Return whether a layer's product is faster on integers, with those that are `computed`.
+
+        A convolution of floats computes the activation behind it at once.
+        """
+        return (
+            not product.is_convolution
+            or self._layers[name].weight[0].numel() >= LONG_ROW
+            or self._goes_to(product.output, computed)
+        )
+
+    def _goes_to(self, name: str, computed: set[str]) -> bool:
+        """Return whether something that is `computed` on integers reads a value."""
+        return any(node.output[0] in computed for node in self._graph.reading(name))
+
+    def _comes_from(self, name: str, computed: set[str]) -> bool:
+        """Return whether a value is `computed` on integers, but for what it was passed through."""
+        while name not in computed:
+            node = self._graph.producers.get(name)
+            if node is None or node.op_type not in PASSING:
+                return False
+            name = node.input[0]
+        return True
 
     def _source(self, name: str) -> str | None:
         """Return what to quantize for a reader of a value; None where that cannot be."""

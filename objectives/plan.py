@@ -151,7 +151,9 @@ class Plan:
         """
         try:
             parts = json.loads(text)
-            parts.get("quantize", {}).setdefault("input_range", "extremes")  # in plans of before
+            quantize = parts.get("quantize", {})  # in plans of before
+            quantize.setdefault("input_range", "extremes")
+            quantize.setdefault("integers", "everywhere")
             return cls(
                 **{
                     name: settings(**parts[name])

@@ -62,5 +62,5 @@ class StoredWeights:
 def _is_widening(node: NodeProto) -> bool:
     ending = UNPACKING.get(node.op_type)
     if ending is not None:
-        return node.input[1].endswith(ending)
+        return str(node.input[1]).endswith(ending)
     return str(node.op_type) in WIDENING

@@ -1,6 +1,6 @@
 """Ask an exported graph who gives a value, who reads it, and where layers multiply."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from onnx import GraphProto, NodeProto, helper, numpy_helper
@@ -138,3 +138,23 @@ def _is_matrix_transpose(node: NodeProto) -> bool:
     return node.op_type == "Transpose" and any(
         each.name == "perm" and list(each.ints) == [1, 0] for each in node.attribute
     )
+
+
+def pool_globally_(graph: GraphProto, pools: Collection[str]) -> None:
+    """Write the averages `pools`, over the last two of four axes, as GlobalAveragePool, in place.
+
+    Runtimes have kernels for that, also on integers, and none for a ReduceMean.
+    """
+    nodes = []
+    for node in graph.node:
+        if node.output[0] not in pools:
+            nodes.append(node)
+            continue
+        keeps_axes = all(each.i for each in node.attribute if each.name == "keepdims")
+        pooled = node.output[0] if keeps_axes else f"{node.output[0]}@pool"
+        nodes.append(helper.make_node("GlobalAveragePool", [node.input[0]], [pooled]))
+        if not keeps_axes:
+            nodes.append(helper.make_node("Squeeze", [pooled, node.input[1]], [node.output[0]]))
+    copies = [NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    graph.ClearField("node")
+    graph.node.extend(copies)
