@@ -9,12 +9,12 @@ Source: Jacob et al. 2018, arXiv:1712.05877, section 3.1.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import torch
-from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor, nn
 
+from models.classifier import StepCallback
 from objectives.calls import CallWatch
 from objectives.fake_quantize import asymmetric_range, fake_quantize
 from objectives.state import ActivationFormat
@@ -43,8 +43,8 @@ class GroupQuantizer:
         self._renew()
 
     def __call__(self, name: str, values: Tensor) -> Tensor:
-        """Return `values` rounded, and let the range follow them, if it is to."""
-        if self.follows and values.numel() > 0:
+        """Return `values` rounded; the range follows them if it is to, and they are trained."""
+        if self.follows and torch.is_grad_enabled() and values.numel() > 0:
             self._follow(self.names.index(name), values.detach())
         zero_point = self.format.zero_point if self._has_negative else None
         return fake_quantize(values, self.format.scale, zero_point, *self.format.limits)
@@ -100,19 +100,22 @@ def attach_rounding_(
     CallWatch(network, visit, called)
 
 
-class RangesFollow(Callback):
-    """Lets the ranges of `groups` follow training batches for the first half of the steps."""
+class RangesFollow(StepCallback):
+    """Lets the ranges of `groups` follow what is trained, for the first half of the steps."""
 
     def __init__(self, groups: Sequence[GroupQuantizer]) -> None:
         self._groups = groups
 
-    def on_train_batch_start(self, trainer: Trainer, *_: Any) -> None:
-        """Let them follow this batch, if it is early."""
-        steps = trainer.estimated_stepping_batches
-        self._set(follows=trainer.global_step < FOLLOWING * steps)
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let them follow from now on."""
+        self._set(follows=True)
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """Let them follow nothing that is only evaluated."""
+    def after_step(self, step: int, steps: float) -> None:
+        """Let them stay once half of the steps are taken."""
+        self._set(follows=step < FOLLOWING * steps)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let them stay."""
         self._set(follows=False)
 
     def _set(self, *, follows: bool) -> None:

@@ -53,7 +53,7 @@ def test_each_integer_is_within_one_step_of_the_networks(name: str, tmp_path: Pa
 def network_beside(
     in_file: dict[str, np.ndarray], state: NetworkState, context: Context, inputs: Tensor
 ) -> tuple[np.ndarray, dict[str, float]]:
-    """Its answers when it goes on with the file's integers, and by how many steps its own differ."""
+    """Its answers, going on with the file's integers, and how many steps from these it was."""
     furthest = {}
 
     def compare(name: str, given: Tensor) -> Tensor:
