@@ -17,7 +17,7 @@ the file is opened. ms of int8 by those of float32, one thread (AMD EPYC with VN
 |       | 1.19 | 1.10 |  0.94 |  0.63 |  0.58 |              |  1.63 |  1.61 |  0.86 | 0.52 |
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -48,6 +48,8 @@ FEWEST_MULTIPLICATIONS = 2**18
 """Of an input, for which integers are worth their while."""
 LONG_ROW = 256
 """Weights of a convolution's channel from which on integers pay even if floats are read off it."""
+FEW = f"fewer than {FEWEST_MULTIPLICATIONS:,} multiplications an input"
+"""Why all layers of a small network multiply floats."""
 CONVOLVED = 16
 """Multiplications of a convolution that count as one: floats are fast there, too."""
 
@@ -60,6 +62,8 @@ class IntegerPlan:
     """Values of one scale each."""
     layers: Mapping[str, int]
     """The group that a layer multiplies; the others have integer weights alone."""
+    floats: Mapping[str, str]
+    """Why others multiply floats, by layer, in words."""
 
 
 def plan_integers(
@@ -85,7 +89,7 @@ class _Planner:
 
     def plan(self, *, everywhere: bool) -> IntegerPlan:
         if not everywhere and self._multiplications() < FEWEST_MULTIPLICATIONS:
-            return IntegerPlan(groups=(), layers={})
+            return IntegerPlan(groups=(), layers={}, floats=dict.fromkeys(self._products, FEW))
         products = {
             name: found
             for name, found in self._products.items()
@@ -212,7 +216,25 @@ class _Planner:
                 tuple(name for name in needed if groups.of(name) == group) for group in order
             ),
             layers={name: order.index(groups.of(sources[0])) for name, sources in taken.items()},
+            floats={
+                name: self._reason(found, set(products))
+                for name, found in self._products.items()
+                if name not in products
+            },
         )
+
+    def _reason(self, products: Sequence[Product], computed: set[str]) -> str:
+        """Return why a layer multiplies floats."""
+        if any(self._source(each.taken) is None for each in products):
+            return "what it multiplies is nowhere in the network's code"
+        outputs = {each.output for name in computed for each in self._products[name]}
+        readers = {
+            node.op_type
+            for each in products
+            for node in self._graph.reading(each.output)
+            if node.output[0] not in outputs
+        }
+        return f"{' and '.join(sorted(readers)) or 'the answer'} behind it"
 
     def _sure_source(self, name: str) -> str:
         found = self._source(name)

@@ -4,8 +4,11 @@ from dataclasses import dataclass
 
 from onnx import ModelProto
 
+from objectives.kernels import kernel_of
 from objectives.sizes import gzip_bytes
 from objectives.stages.measure import count_weights
+from objectives.stored_weights import StoredWeights
+from objectives.value_graph import ValueGraph
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,10 +24,19 @@ class StoredLayer:
     """Of its tensors in the file: weight, bias, scales, codebook."""
     gzip_bytes: int
     """Of the same after gzip, alone."""
+    kernel: str
+    """What ONNX Runtime computes it on; "" of an embedding. See `objectives.kernels`."""
 
 
 def stored_layers(model: ModelProto) -> list[StoredLayer]:
     """Return the layers that have weights, in the order of the file's nodes."""
+    graph = ValueGraph(model.graph)
+    stored_weights = StoredWeights(model.graph)
+    kernels: dict[str, str] = {}
+    for node in model.graph.node:
+        stored = stored_weights.weight_of(node)
+        if stored is not None and node.op_type != "Gather":
+            kernels[stored.tensor.name] = kernel_of(node, graph)
     layers = []
     for weight, (nonzero, total) in count_weights(model).items():
         name = weight.removesuffix(".weight")
@@ -40,6 +52,7 @@ def stored_layers(model: ModelProto) -> list[StoredLayer]:
                 weights=total,
                 size_bytes=len(content),
                 gzip_bytes=gzip_bytes(content),
+                kernel=kernels.get(weight, ""),
             )
         )
     return layers

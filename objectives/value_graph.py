@@ -39,7 +39,7 @@ class ValueGraph:
         for node in self.nodes:
             for name in dict.fromkeys(node.input):
                 self._readers.setdefault(name, []).append(node)
-        self._constants = {tensor.name: tensor for tensor in graph.initializer}
+        self.constants = {tensor.name: tensor for tensor in graph.initializer}
         self._state = {value.name for value in graph.input[1:]}
         self.outputs = {value.name for value in graph.output}
 
@@ -57,7 +57,7 @@ class ValueGraph:
 
     def is_computed(self, name: str) -> bool:
         """Return whether a value depends on the input: it is no weight, and no constant."""
-        return name not in self._constants and name not in self._state
+        return name not in self.constants and name not in self._state
 
     def moved_from(self, name: str, *, pooled: bool = False) -> Iterator[str]:
         """Yield a value, that whose numbers it moves, and so on; `pooled`: the largest, too."""
@@ -113,7 +113,7 @@ class ValueGraph:
         """Return whether what `node` adds is 0, which is exact when it is quantized."""
         if node.op_type != "Pad" or len(node.input) < 3 or not node.input[2]:
             return True
-        added = self._constants.get(node.input[2])
+        added = self.constants.get(node.input[2])
         return added is not None and not numpy_helper.to_array(added).any()
 
 

@@ -1,6 +1,7 @@
 """What a command says while it works: settings, how long it will take, how each trial ended."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -15,9 +16,31 @@ from search.provenance import commit
 from search.queue import FAILURE
 from search.stopping import STOPPED
 
+QUANTIZING = {"quantize", "mixed"}
+"""Methods that put layers on integers."""
 FILE_SECONDS = 1.5
 """What exporting and timing a small file takes."""
 LONG_SECONDS = 600
+
+
+def integers_told(context: Context, methods: Sequence[str]) -> str:
+    """Return which layers integers make faster at 8 bits and below, and why others stay floats.
+
+    Of a network whose file is not a matter of course: it was exported already.
+    """
+    if context.model.exports or not QUANTIZING.intersection(methods):
+        return ""
+    state = context.fold(context.untrained())
+    layers = context.layers_of(context.network_of(state))
+    plan = context.integers(state, layers, everywhere=False)
+    told = (
+        f"quantized, {len(plan.layers)} of {len(plan.layers) + len(plan.floats)} layers compute "
+    )
+    told += "on integers"
+    reasons = [
+        f"{reason} ({count})" for reason, count in Counter(plan.floats.values()).most_common()
+    ]
+    return told + (f", the others on floats: {', '.join(reasons)}" if reasons else "")
 
 
 def estimate(

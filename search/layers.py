@@ -64,12 +64,14 @@ def layer_table(made: TrialLayers, form: str) -> str:
             bits,
             f"{layer.size_bytes:,}",
             f"{layer.gzip_bytes:,}",
+            layer.kernel,
         ]
         for layer, kept, bits in zip(made.layers, made.kept_pct(), made.bits(), strict=True)
     ]
     headers = [f"layer of trial {made.trial}", "weights", "not zero", "bits", "bytes", "gzip"]
+    headers.append("computed on")
     text: str = tabulate(
-        rows, headers, form, disable_numparse=True, colalign=["left", *["right"] * 5]
+        rows, headers, form, disable_numparse=True, colalign=["left", *["right"] * 5, "left"]
     )
     return text
 

@@ -17,7 +17,7 @@ from objectives.preflight import check_methods, check_network
 from objectives.result import Cost
 from objectives.sensitivity import measure_sensitivity
 from objectives.state import copy_weights
-from search.announce import estimate, heading, trial_line
+from search.announce import estimate, heading, integers_told, trial_line
 from search.confirm import confirm
 from search.crew import Crew, crew_for, default_threads
 from search.drive import drive
@@ -102,6 +102,9 @@ class Session(StudyWorker):
         self.progress.expect(epochs=epochs, trials=trials)
         if trials > 0:
             print(f"  compressed layers: {', '.join(self.layer_sizes)}")
+            told = integers_told(self.context, config.methods)
+            if told:
+                print(f"  {told}")
         if self.unhashed:
             print(
                 f"  what {self.unhashed[0]} is cannot be hashed: what is trained is kept for this "

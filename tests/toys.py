@@ -1,9 +1,10 @@
 """Small stand-ins: real digits, but few of them, and networks whose answers can be worked out."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from models.data.mnist5k import MNIST5k
 from models.images import ImageData, LabelledImages
@@ -59,6 +60,20 @@ def toy_plan(
         prune=WeightPruning(sparsity=sparsity, epochs=epochs, **common),
         quantize=Quantization(bits=bits, qat_epochs=qat_epochs, integers="everywhere", **common),
     )
+
+
+class Between(nn.Module):
+    """Two convolutions, and what is computed between them."""
+
+    def __init__(self, compute: Callable[[Tensor, Tensor], Tensor], channels: int = 8) -> None:
+        super().__init__()
+        self.first, self.other = nn.Conv2d(1, 8, 3), nn.Conv2d(1, 8, 3)
+        self.last, self.head = nn.Conv2d(channels, 4, 1), nn.Linear(4, 10)
+        self.compute = compute
+
+    def forward(self, x: Tensor) -> Tensor:
+        between = self.compute(self.first(x), self.other(x))
+        return self.head(self.last(between).mean((2, 3)))
 
 
 def weights(network: nn.Module) -> dict[str, torch.Tensor]:

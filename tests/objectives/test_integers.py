@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
-from toys import FewDigits, toy_context
+from toys import Between, FewDigits, toy_context
 
 from benchmarks.integers import optimized_operators
 from models.registry import ModelSpec
@@ -16,20 +16,6 @@ from objectives.stages.export import export_onnx
 from objectives.stages.quantize import Quantization
 
 QUANTIZE: dict[str, object] = {"qat_epochs": 0, "batch_size": 64, "lr": 1e-3}
-
-
-class Between(nn.Module):
-    """Two convolutions, and what is computed between them."""
-
-    def __init__(self, compute: Callable[[Tensor, Tensor], Tensor], channels: int = 8) -> None:
-        super().__init__()
-        self.first, self.other = nn.Conv2d(1, 8, 3), nn.Conv2d(1, 8, 3)
-        self.last, self.head = nn.Conv2d(channels, 4, 1), nn.Linear(4, 10)
-        self.compute = compute
-
-    def forward(self, x: Tensor) -> Tensor:
-        between = self.compute(self.first(x), self.other(x))
-        return self.head(self.last(between).mean((2, 3)))
 
 
 OPERATORS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], int]] = {

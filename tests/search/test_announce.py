@@ -1,4 +1,23 @@
-from search.announce import dead_layers
+from toys import Between, FewDigits, toy_context
+
+from models.registry import MODELS, ModelSpec
+from search.announce import dead_layers, integers_told
+
+
+def a_small_network(*_: object) -> Between:
+    return Between(lambda a, b: a + b)
+
+
+def test_what_integers_do_not_make_faster_is_told_before_the_first_trial(
+    digits: FewDigits,
+) -> None:
+    own = toy_context(digits, model=ModelSpec(build=a_small_network, data="own"))
+    assert integers_told(own, ("prune", "quantize")) == (
+        "quantized, 0 of 4 layers compute on integers, the others on floats: "
+        "fewer than 262,144 multiplications an input (4)"
+    )
+    assert integers_told(own, ("prune",)) == ""
+    assert integers_told(toy_context(digits, model=MODELS.get("cnn")), ("quantize",)) == ""
 
 
 def test_a_layer_without_a_weight_is_told() -> None:
