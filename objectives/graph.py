@@ -122,10 +122,8 @@ class GraphEditor:
         self.opset = max(self.opset, LEAST_OPSET.get(code_type, 0))
         bias = self._floats(layer.bias_name)
         if bias is not None and stored.bias_scale is not None:
-            scale = stored.bias_scale.numpy()
-            self._add(f"{layer.bias_name}_scale", scale)
-            as_int8 = integer_tensor(str(layer.bias_name), np.rint(bias / scale), TensorProto.INT8)
-            self._store(as_int8, "DequantizeLinear", f"{layer.bias_name}_scale")
+            name, scale = str(layer.bias_name), stored.bias_scale.numpy()
+            self._unpack(name, scale, np.zeros_like(scale), TensorProto.INT8)
 
     def swap_pool_and_relu(self) -> None:
         """Turn MaxPool -> Relu into Relu -> MaxPool, which is equal.
