@@ -13,8 +13,9 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import onnx
@@ -38,6 +39,8 @@ ROUNDS = 30
 SECONDS_OF_A_ROUND = 0.02
 COMPARED = 500
 """Digits."""
+Name = TypeVar("Name", bound=Hashable)
+
 INTEGER = ("QLinear", "QGemm", "QAttention", "ConvInteger", "MatMulInteger", "QOrdered")
 """What the names of operators begin with, or hold, that compute on integers."""
 
@@ -164,19 +167,19 @@ def optimized_operators(file: Path) -> Counter[str]:
 
 
 def milliseconds_in_turn(
-    sessions: dict[int, onnxruntime.InferenceSession], one: np.ndarray
-) -> dict[int, float]:
+    sessions: Mapping[Name, onnxruntime.InferenceSession], one: np.ndarray
+) -> dict[Name, float]:
     """Return the median milliseconds of each session for one input, timed in turn."""
-    taken: dict[int, list[float]] = {bits: [] for bits in sessions}
+    taken: dict[Name, list[float]] = {name: [] for name in sessions}
     for number in range(ROUNDS + 1):
-        for bits, each in sessions.items():
+        for name, each in sessions.items():
             began, runs = time.perf_counter(), 0
             while time.perf_counter() - began < SECONDS_OF_A_ROUND:
                 answers_of(each, one)
                 runs += 1
             if number > 0:  # the first one prepares
-                taken[bits].append(1000 * (time.perf_counter() - began) / runs)
-    return {bits: statistics.median(times) for bits, times in taken.items()}
+                taken[name].append(1000 * (time.perf_counter() - began) / runs)
+    return {name: statistics.median(times) for name, times in taken.items()}
 
 
 def answers_of(made: onnxruntime.InferenceSession, inputs: np.ndarray) -> np.ndarray:

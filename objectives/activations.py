@@ -51,10 +51,10 @@ class GroupQuantizer:
 
     def _follow(self, place: int, values: Tensor) -> None:
         self._lows, self._highs = (each.to(values.device) for each in (self._lows, self._highs))
-        low, high = range_of(*extremes(values))
+        low, high = range_of(*extremes(values.float()))
         if self._has_negative:
-            self._lows[place].lerp_(low.float(), RENEWED)
-        self._highs[place].lerp_(high.float(), RENEWED)
+            self._lows[place].lerp_(low, RENEWED)
+        self._highs[place].lerp_(high, RENEWED)
         self._renew()
 
     def _renew(self) -> None:

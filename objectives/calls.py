@@ -11,6 +11,7 @@ Functions of torch are seen, not what one of them computes inside, as attention 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from typing import Any
 
 from torch import Tensor, nn
@@ -71,36 +72,66 @@ class CallWatch(TorchFunctionMode):
         self._wanted = wanted
         self._frames: list[_Frame] = []
         self._latest: Tensor | None = None
+        self._network, self._plain_class = network, type(network)
         self._hooks = []
         for path, module in network.named_modules():
+            if module is network:
+                continue
+            # functions, not methods: with a copy of the network no watch is copied
             before = module.register_forward_pre_hook(
-                lambda _, args, named, path=path: self._enter_module(path, args, named),
-                with_kwargs=True,
-                prepend=True,
+                lambda _, __, path=path: self._enter_module(path), prepend=True
             )
-            after = module.register_forward_hook(self._leave_module, always_call=True)
+            after = module.register_forward_hook(
+                lambda _, args, given: self._leave_module(args, given), always_call=True
+            )
             self._hooks += [before, after]
+        network.__class__ = self._seeing(type(network))
 
     def remove(self) -> None:
         """Look no longer."""
         for hook in self._hooks:
             hook.remove()
+        self._network.__class__ = self._plain_class
+
+    def _seeing(self, kind: type[nn.Module]) -> type[nn.Module]:
+        """Return `kind` whose `forward` is seen, also where no hook is: called by itself."""
+        plain: Any = kind.forward
+
+        @wraps(plain)
+        def forward(network: nn.Module, *args: Any, **named: Any) -> Any:  # noqa: ANN401
+            given = None
+            self._enter_module("")
+            try:
+                args, named = self._first_input(args, named)
+                given = plain(network, *args, **named)
+            finally:
+                visited = self._leave_module(args, given)
+            return given if visited is None else visited
+
+        return type(kind.__name__, (kind,), {"forward": forward, "__module__": kind.__module__})
 
     def _is_wanted(self, call: str) -> bool:
         return self._wanted is None or call in self._wanted
 
-    def _enter_module(self, path: str, args: tuple[Any, ...], named: dict[str, Any]) -> Any:  # noqa: ANN401 - a hook's
-        self._frames.append(_Frame(path, self._frames[-1] if self._frames else None))
-        if len(self._frames) > 1:
-            return None
-        self.__enter__()  # type: ignore[no-untyped-call] # torch's
-        values = layer_input(args, named)
-        if not _is_floats(values) or not self._is_wanted(INPUT):
-            return None
+    def _first_input(
+        self, args: tuple[Any, ...], named: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return what the network is called with, its first argument as visited."""
+        values: Any = args[0] if args else next(iter(named.values()), None)
+        if len(self._frames) > 1 or not _is_floats(values) or not self._is_wanted(INPUT):
+            return args, named
         with unseen():
-            return with_layer_input(args, named, self._visit(INPUT, values, ()))
+            visited = self._visit(INPUT, values, ())
+        if args:
+            return (visited, *args[1:]), named
+        return args, named | {next(iter(named)): visited}
 
-    def _leave_module(self, module: nn.Module, args: tuple[Any, ...], given: Any) -> Any:  # noqa: ANN401 - a hook's
+    def _enter_module(self, path: str) -> None:
+        self._frames.append(_Frame(path, self._frames[-1] if self._frames else None))
+        if len(self._frames) == 1:
+            self.__enter__()  # type: ignore[no-untyped-call] # torch's
+
+    def _leave_module(self, args: tuple[Any, ...], given: Any) -> Any:  # noqa: ANN401 - a hook's
         frame = self._frames.pop()
         if not self._frames:
             self.__exit__(None, None, None)  # type: ignore[no-untyped-call] # torch's
@@ -152,20 +183,6 @@ class CallWatch(TorchFunctionMode):
             visited = args[0].copy_(visited)
         self._latest = visited
         return visited
-
-
-def layer_input(args: tuple[Any, ...], named: dict[str, Any]) -> Any:  # noqa: ANN401 - anything
-    """Return what a module is called with: the first of its arguments, whether named or not."""
-    return args[0] if args else next(iter(named.values()), None)
-
-
-def with_layer_input(
-    args: tuple[Any, ...], named: dict[str, Any], values: Tensor
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the arguments of a module with `values` as what it is called with."""
-    if args:
-        return (values, *args[1:]), named
-    return args, named | {next(iter(named)): values}
 
 
 def _is_floats(given: object) -> bool:

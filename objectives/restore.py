@@ -20,8 +20,8 @@ def restore_weights(model: ModelProto, context: Context) -> dict[str, Tensor]:
     Where a plan has removed channels or split layers, it is that of the network with this
     structure, as `objectives.structure` gives it. Folded batch norms become such as change
     nothing. What `forward` does not read is not in the file: it is as in a new network. A network
-    with these weights answers as the file does, but for the rounding of the layers' inputs in a
-    file of integers.
+    with these weights answers as the file does, but for the rounding of what is between layers in
+    a file of integers.
 
     Args:
         model: As `objectives.stages.export` writes it.

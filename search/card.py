@@ -55,7 +55,7 @@ _WHAT = {
     WEIGHTS: "the file's weights as float32, a state dict of the PyTorch network, with the layers "
     "that the plan left; where it removed and split none, "
     f"`search.run --weights {WEIGHTS}` takes it. Where the file computes with integers, it also "
-    "rounds the inputs of layers, which these weights cannot tell.",
+    "rounds what is computed between layers, which these weights cannot tell.",
 }
 
 

@@ -1,6 +1,7 @@
 """Calls have names that say where they are, and others' tensors can go on in their place."""
 
 from collections.abc import Collection
+from copy import deepcopy
 
 import pytest
 import torch
@@ -84,7 +85,34 @@ def test_a_part_that_is_called_alone_has_the_same_names() -> None:
 
     CallWatch(network, visit)
     network.block(torch.ones(2, 3))
-    assert seen == [INPUT, *INSIDE]
+    assert seen == INSIDE  # and its input is not the network's
+
+
+def test_a_network_whose_forward_is_called_directly_has_the_same_names() -> None:
+    network = Twice().eval()
+    seen: list[str] = []
+
+    def visit(call: str, given: Tensor, _: object) -> Tensor:
+        seen.append(call)
+        return given
+
+    watch = CallWatch(network, visit)
+    network.forward(torch.ones(2, 3))
+    assert seen == [INPUT, *INSIDE, *AGAIN, ">mul:0"]
+    assert isinstance(network, Twice)
+    watch.remove()
+    assert type(network) is Twice
+
+
+def test_a_copy_computes_with_its_own_weights() -> None:
+    """As callbacks make one, that average weights while a network is trained."""
+    network = nn.Sequential(nn.Linear(1, 1, bias=False))
+    doubling(network, ["0>linear:0"])
+    copied = deepcopy(network)
+    copied[0].weight.data.fill_(3.0)
+    network[0].weight.data.fill_(1.0)
+    assert copied(torch.ones(1)).tolist() == [6.0]
+    assert network(torch.ones(1)).tolist() == [2.0]
 
 
 def doubling(network: nn.Module, wanted: Collection[str]) -> None:
