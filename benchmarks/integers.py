@@ -32,7 +32,7 @@ from objectives.activations import attach_activations_
 from objectives.agreement import largest_difference
 from objectives.context import Context
 from objectives.stages.export import export_onnx
-from objectives.stages.quantize import Quantization
+from objectives.stages.quantize import IntegerRule, Quantization
 from objectives.state import NetworkState, copy_weights
 
 ROUNDS = 30
@@ -82,6 +82,25 @@ def _mlp(*_: object) -> nn.Module:
     )
 
 
+def _dense(width: int) -> nn.Module:
+    layers = [nn.Linear(784, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()]
+    return nn.Sequential(nn.Flatten(), *layers, nn.Linear(width, 10))
+
+
+def _convolutions(channels: int) -> nn.Module:
+    layers: list[nn.Module] = []
+    for taken in (1, channels):
+        layers += [nn.Conv2d(taken, channels, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * 49, 10))
+
+
+SIZES: dict[str, Callable[..., nn.Module]] = {
+    f"{kind} {width}": lambda *_, build=build, width=width: build(width)
+    for kind, build in (("dense", _dense), ("convolutions", _convolutions))
+    for width in (8, 16, 32, 64, 128, 256)
+}
+"""Networks of few and of many multiplications."""
+
 NETWORKS: dict[str, tuple[Callable[..., nn.Module], int]] = {
     "cnn": (_ours("cnn"), 28),
     "lenet5": (_ours("lenet5"), 28),
@@ -98,7 +117,7 @@ NETWORKS: dict[str, tuple[Callable[..., nn.Module], int]] = {
 
 def prepared(name: str) -> tuple[Context, NetworkState]:
     """Return a network on digits, and its weights."""
-    build, size = NETWORKS[name]
+    build, size = NETWORKS.get(name) or (SIZES[name], 28)
     data = MNIST5k(DataOptions(input_size=size))
     data.setup()
 
@@ -113,10 +132,12 @@ def prepared(name: str) -> tuple[Context, NetworkState]:
     return context, NetworkState(weights=copy_weights(network))
 
 
-def row(name: str) -> dict[str, object]:
+def row(name: str, integers: IntegerRule = "fast") -> dict[str, object]:
     """Return what is measured of one network."""
     context, state = prepared(name)
-    stage = Quantization(bits=8, qat_epochs=0, batch_size=64, lr=1e-3, calibration_images=128)
+    stage = Quantization(
+        bits=8, qat_epochs=0, batch_size=64, lr=1e-3, calibration_images=128, integers=integers
+    )
     quantized = stage.apply(state, context)
     inputs = context.data.training_inputs(COMPARED)
     with tempfile.TemporaryDirectory() as folder:
@@ -147,6 +168,24 @@ def row(name: str) -> dict[str, object]:
         "off": f"{off.distance:.0e}",
         "same %": f"{100 * float((answers.argmax(1) == expected.argmax(1)).mean()):.1f}",
     }
+
+
+def size_row(name: str) -> dict[str, object]:
+    """Return what everything on integers takes of a network of some size."""
+    context, state = prepared(name)
+    network = context.network_of(state)
+    multiplications = 0
+
+    def count(layer: nn.Module, _: object, given: torch.Tensor) -> None:
+        nonlocal multiplications
+        multiplications += given[0].numel() * layer.weight[0].numel()  # type: ignore[index]
+
+    for layer in context.layers_of(network).values():
+        layer.module.register_forward_hook(count)
+    network(context.data.training_inputs(1))
+    measured = row(name, integers="everywhere")
+    columns = ("network", "float32 ms", "int8 ms", "int8 / float32")
+    return {"multiplications": f"{multiplications:,}"} | {each: measured[each] for each in columns}
 
 
 def session(file: Path, optimized: Path | None = None) -> onnxruntime.InferenceSession:
@@ -192,7 +231,14 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("networks", nargs="*", default=list(NETWORKS), metavar="NETWORK")
-    rows = [row(name) for name in parser.parse_args().networks]
+    parser.add_argument(
+        "--sizes", action="store_true", help="small and large networks, everything on integers"
+    )
+    options = parser.parse_args()
+    if options.sizes:
+        rows = [size_row(name) for name in SIZES]
+    else:
+        rows = [row(name) for name in options.networks]
     print(tabulate(rows, "keys", "pipe", disable_numparse=True))
 
 

@@ -9,12 +9,13 @@ gives it. Everything else is left alone: each way there and back costs time.
 Values get one scale where one is the other's numbers moved, where they are concatenated, and where
 the same layer multiplies them.
 
-A network of few multiplications is faster in floats on the whole, its weights unpacked once when
-the file is opened. ms of int8 by those of float32, one thread (AMD EPYC with VNNI):
+Where integers would be slower a layer multiplies floats with weights that are unpacked once, when
+the file is opened: a convolution with short rows whose numbers are floats again behind it, and all
+layers of a network of few multiplications. How long integers took by floats, everything on
+integers, by multiplications of an input (one thread of an AMD EPYC with VNNI):
 
-| dense | 13 k | 55 k | 118 k | 269 k | 669 k | convolutions | 0.4 M | 1.0 M | 3.3 M | 11 M |
-| :---- | ---: | ---: | ----: | ----: | ----: | :----------- | ----: | ----: | ----: | ---: |
-|       | 1.19 | 1.10 |  0.94 |  0.63 |  0.58 |              |  1.63 |  1.61 |  0.86 | 0.52 |
+TABLE
+(`python -m benchmarks.integers --sizes`)
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +25,7 @@ from math import prod
 from onnx import GraphProto, NodeProto
 
 from models.layers import Layer
+from objectives.groups import Groups
 from objectives.value_graph import PASSING, Product, ValueGraph
 from objectives.values import Values
 
@@ -250,20 +252,3 @@ class _Planner:
         """Return whether the numbers of a value are moved from one that is quantized already."""
         _, *before = self._graph.moved_from(name, pooled=True)
         return any(each in wanted for each in before)
-
-
-class Groups:
-    """Names that were joined belong to one group, called by one of them."""
-
-    def __init__(self) -> None:
-        self._parents: dict[str, str] = {}
-
-    def of(self, name: str) -> str:
-        """Return what the group of `name` is called."""
-        while (parent := self._parents.get(name, name)) != name:
-            name = parent
-        return name
-
-    def join(self, one: str, other: str) -> None:
-        """Make one group of those of two names."""
-        self._parents[self.of(one)] = self.of(other)

@@ -42,7 +42,7 @@ from objectives.fake_quantize import (
     WeightGrid,
     fake_quantize,
 )
-from objectives.integers import Groups
+from objectives.groups import Groups
 from objectives.masks import MaskKeeper
 from objectives.quantizers import attach_weight_, detach_weight_
 from objectives.stages.tuned import TunedSettings
