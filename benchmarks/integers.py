@@ -234,11 +234,15 @@ def main() -> None:
     parser.add_argument(
         "--sizes", action="store_true", help="small and large networks, everything on integers"
     )
+    parser.add_argument(
+        "--everywhere", action="store_true", help="put also on integers what is slower so"
+    )
     options = parser.parse_args()
+    rule: IntegerRule = "everywhere" if options.everywhere else "fast"
     if options.sizes:
         rows = [size_row(name) for name in SIZES]
     else:
-        rows = [row(name) for name in options.networks]
+        rows = [row(name, rule) for name in options.networks]
     print(tabulate(rows, "keys", "pipe", disable_numparse=True))
 
 
