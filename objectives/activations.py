@@ -49,6 +49,12 @@ class GroupQuantizer:
         zero_point = self.format.zero_point if self._has_negative else None
         return fake_quantize(values, self.format.scale, zero_point, *self.format.limits)
 
+    def stay_(self) -> None:
+        """Keep the range that it has, on the CPU."""
+        self.follows = False
+        self._lows, self._highs = self._lows.cpu(), self._highs.cpu()
+        self._renew()
+
     def _follow(self, place: int, values: Tensor) -> None:
         self._lows, self._highs = (each.to(values.device) for each in (self._lows, self._highs))
         low, high = range_of(*extremes(values.float()))
@@ -115,8 +121,9 @@ class RangesFollow(StepCallback):
         self._set(follows=step < FOLLOWING * steps)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Let them stay."""
-        self._set(follows=False)
+        """Let them stay, and bring them back to the CPU."""
+        for group in self._groups:
+            group.stay_()
 
     def _set(self, *, follows: bool) -> None:
         for group in self._groups:

@@ -114,7 +114,7 @@ class Drawn(nn.Module):
 
 
 @settings(
-    max_examples=20,
+    max_examples=14,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
