@@ -27,7 +27,6 @@ from objectives.context import Context
 from objectives.errors import MeasurementError
 from objectives.exporter import INPUT_NAME
 from objectives.state import NetworkState
-from objectives.value_graph import ValueGraph
 
 COMPARED_INPUTS = 4
 
@@ -94,14 +93,12 @@ def differences(
         MeasurementError: The file cannot be run, or the network's answers are not finite.
     """
     network = context.network_of(state)
-    values = context.values(state)
     places = {name: f"value '{name}'" for name in state.activations}
-    products = ValueGraph(context.graph(state).graph).products(context.layers_of(network))
-    for layer, found_products in products.items():
-        for product in found_products:
-            is_compared = product.taken in state.activations or everywhere
-            if is_compared and product.taken in values.calls:
-                places[product.taken] = f"what layer '{layer}' is given"
+    if places or everywhere:
+        for layer, taken in context.taken(state, context.layers_of(network)).items():
+            for name in taken:
+                if name in places or everywhere:
+                    places[name] = f"what layer '{layer}' is given"
     file = _Unfused(content, places)
     inputs = context.data.training_inputs(COMPARED_INPUTS)
     answers, inside = file(inputs)
@@ -115,7 +112,8 @@ def differences(
         goes_on, stored = torch.from_numpy(given).clone(), state.activations.get(name)
         return goes_on if stored is None else rounded(goes_on, stored)
 
-    attach_rounding_(network, values, places, compare)
+    if places:
+        attach_rounding_(network, context.values(state), places, compare)
     with torch.no_grad():
         expected = network(inputs.clone()).numpy()  # which it may change
     if not np.isfinite(expected).all():
