@@ -17,7 +17,7 @@ from models.layers import ALL_LAYERS, Layer, compressible_layers
 from models.normalize import Normalized
 from models.registry import ModelSpec
 from objectives.errors import TrialError
-from objectives.exporter import MOST_KEPT, Exported, exported
+from objectives.exporter import Exported, exported, keep
 from objectives.fingerprint import Fingerprint
 from objectives.fold import (
     FoldableNorm,
@@ -203,11 +203,9 @@ class Context:
         """
         key = *self.identity(state.weights), state.folded
         if key not in _VALUES:
-            if len(_VALUES) >= MOST_KEPT:
-                del _VALUES[next(iter(_VALUES))]
             inputs = self.data.training_inputs(2)
             network = self.network_of(state)
-            _VALUES[key] = find_values(network, self.graph(state), inputs, state.weights)
+            keep(_VALUES, key, find_values(network, self.graph(state), inputs, state.weights))
         return _VALUES[key]
 
     def taken(self, state: NetworkState, layers: Mapping[str, Layer]) -> dict[str, list[str]]:
@@ -263,13 +261,12 @@ class Context:
         if key not in _BASES:
             state = self.untrained()
             graph = self.exported(state)
-            if len(_BASES) >= MOST_KEPT:
-                del _BASES[next(iter(_BASES))]
-            _BASES[key] = _Base(
+            base = _Base(
                 digest=graph.digest(),
                 read=frozenset(graph.tensors()),
                 norms=tuple(foldable_norms(graph, self.shaped(state.weights))),
             )
+            keep(_BASES, key, base)
         return _BASES[key]
 
     def norms(self, weights: Mapping[str, Tensor]) -> list[FoldableNorm]:

@@ -15,7 +15,7 @@ from ast import literal_eval
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from onnx import ModelProto
@@ -32,6 +32,8 @@ MOST_KEPT = 16
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
 """The exporter's metadata of a node: the modules that it is in, from outside in, and itself."""
+
+Value = TypeVar("Value")
 
 _KEPT: dict[Hashable, "Exported"] = {}
 
@@ -89,10 +91,15 @@ def exported(
             raise MeasurementError(
                 f"The network cannot be exported to ONNX: {layer}: {_reason(err)}"
             ) from err
-        if len(_KEPT) >= MOST_KEPT:
-            del _KEPT[next(iter(_KEPT))]
-        _KEPT[key] = graph
+        keep(_KEPT, key, graph)
     return _KEPT[key]
+
+
+def keep(kept: dict[Hashable, Value], key: Hashable, value: Value) -> None:
+    """Put `value` among the `MOST_KEPT` latest of `kept`."""
+    if len(kept) >= MOST_KEPT:
+        del kept[next(iter(kept))]
+    kept[key] = value
 
 
 def _exported(network: nn.Module, example: Tensor) -> Exported:

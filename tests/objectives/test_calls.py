@@ -36,14 +36,19 @@ class Noise(nn.Module):
         return x + 0 * torch.ones_like(x) if self.training else x
 
 
-def calls_of(network: nn.Module, inputs: Tensor) -> list[str]:
+def watched(network: nn.Module) -> tuple[list[str], CallWatch]:
+    """The calls that are seen from now on, and what sees them."""
     seen: list[str] = []
 
     def visit(call: str, given: Tensor, _: object) -> Tensor:
         seen.append(call)
         return given
 
-    watch = CallWatch(network, visit)
+    return seen, CallWatch(network, visit)
+
+
+def calls_of(network: nn.Module, inputs: Tensor) -> list[str]:
+    seen, watch = watched(network)
     network(inputs)
     watch.remove()
     network(inputs)  # nobody looks any more
@@ -77,26 +82,14 @@ def test_what_is_computed_while_training_changes_no_other_name() -> None:
 
 def test_a_part_that_is_called_alone_has_the_same_names() -> None:
     network = Twice().eval()
-    seen: list[str] = []
-
-    def visit(call: str, given: Tensor, _: object) -> Tensor:
-        seen.append(call)
-        return given
-
-    CallWatch(network, visit)
+    seen, _ = watched(network)
     network.block(torch.ones(2, 3))
     assert seen == INSIDE  # and its input is not the network's
 
 
 def test_a_network_whose_forward_is_called_directly_has_the_same_names() -> None:
     network = Twice().eval()
-    seen: list[str] = []
-
-    def visit(call: str, given: Tensor, _: object) -> Tensor:
-        seen.append(call)
-        return given
-
-    watch = CallWatch(network, visit)
+    seen, watch = watched(network)
     network.forward(torch.ones(2, 3))
     assert seen == [INPUT, *INSIDE, *AGAIN, ">mul:0"]
     assert isinstance(network, Twice)
