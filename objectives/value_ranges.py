@@ -30,6 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from objectives.calls import CallWatch
+from objectives.errors import MeasurementError
 from objectives.fake_quantize import INPUT_MAX, asymmetric_range, fake_quantize
 from objectives.values import Values
 
@@ -81,7 +82,11 @@ def value_ranges(
     inputs: Tensor,
     rule: RangeRule = "percentile",
 ) -> dict[str, Range]:
-    """Return the range in which to round each of the values `names` of `network`."""
+    """Return the range in which to round each of the values `names` of `network`.
+
+    Raises:
+        MeasurementError: None of the `inputs` gives a number for one of them.
+    """
     seen: dict[str, list[Range]] = defaultdict(list)
     samples: dict[str, list[Tensor]] = defaultdict(list)
 
@@ -94,7 +99,13 @@ def value_ranges(
 
     visit_values(network, values, names, inputs, look)
     ranges = {}
-    for name, each in seen.items():
+    for name in names:
+        if name not in seen:
+            raise MeasurementError(
+                f"None of {len(inputs)} training inputs reaches '{name}' of the network's graph, "
+                "whose range is read off them: calibrate with more (`calibration_images`)."
+            )
+        each = seen[name]
         lows, highs = (torch.cat(ends) for ends in zip(*each, strict=True))
         ranges[name] = range_of(lows, highs, rule)
         if rule == "least_error":

@@ -20,7 +20,9 @@ import torch
 from onnx import ModelProto, ValueInfoProto
 from torch import Tensor, nn
 
+from models.errors import first_line
 from objectives.calls import CallWatch
+from objectives.errors import MeasurementError
 from objectives.exporter import INPUT_NAME
 
 TOLERANCE = 1e-4
@@ -59,6 +61,9 @@ def find_values(
         model: The graph, whose inputs are `input` and tensors of the network's state.
         inputs: Two of them, (2, ...).
         weights: Of the network, to go back to where random ones do not give finite answers.
+
+    Raises:
+        MeasurementError: ONNX Runtime cannot run the graph.
     """
     _randomize_(network)
     values = _values(model, network, inputs)
@@ -105,14 +110,16 @@ def _values(model: ModelProto, network: nn.Module, inputs: Tensor) -> dict[str, 
     options.intra_op_num_threads = torch.get_num_threads()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(
-        open_model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
     state = network.state_dict()
     names = [value.name for value in graph.input if value.name != INPUT_NAME]
     feeds = {name: state[name].detach().contiguous().numpy() for name in names}
     feeds[INPUT_NAME] = inputs.numpy()
-    results = session.run(outputs, feeds)
+    try:
+        results = onnxruntime.InferenceSession(
+            open_model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        ).run(outputs, feeds)
+    except Exception as err:  # ONNX Runtime's exceptions share no base class
+        raise MeasurementError(f"ONNX Runtime cannot run the graph: {first_line(err)}") from err
     return {
         name: each
         for name, each in [(INPUT_NAME, inputs.numpy()), *zip(outputs, results, strict=True)]

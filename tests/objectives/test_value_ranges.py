@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from objectives.errors import MeasurementError
 from objectives.fake_quantize import asymmetric_range, fake_quantize
 from objectives.value_ranges import Range, RangeRule, value_ranges
 from objectives.values import Values
@@ -49,3 +50,10 @@ def test_a_value_between_layers_is_looked_at_where_it_is_computed() -> None:
     with torch.no_grad():
         expected = network(inputs)
     assert (low, high) == (expected.min(), expected.max())
+
+
+def test_a_value_that_no_input_reaches_is_refused_in_a_line() -> None:
+    """As of an expert that nothing goes to."""
+    values = Values(calls={"x": ("0>relu:0",)}, shapes={})
+    with pytest.raises(MeasurementError, match="None of 4 training inputs reaches 'x'"):
+        value_ranges(nn.Sequential(nn.Identity()), values, ["x"], torch.ones(4, 1))
