@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from types import MethodType
 from typing import Any
 
 from torch import Tensor, nn
@@ -72,7 +73,7 @@ class CallWatch(TorchFunctionMode):
         self._wanted = wanted
         self._frames: list[_Frame] = []
         self._latest: Tensor | None = None
-        self._network, self._plain_class = network, type(network)
+        self._network, self._own_forward = network, vars(network).get("forward")
         self._hooks = []
         for path, module in network.named_modules():
             if module is network:
@@ -85,30 +86,34 @@ class CallWatch(TorchFunctionMode):
                 lambda _, args, given: self._leave_module(args, given), always_call=True
             )
             self._hooks += [before, after]
-        network.__class__ = self._seeing(type(network))
+        # not a class of its own: the network's code may ask for its type, or count on it
+        vars(network)["forward"] = MethodType(self._seeing(network.forward), network)
 
     def remove(self) -> None:
         """Look no longer."""
         for hook in self._hooks:
             hook.remove()
-        self._network.__class__ = self._plain_class
+        if self._own_forward is None:
+            del vars(self._network)["forward"]
+        else:
+            vars(self._network)["forward"] = self._own_forward
 
-    def _seeing(self, kind: type[nn.Module]) -> type[nn.Module]:
-        """Return `kind` whose `forward` is seen, also where no hook is: called by itself."""
-        plain: Any = kind.forward
+    def _seeing(self, plain: Any) -> Callable[..., Any]:  # noqa: ANN401 - a method, as a rule
+        """Return `forward` that is seen, also where no hook is: called by itself."""
+        function = getattr(plain, "__func__", lambda _, *args, **named: plain(*args, **named))
 
-        @wraps(plain)
+        @wraps(function)
         def forward(network: nn.Module, *args: Any, **named: Any) -> Any:  # noqa: ANN401
             given = None
             self._enter_module("")
             try:
                 args, named = self._first_input(args, named)
-                given = plain(network, *args, **named)
+                given = function(network, *args, **named)
             finally:
                 visited = self._leave_module(args, given)
             return given if visited is None else visited
 
-        return type(kind.__name__, (kind,), {"forward": forward, "__module__": kind.__module__})
+        return forward
 
     def _is_wanted(self, call: str) -> bool:
         return self._wanted is None or call in self._wanted

@@ -92,9 +92,36 @@ def test_a_network_whose_forward_is_called_directly_has_the_same_names() -> None
     seen, watch = watched(network)
     network.forward(torch.ones(2, 3))
     assert seen == [INPUT, *INSIDE, *AGAIN, ">mul:0"]
-    assert isinstance(network, Twice)
     watch.remove()
-    assert type(network) is Twice
+    network.forward(torch.ones(2, 3))
+    assert seen == [INPUT, *INSIDE, *AGAIN, ">mul:0"]
+
+
+def test_what_a_network_counts_on_its_class_is_counted() -> None:
+    class Counted(nn.Linear):
+        calls = 0
+
+        def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's name
+            type(self).calls += 1
+            return super().forward(input)
+
+    network = Counted(1, 1)
+    _, watch = watched(network)
+    network(torch.ones(1))
+    assert type(network) is Counted
+    watch.remove()
+    network(torch.ones(1))
+    assert Counted.calls == 2
+
+
+def test_a_forward_of_the_network_s_own_is_seen_and_comes_back() -> None:
+    network = nn.Sequential(nn.Identity())
+    own = network.forward = lambda x: torch.relu(x)  # type: ignore[method-assign]
+    seen, watch = watched(network)
+    network(torch.ones(1))
+    assert seen == [INPUT, ">relu:0"]
+    watch.remove()
+    assert network.forward is own
 
 
 def test_a_copy_computes_with_its_own_weights() -> None:
