@@ -112,7 +112,7 @@ def _curve_of(rows: list[Row]) -> Curve:
     points: list[tuple[float, float]] = []
     trained: dict[str, int] = {}
     for row in rows:
-        points.append(front_point(row))
+        points.append(front_point(row, row.counted))
         for stage, key in row.attribute("stage_keys").items():
             trained[key] = next(s.epochs for s in row.plan.stages() if s.stage == stage)
         saving.append(max(float(row.attribute("saving")), saving[-1] if saving else 0.0))

@@ -18,7 +18,7 @@ from objectives.recipe import Recipe
 from objectives.result import Baseline, Cost, Result
 from objectives.sizes import gzip_bytes
 from objectives.stages.base import StageSettings
-from objectives.stages.code import write_container
+from objectives.stages.code import coder_of, write_container
 from objectives.stages.export import export_onnx
 from objectives.stages.measure import Measurement, measure_file
 from objectives.stages.train import BaselineTraining
@@ -90,6 +90,7 @@ class Pipeline:
             measurement=replace(
                 measurement,
                 container_bytes=container_bytes,
+                container_coder=coder_of(measurement.artifact_raw_bytes, self._coders),
                 ships_container=bool(self._coders),
             ),
             baseline=baseline,
@@ -103,7 +104,8 @@ class Pipeline:
         """Return the bytes after each stage of `plan`, in order, what is cached not trained again.
 
         First the baseline's raw file, then gzip of what each stage left; where containers count,
-        last the container, coded by each of the coders alone.
+        last the container, coded by each of the coders alone, and without the dictionary that
+        coder and decoder share.
         """
         context = replace(self.context, recipe=plan.recipe, teacher=self._teacher(plan))
         state, cost = NetworkState(weights={}), Cost()
@@ -117,6 +119,9 @@ class Pipeline:
             sizes[f"{settings.stage}, gzip"] = gzip_bytes(content)
         for coder in self._coders:
             sizes[f"{coder}"] = len(encode(content, methods=("raw", coder)))
+        if self._coders:
+            alone = encode(content, methods=("raw", self._coders[-1]), dictionary=b"")
+            sizes[f"{self._coders[-1]}, no shared dictionary"] = len(alone)
         return sizes
 
     def with_seed(self, seed: int, baseline_file: Path) -> "Pipeline":

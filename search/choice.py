@@ -6,7 +6,7 @@ from optuna import Study
 from optuna.trial import TrialState
 
 from models.errors import BadInputError
-from search.front import chosen_trial, keeps_limits, shipped_bytes
+from search.front import chosen_trial, keeps_limits
 from search.queue import FAILURE
 from search.stopping import STOPPED
 from search.table import Row, StudyTable
@@ -85,4 +85,4 @@ def _smallest(rows: list[Row], max_drop: float, study: str) -> Row:
             f"No trial of study '{study}' loses at most {max_drop:g} points of validation "
             f"accuracy; trial {least.trial.number} loses least, {-delta(least):.2f}."
         )
-    return min(fitting, key=lambda row: (shipped_bytes(row), -delta(row)))
+    return min(fitting, key=lambda row: (row.size, -delta(row)))

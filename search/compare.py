@@ -74,6 +74,8 @@ def _compare(options: argparse.Namespace) -> int:
 def _table(measured: "dict[Path, FileMeasurement]") -> str:
     from tabulate import tabulate
 
+    coder, containers = _containers(list(measured))
+    headers = [*HEADERS, f"container ({coder})"] if coder else HEADERS
     rows = [
         [
             file,
@@ -83,11 +85,25 @@ def _table(measured: "dict[Path, FileMeasurement]") -> str:
             f"{made.artifact_bytes:,}",
             f"{made.latency_ms:.3f}",
             f"{made.latency_iqr_ms:.3f}",
+            *([f"{containers[file]:,}"] if coder else []),
         ]
         for file, made in measured.items()
     ]
-    alignment = ["left", *["right"] * (len(HEADERS) - 1)]
-    return tabulate(rows, HEADERS, "simple", disable_numparse=True, colalign=alignment)
+    alignment = ["left", *["right"] * (len(headers) - 1)]
+    return tabulate(rows, headers, "simple", disable_numparse=True, colalign=alignment)
+
+
+def _containers(files: Sequence[Path]) -> tuple[str | None, dict[Path, int]]:
+    """Return the coder that suits the largest file, and the bytes of each one's container by it.
+
+    All are coded alike; None and nothing where coding would take minutes.
+    """
+    from objectives.stages.code import coded, coder_of
+
+    coder = coder_of(max(file.stat().st_size for file in files))
+    if coder is None:
+        return None, {}
+    return coder, {file: len(coded(file.read_bytes(), coder)) for file in files}
 
 
 if __name__ == "__main__":

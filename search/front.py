@@ -8,6 +8,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from tabulate import tabulate
 
+from search.counting import reduction_factor, words
 from search.paper import Point
 from search.table import Row, StudyTable
 from search.trials import made_trials
@@ -17,14 +18,14 @@ from search.vocabulary import EXTRA_OBJECTIVES
 def front_rows(table: StudyTable) -> list[Row]:
     """Return the rows that no other beats, by rising bytes; none that breaks a limit.
 
-    Beaten is who is nowhere better: in bytes, in test accuracy, and in what else the study
-    minimizes.
+    Beaten is who is nowhere better: in bytes, in validation accuracy, and in what else the study
+    minimizes. The test part chooses nothing.
     """
     others = [name for name in table.config.values if name in EXTRA_OBJECTIVES.values()]
 
     def costs(row: Row) -> tuple[float, ...]:
         further = (float(row.attribute(name)) for name in others)
-        return (shipped_bytes(row), -_accuracy(row), *further)
+        return (row.size, -_validation(row), *further)
 
     front: list[Row] = []
     kept = [row for row in table.rows if keeps_limits(row.trial)]
@@ -76,72 +77,69 @@ def hypervolume(points: Iterable[tuple[float, float]], reference: tuple[float, f
     return area
 
 
-def front_point(row: Row) -> tuple[float, float]:
+def front_point(row: Row, counted: str) -> tuple[float, float]:
     """Return what the hypervolume counts: validation delta, points, and doublings of reduction."""
-    return float(row.attribute("val_delta_pct")), log2(float(row.attribute("reduction_factor")))
-
-
-def dominating(table: StudyTable) -> dict[Point, Row | None]:
-    """Return for each compressed row of the paper ours that is no larger and no less accurate.
-
-    Of several it is the most accurate one, the smallest among equals; None where there is none.
-    The baseline, the paper's uncompressed row, is left out.
-    """
-    found: dict[Point, Row | None] = {}
-    for point, theirs in table.published["paper"].items():
-        if point == (0.0, 32):
-            continue
-        better = [
-            row
-            for row in table.rows
-            if shipped_bytes(row) <= theirs.size_bytes and _accuracy(row) >= theirs.accuracy_pct
-        ]
-        best = max(better, key=lambda row: (_accuracy(row), -shipped_bytes(row)), default=None)
-        found[point] = best
-    return found
-
-
-def shipped_bytes(row: Row) -> int:
-    """Return the size that counts: of the container in a study of coders, else after gzip."""
-    return int(row.attribute("shipped_bytes") or row.attribute("artifact_bytes"))
-
-
-def _accuracy(row: Row) -> float:
-    return float(row.attribute("test_accuracy_pct"))
+    return float(row.attribute("val_delta_pct")), log2(reduction_factor(row, counted))
 
 
 REFERENCE = (-10.0, 0.0)
 """Hypervolume is counted from here: 10 points of accuracy lost and nothing saved."""
 
 
-def dominance_table(table: StudyTable, form: str) -> str:
-    """Return `dominating` as a table in one of tabulate's formats; "" where there is no paper."""
-    rows = []
-    for (sparsity, bits), ours in dominating(table).items():
-        theirs = table.published["paper"][sparsity, bits]
-        paper = [f"{100 * sparsity:.4g} %", bits, f"{theirs.size_bytes:,}", theirs.accuracy_pct]
-        found: list[object] = ["missed", "-", "-", "-"]
-        if ours is not None:
-            found = [
-                ours.trial.number,
-                ours.label,
-                f"{shipped_bytes(ours):,}",
-                f"{_accuracy(ours):.2f}",
-            ]
-        rows.append([*paper, *found])
-    headers = [
-        "sparsity",
-        "bits",
-        "bytes",
-        "accuracy %",
-        "our trial",
-        "is",
-        "bytes ",
-        "accuracy % ",
+def compressed_points(table: StudyTable, source: str) -> list[Point]:
+    """Return the rows of "paper" or "re-run" but its baseline's, the uncompressed one."""
+    return [point for point in table.published[source] if point != (0.0, 32)]
+
+
+def rivals(table: StudyTable, source: str) -> dict[Point, Row | None]:
+    """Return for each compressed row of "paper" or "re-run" ours that is compared with it.
+
+    Of our files that are no larger it is the most accurate one on validation, of equals the
+    smallest; None where all are larger.
+    """
+    found: dict[Point, Row | None] = {}
+    for point in compressed_points(table, source):
+        theirs = table.published[source][point]
+        no_larger = [row for row in table.rows if row.size <= theirs.size_bytes]
+        found[point] = max(no_larger, key=lambda row: (_validation(row), -row.size), default=None)
+    return found
+
+
+def dominated(table: StudyTable, source: str) -> list[Point]:
+    """Return the rows of "paper" or "re-run" whose rival is no less accurate, on test."""
+    return [
+        point
+        for point, ours in rivals(table, source).items()
+        if ours is not None and _test(ours) >= table.published[source][point].accuracy_pct
     ]
+
+
+def dominance_table(table: StudyTable, source: str, form: str) -> str:
+    """Return `rivals` as a table in one of tabulate's formats; "" where nothing was published."""
+    reached = dominated(table, source)
+    rows = []
+    for (sparsity, bits), ours in rivals(table, source).items():
+        theirs = table.published[source][sparsity, bits]
+        cells: list[object] = [f"{100 * sparsity:.4g} %", bits, f"{theirs.size_bytes:,}"]
+        cells.append(f"{theirs.accuracy_pct:.2f}")
+        if ours is None:
+            cells += ["-"] * 4
+        else:
+            cells += [ours.trial.number, ours.label, f"{ours.size:,}", f"{_test(ours):.2f}"]
+        rows.append([*cells, "yes" if (sparsity, bits) in reached else "missed"])
+    headers = ["sparsity", "bits", "bytes", "accuracy %", "our trial", "is"]
+    headers += [f"bytes ({words(table.counted)})", "accuracy % ", "reached"]
     if not rows:
         return ""
     text: str = tabulate(
         rows, headers, form, disable_numparse=True, colalign=["right"] * len(headers)
     )
     return text
+
+
+def _validation(row: Row) -> float:
+    return float(row.attribute("val_accuracy_pct"))
+
+
+def _test(row: Row) -> float:
+    return float(row.attribute("test_accuracy_pct"))

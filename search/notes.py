@@ -5,11 +5,10 @@ from statistics import mean, stdev
 
 from search.announce import dead_layers
 from search.confirm import CONFIRMATION
-from search.front import shipped_bytes
+from search.front import compressed_points, dominated
 from search.paths import StudyPaths
 from search.presets import label as preset_label
-from search.table import Row, StudyTable
-from search.vocabulary import CODERS
+from search.table import GZIP, Row, StudyTable
 
 EPOCHS_BEFORE = "epochs_before_trials"
 """Study attribute: epochs trained before the first trial, for the sensitivity of layers."""
@@ -27,11 +26,10 @@ def notes(table: StudyTable) -> list[str]:
     sentences = [mark] if mark else []
     sentences += [
         "Accuracy, delta, Q (Eq. 5) and U (retained saving) are those of the test part.",
-        f"Bytes are after gzip level 6. Data: {table.config.data}.",
-        *_about_containers(table),
+        f"What is chosen is chosen on validation. Data: {table.config.data}.",
+        *_about_bytes(table),
         f"Trained for it: {epochs} epochs, in {seconds:.0f} s with export and measurement.",
         f"Peak memory of a process: {peak:,.0f} MB.",
-        "x is against the baseline's file, x ckpt against its checkpoint with Adam's moments.",
     ]
     sentences += _about_dead_layers(table)
     sentences += _about_eq5(table)
@@ -49,6 +47,7 @@ def notes(table: StudyTable) -> list[str]:
         )
     if table.stopped:
         sentences.append(f"Stopped early, as they could not win: {len(table.stopped)} trials.")
+    sentences += _about_published(table)
     sentences += foreign_sentences(table)
     return sentences + [
         f"Trial {trial.number} {trial.params} failed: {trial.user_attrs['failure']}"
@@ -91,7 +90,7 @@ def _about_dead_layers(table: StudyTable) -> list[str]:
 
 def _about_eq5(table: StudyTable) -> list[str]:
     """Return a warning where Eq. 5's best trial is no compression that a user wants."""
-    best = max(table.rows, key=lambda row: (row.attribute("quality"), -shipped_bytes(row)))
+    best = max(table.rows, key=lambda row: (row.attribute("quality"), -row.size))
     if _is_uncompressed(best):
         sentence = (
             "On validation Eq. 5 is best for the uncompressed network: wherever accuracy is lost, "
@@ -115,14 +114,40 @@ def _is_uncompressed(row: Row) -> bool:
     return all(stage.stage == "train" for stage in row.plan.stages())
 
 
-def _about_containers(table: StudyTable) -> list[str]:
-    if not any(row.attribute("container_bytes") for row in table.rows):
+def _about_bytes(table: StudyTable) -> list[str]:
+    """Return what bytes are counted, and by what the baseline's are divided."""
+    what = "the file after gzip level 6"
+    if table.counted != GZIP:
+        what = (
+            f"the container: the file coded by {table.counted} where that is shortest, decoded "
+            "again in the same trial, bit for bit"
+        )
+    divided = (
+        "x divides by them the bytes of the baseline's file after gzip, x ckpt those of its "
+        "checkpoint with Adam's moments after gzip."
+    )
+    sentences = [f"Bytes, x, Q and U count {what}.", divided]
+    coders = sorted({row.attribute("container_coder") for row in table.rows} - {None})
+    if table.counted == GZIP and coders:
+        sentences.append(
+            f"Container: the file coded by {' or '.join(coders)}, decoded again in the same "
+            "trial, bit for bit; it is not counted."
+        )
+    return sentences
+
+
+def _about_published(table: StudyTable) -> list[str]:
+    """Return how many rows that were made elsewhere ours reach."""
+    counts = [
+        f"{len(dominated(table, source))} of {len(points)} compressed rows of {whose}"
+        for source, whose in (("paper", "the paper"), ("re-run", "its re-run"))
+        if (points := compressed_points(table, source))
+    ]
+    if not counts:
         return []
-    coders = " or ".join(table.config.coders or CODERS)
-    counted = "its" if table.config.coders else "gzip's"
     sentence = (
-        f"Container: the file coded by {coders}, decoded again in the same trial, bit for bit; "
-        f"{counted} size is what x, Q and U count."
+        f"Reached: {' and '.join(counts)}, by a file that is no larger, is the most accurate of "
+        "these on validation, and is no less accurate on test."
     )
     return [sentence]
 
@@ -133,8 +158,9 @@ def _about_confirmation(table: StudyTable) -> list[str]:
         return []
 
     def spread(values: list[float], form: str) -> str:
-        deviation = stdev(values) if len(values) > 1 else 0.0
-        return f"{mean(values):{form}} ± {deviation:{form}}"
+        if len(values) == 1:
+            return f"{values[0]:{form}}"
+        return f"{mean(values):{form}} ± {stdev(values):{form.lstrip('+')}}"
 
     failed = [
         f"Trial {made['trial']} cannot be scored with seed {seed}: {reason}"
@@ -142,10 +168,17 @@ def _about_confirmation(table: StudyTable) -> list[str]:
     ]
     if not made["seeds"]:
         return failed
+    seeds = len(made["seeds"])
+    with_what = (
+        "one other seed, which tells no spread"
+        if seeds == 1
+        else f"{seeds} other seeds, mean ± standard deviation"
+    )
     sentence = (
-        f"Trial {made['trial']} confirmed with {len(made['seeds'])} other seeds, mean ± standard "
-        f"deviation: test accuracy {spread(made['test_accuracy_pct'], '.2f')} %, against each "
-        f"seed's own baseline {spread(made['test_delta_pct'], '.2f')} points, "
+        f"Trial {made['trial']} confirmed with {with_what}: test accuracy "
+        f"{spread(made['test_accuracy_pct'], '.2f')} %, against "
+        f"{'its' if seeds == 1 else 'each'} seed's own baseline "
+        f"{spread(made['test_delta_pct'], '+.2f')} points, "
         f"{spread(made['bytes'], ',.0f')} bytes."
     )
     return [sentence, *failed]

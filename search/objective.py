@@ -98,6 +98,7 @@ def describe(result: Result) -> dict[str, Any]:
         "artifact_bytes": measured.artifact_bytes,
         "artifact_raw_bytes": measured.artifact_raw_bytes,
         "container_bytes": measured.container_bytes,
+        "container_coder": measured.container_coder,
         "shipped_bytes": measured.shipped_bytes,
         "baseline_bytes": baseline.measurement.artifact_bytes,
         "baseline_checkpoint_bytes": baseline.checkpoint_bytes,

@@ -14,13 +14,13 @@ from typing import Any
 from optuna import Study
 
 from search.drawing import Drawing
-from search.front import chosen_trial, front_rows, shipped_bytes
+from search.front import chosen_trial, front_rows
 from search.notes import notes, settings
 from search.recommendation import recommendation
 from search.remake import remake_command
 from search.table import Row, StudyTable
 
-FRONT = "The Pareto front on test, and the command that makes each file again"
+FRONT = "The Pareto front on validation, with accuracies on test, and how to make each again"
 
 
 def page(
@@ -74,7 +74,7 @@ def front_commands(table: StudyTable) -> Iterator[tuple[str, str]]:
 
 def _told(row: Row) -> str:
     accuracy = row.attribute("test_accuracy_pct")
-    return f"{row.label}: {shipped_bytes(row):,} bytes, {accuracy:.2f} %"
+    return f"{row.label}: {row.size:,} bytes, {accuracy:.2f} %"
 
 
 def _command(table: StudyTable, row: Row) -> str | None:
@@ -95,7 +95,7 @@ def _facts(table: StudyTable, row: Row) -> dict[str, Any]:
         "numbers": {
             "Test accuracy": _accuracy(row, "test"),
             "Validation": _accuracy(row, "val"),
-            "Size": f"{shipped_bytes(row):,} bytes, {value('reduction_factor'):.2f} times less",
+            "Size": f"{row.size:,} bytes, {value('reduction_factor'):.2f} times less",
             "Latency": f"{value('latency_ms'):.3f} ms on one thread",
             **_energy(row),
             "Q, U": f"{value('test_quality'):.4f}, {value('test_saving'):.4f} (test)",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from search.front import shipped_bytes
+from search.counting import counted_alike, reduction_factor, saving, size, words
 from search.table import Row, StudyTable
 
 SHARES = "stage_bytes"
@@ -20,14 +20,18 @@ def methods_of(row: Row, coders: Sequence[str]) -> tuple[str, ...]:
 
 
 def ranking(tables: Sequence[StudyTable], form: str) -> str:
-    """Return the best row of each set of methods, by U on validation; "" if there is one set."""
+    """Return the best row of each set of methods, by U on validation; "" if there is one set.
+
+    All are counted alike, and the heading says how: see `search.counting`.
+    """
+    counted = counted_alike(tables)
     best: dict[tuple[str, ...], Row] = {}
     trials: dict[tuple[str, ...], int] = defaultdict(int)
     for table in tables:
         for row in table.rows:
             methods = methods_of(row, table.config.coders)
             trials[methods] += 1
-            if methods not in best or _saving(row) > _saving(best[methods]):
+            if methods not in best or saving(row, counted) > saving(best[methods], counted):
                 best[methods] = row
     if len(best) < 2:
         return ""
@@ -35,24 +39,20 @@ def ranking(tables: Sequence[StudyTable], form: str) -> str:
         [
             " + ".join(methods) or "none",
             trials[methods],
-            f"{_saving(row):.4f}",
+            f"{saving(row, counted):.4f}",
             row.label,
-            f"{shipped_bytes(row):,}",
-            f"{row.attribute('reduction_factor'):.2f}",
+            f"{size(row, counted):,}",
+            f"{reduction_factor(row, counted):.2f}",
             f"{row.attribute('test_accuracy_pct'):.2f}",
             f"{row.attribute('test_delta_pct'):+.2f}",
             f"{row.attribute('latency_ms'):.3f}",
             f"{sum(row.attribute('stage_seconds').values()):.0f}",
         ]
-        for methods, row in sorted(best.items(), key=lambda item: -_saving(item[1]))
+        for methods, row in sorted(best.items(), key=lambda item: -saving(item[1], counted))
     ]
-    headers = ["methods", "trials", "best U", "is", "bytes", "x", "accuracy %", "delta pp"]
-    headers += ["latency ms", "seconds"]
+    headers = ["methods", "trials", "best U", "is", f"bytes ({words(counted)})", "x"]
+    headers += ["accuracy %", "delta pp", "latency ms", "seconds"]
     return tabulate(rows, headers, form, disable_numparse=True)
-
-
-def _saving(row: Row) -> float:
-    return float(row.attribute("saving"))
 
 
 def shares(table: StudyTable, form: str) -> str:

@@ -2,7 +2,8 @@
 
 from optuna import Study
 
-from search.front import chosen_trial, shipped_bytes
+from search.counting import words
+from search.front import chosen_trial
 from search.table import StudyTable
 
 _WHY = {
@@ -30,7 +31,7 @@ def recommendation(study: Study, table: StudyTable) -> str:
     among = f"of the trials that keep {limits}, " if limits else ""
     return (
         f"Take trial {chosen.number} ({row.label}): {among}{why}. "
-        f"Its file, {value('artifact')}, has {shipped_bytes(row):,} bytes, "
+        f"Its file, {value('artifact')}, has {row.size:,} bytes ({words(table.counted)}), "
         f"{value('reduction_factor'):.2f} times fewer than the uncompressed one, and "
         f"{value('test_accuracy_pct'):.2f} % accuracy on test "
         f"({value('test_delta_pct'):+.2f} points)."

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from search.counting import counted_alike, saving, words
 from search.drawing import Drawing
 from search.front import REFERENCE, front_point, hypervolume
 from search.plots import BLUE, GREEN, GREY, ORANGE
@@ -20,25 +21,29 @@ COLORS = (BLUE, ORANGE, GREEN, "#cc79a7", "#e69f00", GREY)
 
 def best_so_far(tables: Sequence[StudyTable]) -> go.Figure:
     """The largest U on validation after each trial, of this study and of others."""
+    counted = counted_alike(tables)
 
     def curve(rows: list[Row]) -> list[float]:
         best = float("-inf")
-        return [best := max(best, float(row.attribute("saving"))) for row in rows]
+        return [best := max(best, saving(row, counted)) for row in rows]
 
-    return _over_trials(tables, curve, "Best retained saving U so far (validation)", "U")
+    title = f"Best retained saving U so far (validation; bytes by {words(counted)})"
+    return _over_trials(tables, curve, title, "U")
 
 
 def hypervolume_so_far(tables: Sequence[StudyTable]) -> go.Figure:
     """The hypervolume of accuracy and reduction after each trial, of this study and of others."""
+    counted = counted_alike(tables)
 
     def curve(rows: list[Row]) -> list[float]:
-        points = [front_point(row) for row in rows]
+        points = [front_point(row, counted) for row in rows]
         return [hypervolume(points[: count + 1], REFERENCE) for count in range(len(points))]
 
     return _over_trials(
         tables,
         curve,
-        "Hypervolume so far (validation), from 10 points lost and no reduction",
+        "Hypervolume so far (validation), from 10 points lost and no reduction, "
+        f"bytes by {words(counted)}",
         "points x doublings of the reduction factor",
     )
 

@@ -22,6 +22,7 @@ CSV_ATTRIBUTES = (
     "artifact_bytes",
     "artifact_raw_bytes",
     "container_bytes",
+    "container_coder",
     "shipped_bytes",
     "baseline_bytes",
     "baseline_checkpoint_bytes",
@@ -45,6 +46,10 @@ CSV_ATTRIBUTES = (
 )
 
 
+GZIP = "gzip"
+"""What is counted where no container is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """A finished trial and what was published for the same combination."""
@@ -58,6 +63,9 @@ class Row:
     plan: Plan
     """What was carried out."""
 
+    counted: str
+    """What x, Q and U count: `GZIP`, or the coder of the container."""
+
     @property
     def sparsity(self) -> float:
         """Share of the baseline's weights that are zero or gone: Eq. 5's s."""
@@ -65,15 +73,31 @@ class Row:
         return self.plan.prune.sparsity if counted is None else float(counted)
 
     @property
-    def bits(self) -> int:
-        """The plan's precision; where layers differ, the highest."""
-        return self.plan.quantize.bits
+    def bits(self) -> float:
+        """Bits of a mean weight that remains: Eq. 5's p."""
+        counted = self.attribute("mean_bits")
+        return self.plan.quantize.bits if counted is None else float(counted)
 
     @property
     def label(self) -> str:
         """The combination in a few characters."""
-        bits = self.attribute("mean_bits") or self.bits
-        return f"{100 * self.sparsity:.4g} %, {bits:.3g} bits"
+        return f"{100 * self.sparsity:.4g} %, {self.bits:.3g} bits"
+
+    @property
+    def size(self) -> int:
+        """The bytes that are counted."""
+        counted = self.bytes_by(self.counted)
+        assert counted is not None
+        return counted
+
+    def bytes_by(self, counted: str) -> int | None:
+        """Return the bytes by `GZIP`, or of a container by a coder; None if that is not known."""
+        if counted == GZIP:
+            return int(self.attribute("artifact_bytes"))
+        coder = self.attribute("container_coder")
+        if coder is None and self.counted != GZIP:  # trials from before it was stored
+            coder = self.counted
+        return int(self.attribute("container_bytes")) if coder == counted else None
 
     def published(self, source: str) -> PublishedRow | None:
         """Return the row of "paper" or "re-run", if there is one."""
@@ -102,7 +126,7 @@ def _weights(plan: Plan) -> str:
 
 def _checkpoint_reduction(row: Row) -> str:
     checkpoint = row.attribute("baseline_checkpoint_bytes")
-    factor = None if checkpoint is None else checkpoint / row.attribute("artifact_bytes")
+    factor = None if checkpoint is None else checkpoint / row.size
     return _format(factor, ".2f")
 
 
@@ -127,8 +151,8 @@ def _rerun_accuracy(row: Row) -> str:
 
 OURS: dict[str, Cell] = {
     "sparsity": lambda row: f"{100 * row.sparsity:.4g} %",
-    "bits": lambda row: f"{row.attribute('mean_bits') or row.bits:.3g}",
-    "bytes": _attribute("artifact_bytes", ",d"),
+    "bits": lambda row: f"{row.bits:.3g}",
+    "bytes": lambda row: f"{row.size:,}",
     "x": _attribute("reduction_factor", ".2f"),
     "x ckpt": _checkpoint_reduction,
     "accuracy %": _attribute("test_accuracy_pct", ".2f"),
@@ -138,6 +162,7 @@ OURS: dict[str, Cell] = {
     "latency ms": _attribute("latency_ms", ".3f"),
 }
 CONTAINER: dict[str, Cell] = {"container": _attribute("container_bytes", ",d")}
+ZIPPED: dict[str, Cell] = {"gzip": _attribute("artifact_bytes", ",d")}
 ENERGY: dict[str, Cell] = {"est. energy uJ": _attribute("energy_uj", ".3g")}
 SETTINGS: dict[str, Cell] = {
     "trial": lambda row: row.trial.number,
@@ -167,6 +192,8 @@ class StudyTable:
     def __init__(self, study: Study) -> None:
         self.config = StudyConfig.from_json(study.user_attrs["config"])
         self.name = study.study_name
+        self.counted = self.config.coders[-1] if self.config.coders else GZIP
+        """What bytes, x, Q and U count in each row: `GZIP`, or the coder of containers."""
         trials = study.get_trials(deepcopy=False)
         self.foreign = foreign_trials(trials)
         """Complete trials that search.run did not make: left out."""
@@ -188,7 +215,9 @@ class StudyTable:
                 theirs, again = paper.get(point), rerun.get(point)
                 if not plan.is_of_the_paper():
                     theirs = again = None
-                self.rows.append(Row(trial, theirs, again, point not in doubtful, plan))
+                self.rows.append(
+                    Row(trial, theirs, again, point not in doubtful, plan, self.counted)
+                )
         self.rows.sort(key=lambda row: (row.sparsity, -row.bits))
         self.failed = [
             trial
@@ -221,7 +250,9 @@ class StudyTable:
 
     def _columns(self, *, with_rerun: bool) -> dict[str, Cell]:
         columns = dict(OURS)
-        if any(row.attribute("container_bytes") for row in self.rows):
+        if self.counted != GZIP:
+            columns |= ZIPPED
+        elif any(row.attribute("container_bytes") for row in self.rows):
             columns |= CONTAINER
         if any(row.attribute("energy_uj") for row in self.rows):
             columns |= ENERGY
@@ -265,7 +296,7 @@ class StudyTable:
             writer.writerow(
                 [
                     row.sparsity,
-                    row.bits,
+                    f"{row.bits:.4g}",
                     *(row.attribute(name) for name in CSV_ATTRIBUTES),
                     paper.size_bytes if paper else "",
                     paper.accuracy_pct if paper else "",

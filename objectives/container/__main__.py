@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from objectives.container.format import METHODS, decode, encode
+from objectives.container.graphs import TYPICAL
 from objectives.errors import ContainerError, DiskFullError
 from objectives.files import write_atomically
 
@@ -19,13 +20,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--methods", default=",".join(METHODS), help="to encode weights by (default: %(default)s)"
     )
+    parser.add_argument(
+        "--no-dictionary",
+        action="store_true",
+        help="share no typical graph between coder and decoder (for both actions)",
+    )
     options = parser.parse_args(argv)
+    dictionary = b"" if options.no_dictionary else TYPICAL
     try:
         content = options.source.read_bytes()
         if options.action == "encode":
-            result = encode(content, options.methods.split(","))
+            result = encode(content, options.methods.split(","), dictionary=dictionary)
         else:
-            result = decode(content)
+            result = decode(content, dictionary=dictionary)
         write_atomically(options.target, result)
     except (ContainerError, DiskFullError, OSError, ValueError) as err:
         print(f"{options.source}: {err}", file=sys.stderr)

@@ -24,13 +24,17 @@ MOST_DECISIONS = 1 << 22
 MAX_BYTES = 1 << 30
 
 
-def encode(onnx_file: bytes, methods: Sequence[str] = METHODS) -> bytes:
+def encode(
+    onnx_file: bytes, methods: Sequence[str] = METHODS, *, dictionary: bytes = TYPICAL
+) -> bytes:
     """Return the container of a file, the same for the same file; weights by the shortest method.
 
     Args:
         onnx_file: What the container gives back; any bytes, but only ONNX's weights are found.
         methods: What may be used: "raw" (stored, deflate or LZMA), "huffman" (Deep Compression)
             and "arithmetic" (which codes the graph too). Where none can code a weight, raw does.
+        dictionary: What coder and decoder know of graphs beforehand. Without it a container tells
+            what it takes if nothing is shared; to decode it, the same must be given.
 
     Raises:
         ValueError: A method is unknown.
@@ -58,18 +62,19 @@ def encode(onnx_file: bytes, methods: Sequence[str] = METHODS) -> bytes:
     head = BitWriter()
     head.number(len(onnx_file))
     head.number(len(skeleton))
-    graph = _encode_graph(bytes(skeleton), methods)
+    graph = _encode_graph(bytes(skeleton), methods, dictionary)
     body = head.to_bytes() + b"".join(_stream(*stream) for stream in [graph, *streams])
     return MAGIC + _digest(onnx_file, body) + body
 
 
-def decode(container: bytes, max_bytes: int = MAX_BYTES) -> bytes:
+def decode(container: bytes, max_bytes: int = MAX_BYTES, *, dictionary: bytes = TYPICAL) -> bytes:
     """Return the file of a container.
 
     Args:
         container: From `encode`, or anything.
         max_bytes: A container of a larger file is refused. The memory taken is at most a small
             multiple of it and of the container.
+        dictionary: As it was given to `encode`.
 
     Raises:
         ContainerError: These bytes are no container, are damaged or stand for too large a file.
@@ -87,7 +92,7 @@ def decode(container: bytes, max_bytes: int = MAX_BYTES) -> bytes:
         raise ContainerError(f"The container's file has {size} bytes, more than {max_bytes}.")
     if skeleton_size > size:
         raise ContainerError("The container is damaged: its graph is larger than its file.")
-    skeleton = BitReader(_decode_graph(*_read_stream(source), skeleton_size))
+    skeleton = BitReader(_decode_graph(*_read_stream(source), skeleton_size, dictionary))
     content = bytearray()
 
     def read(count: int) -> bytes:
@@ -142,19 +147,19 @@ def _decode_weight(
     return plain.decode(coding, coded, payload.size_bytes), 0
 
 
-def _encode_graph(skeleton: bytes, methods: Sequence[str]) -> tuple[int, bytes]:
-    found = [plain.encode(skeleton, TYPICAL)]
+def _encode_graph(skeleton: bytes, methods: Sequence[str], dictionary: bytes) -> tuple[int, bytes]:
+    found = [plain.encode(skeleton, dictionary)]
     if "arithmetic" in methods and len(skeleton) <= text.MOST_BYTES:
-        found.append((ARITHMETIC, text.encode(skeleton)))
+        found.append((ARITHMETIC, text.encode(skeleton, dictionary)))
     return min(found, key=lambda stream: len(stream[1]))
 
 
-def _decode_graph(coding: int, coded: bytes, size: int) -> bytes:
+def _decode_graph(coding: int, coded: bytes, size: int, dictionary: bytes) -> bytes:
     if coding != ARITHMETIC:
-        return plain.decode(coding, coded, size, TYPICAL)
+        return plain.decode(coding, coded, size, dictionary)
     if size > text.MOST_BYTES:
         raise ContainerError("The container is damaged: its graph is too large for its coding.")
-    return text.decode(coded, size)
+    return text.decode(coded, size, dictionary)
 
 
 def _stream(coding: int, coded: bytes) -> bytes:

@@ -20,17 +20,17 @@ MOST_MATCHED = 15
 RATE = 10
 
 
-def encode(text: bytes) -> bytes:
-    """Return `text`, at most MOST_BYTES, coded."""
+def encode(text: bytes, read_before: bytes = TYPICAL) -> bytes:
+    """Return `text`, at most MOST_BYTES, coded by a model that has read `read_before`."""
     coder = Encoder(0)
-    _Model(coder, taught=_taught()).code(text)
+    _Model(coder, taught=_taught(read_before)).code(text)
     return coder.to_bytes()
 
 
-def decode(content: bytes, size: int) -> bytes:
-    """Return the text of `size` bytes that `encode` coded."""
+def decode(content: bytes, size: int, read_before: bytes = TYPICAL) -> bytes:
+    """Return the text of `size` bytes that `encode` coded after the same."""
     coder = Decoder(content, 8 * size, 0)
-    return _Model(coder, taught=_taught()).code(bytes(size))
+    return _Model(coder, taught=_taught(read_before)).code(bytes(size))
 
 
 class _Model:
@@ -100,7 +100,7 @@ class _Model:
 
 
 @cache
-def _taught() -> _Model:
+def _taught(text: bytes) -> _Model:
     model = _Model(Mixer(0))
-    model.code(TYPICAL)
+    model.code(text)
     return model

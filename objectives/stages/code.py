@@ -15,6 +15,26 @@ LARGEST_CODED_UNASKED = 8_000_000
 """Bytes: a container of AlexNet's 233 MB would take minutes that only who asks for it spends."""
 
 
+def coder_of(size_bytes: int, coders: Sequence[str] = ()) -> str | None:
+    """Return the strongest method that codes a file of so many bytes; None if none does.
+
+    Args:
+        size_bytes: Of the artifact.
+        coders: What was asked for, as `objectives.container` names it. None is arithmetic if the
+            file is small, Huffman's if it is larger, and nothing at all if it is large.
+    """
+    if coders:
+        return max(coders, key=METHODS.index)
+    if size_bytes > LARGEST_CODED_UNASKED:
+        return None
+    return "arithmetic" if size_bytes <= CODED_IN_ANY_WAY else "huffman"
+
+
+def coded(content: bytes, coder: str) -> bytes:
+    """Return the container of a file: each weight by the shortest method up to `coder`."""
+    return encode(content, methods=METHODS[: METHODS.index(coder) + 1])
+
+
 def write_container(artifact: Path, coders: Sequence[str] = ()) -> int | None:
     """Write the container of `artifact` beside it and return its size, bytes.
 
@@ -23,19 +43,17 @@ def write_container(artifact: Path, coders: Sequence[str] = ()) -> int | None:
 
     Args:
         artifact: An ONNX file.
-        coders: How to code it, as `objectives.container` names it. None is in any way if the file
-            is small, by Huffman if it is larger, and not at all if it is large: then None is
-            returned.
+        coders: See `coder_of`; where that names none, None is returned.
 
     Raises:
         MeasurementError: It does not decode to the artifact.
     """
     content = artifact.read_bytes()
-    if not coders and len(content) > LARGEST_CODED_UNASKED:
+    coder = coder_of(len(content), coders)
+    if coder is None:
         return None
     file = artifact.with_suffix(ENDING)
-    unasked = METHODS if len(content) <= CODED_IN_ANY_WAY else ("raw", "huffman")
-    write_atomically(file, encode(content, methods=("raw", *coders) if coders else unasked))
+    write_atomically(file, coded(content, coder))
     container = file.read_bytes()
     try:
         same = decode(container) == content

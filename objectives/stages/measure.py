@@ -51,6 +51,8 @@ class Measurement(FileMeasurement):
 
     container_bytes: int | None = None
     """Size of its container; None where none was made."""
+    container_coder: str | None = None
+    """What coded it: "huffman" or "arithmetic"."""
     ships_container: bool = False
     """Whether the container is what is shipped."""
     energy_uj: float | None

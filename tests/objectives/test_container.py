@@ -335,3 +335,20 @@ def test_a_device_decodes_with_python_and_numpy_alone(tmp_path: Path) -> None:
         check=True,
     )
     assert (tmp_path / "file.out").read_bytes() == content
+
+
+def test_a_container_without_the_shared_dictionary_is_larger_and_comes_back(
+    tmp_path: Path,
+) -> None:
+    content = small_file()
+    alone = encode(content, dictionary=b"")
+    assert len(alone) > len(encode(content))
+    assert decode(alone, dictionary=b"") == content
+    with pytest.raises(ContainerError):
+        decode(alone)
+    file, coded, back = (tmp_path / name for name in ("a.onnx", "a.onc", "b.onnx"))
+    file.write_bytes(content)
+    assert main(["encode", str(file), str(coded), "--no-dictionary"]) == 0
+    assert coded.read_bytes() == alone
+    assert main(["decode", str(coded), str(back), "--no-dictionary"]) == 0
+    assert back.read_bytes() == content

@@ -26,7 +26,8 @@ def test_shows_what_the_study_measured(
 ) -> None:
     files = [artifacts / "trial-0003.onnx", artifacts / "baseline.onnx"]
     assert compared(*files, "--data", "mnist5k") == 0
-    lines = capsys.readouterr().out.splitlines()[2:]
+    headings, _, *lines = capsys.readouterr().out.splitlines()
+    assert headings.endswith("container (arithmetic)")
     assert [line.split()[0] for line in lines] == [str(file) for file in files]
     facts = load_study("s", f"sqlite:///{digits_study}/s.db").trials[3].user_attrs
     assert lines[0].split()[1:5] == [
@@ -35,6 +36,8 @@ def test_shows_what_the_study_measured(
         f"{facts['artifact_raw_bytes']:,}",
         f"{facts['artifact_bytes']:,}",
     ]
+    assert lines[0].split()[-1] == f"{facts['container_bytes']:,}"
+    assert facts["container_coder"] == "arithmetic"
 
 
 def test_a_file_that_does_not_run_is_one_line_and_the_others_are_measured(

@@ -70,7 +70,7 @@ def test_trials_show_named_attributes_and_their_files(
 
 def test_note_and_plots_of_the_study(address: str, browser: Chrome) -> None:
     browser.get(f"{address}/note")
-    wait_for_text(browser, "Study s", "The Pareto front on test", "90 %")
+    wait_for_text(browser, "Study s", "The Pareto front on validation", "90 %")
     browser.get(address)
     wait_for_text(browser, "Test accuracy against size", "Quality (Eq. 5, on test)")
     wait_for_text(browser, "Layers of trial", "weights kept, %", "bits of a weight")
