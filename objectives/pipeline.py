@@ -174,7 +174,8 @@ class Pipeline:
             count = layer.weight.numel() if mask is None else int(mask.sum())
             stored = state.formats.get(name)
             remaining += count
-            bits += count * (32 if stored is None else stored.bits_per_weight)
+            has_zeros = count < layer.weight.numel()
+            bits += count * (32 if stored is None else stored.bits_per_weight(has_zeros=has_zeros))
         return 1 - remaining / sum(self._layer_sizes.values()), bits / max(1, remaining)
 
     def _baseline(self, plan: Plan, cost: Cost) -> Baseline:

@@ -40,11 +40,14 @@ class LayerFormat:
     bias_scale: Tensor | None = None
     """Step size of a bias that is stored as int8, (), positive, float32."""
 
-    @property
-    def bits_per_weight(self) -> float:
-        """What a weight takes, codebook not counted: log2 k / d where weights are shared."""
+    def bits_per_weight(self, *, has_zeros: bool) -> float:
+        """Return what a weight takes, codebook not counted: log2 k / d where weights are shared.
+
+        Args:
+            has_zeros: Whether the layer is pruned: 0 is a third value of a binary one, log2 3.
+        """
         if self.codebook is None:
-            return self.bits
+            return math.log2(3) if self.bits == 1 and has_zeros else self.bits
         entries, block = self.codebook.shape
         return math.log2(entries) / block
 

@@ -10,8 +10,8 @@ passes gradients as it is, sign passes them straight through where |w| <= 1, and
 
     dL/dw = dL/da sign(w) / n  +  a dL/d(ab) [|w| <= 1],   dL/da = sum of b dL/d(ab)
 
-Pruned weights are 0 and do not count in a, so that the layer has three values then. The first and
-the last layer, which bear it least, may be kept as floats.
+Pruned weights are 0 and do not count in a, so that the layer has three values then: log2 3 bits
+for Eq. 5. The first and the last layer, which bear it least, may be kept as floats.
 
 The file holds -1 and 1 as 2-bit integers, the narrowest that ONNX has, of which gzip makes little
 more than one bit; inputs stay floats.

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -71,6 +72,8 @@ def test_the_file_holds_signs_and_zeros_stay(
         shape = (-1, *[1] * (weight.dim() - 1))
         assert np.array_equal(integers * scales.reshape(shape), weight.numpy())
         assert counts[f"{layer}.weight"] == (int(mask.sum()), mask.numel())
+        assert state.formats[layer].bits_per_weight(has_zeros=True) == math.log2(3)
+        assert state.formats[layer].bits_per_weight(has_zeros=False) == 1
 
 
 def test_a_binary_file_takes_about_a_bit_for_a_weight(

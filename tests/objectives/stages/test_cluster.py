@@ -82,7 +82,7 @@ def test_a_layer_has_as_many_values_as_its_bits_allow_and_zeros_stay(
         assert len(weight.unique()) <= 2**bits
         stored = state.formats[layer]
         assert torch.equal(stored.codebook[stored.codes.long(), 0].view_as(weight), weight)
-        assert stored.bits_per_weight == bits
+        assert stored.bits_per_weight(has_zeros=True) == bits
     dense = a_clustering(bits, epochs=0).apply(baseline, context)
     assert len(dense.weights["dense.weight"].unique()) == 2**bits
 
