@@ -42,7 +42,7 @@ def hypervolume_so_far(tables: Sequence[StudyTable]) -> go.Figure:
     return _over_trials(
         tables,
         curve,
-        "Hypervolume so far (validation), from 10 points lost and no reduction, "
+        "Hypervolume so far (validation), from 1 point lost and no reduction, "
         f"bytes by {words(counted)}",
         "points x doublings of the reduction factor",
     )
