@@ -67,6 +67,12 @@ REPRESENTATIONS = (
 WITHOUT_ZEROS = ("product",)
 """Those that keep no mask."""
 
+BEFORE: dict[str, dict[str, Any]] = {
+    "quantize": {"input_range": "extremes", "integers": "everywhere"},
+    "product": {"first_convolution": True},
+}
+"""Settings that plans of before do not name, by stage, and what was done then."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -151,12 +157,9 @@ class Plan:
         """
         try:
             parts = json.loads(text)
-            quantize = parts.get("quantize", {})  # in plans of before
-            quantize.setdefault("input_range", "extremes")
-            quantize.setdefault("integers", "everywhere")
             return cls(
                 **{
-                    name: settings(**parts[name])
+                    name: settings(**(BEFORE.get(name, {}) | parts[name]))
                     for name, settings in SETTINGS.items()
                     if parts.get(name) is not None
                 }

@@ -40,6 +40,7 @@ class ValueGraph:
             for name in dict.fromkeys(node.input):
                 self._readers.setdefault(name, []).append(node)
         self.constants = {tensor.name: tensor for tensor in graph.initializer}
+        self._inputs = [value.name for value in graph.input[:1]]
         self._state = {value.name for value in graph.input[1:]}
         self.outputs = {value.name for value in graph.output}
 
@@ -50,6 +51,24 @@ class ValueGraph:
             for name, layer in layers.items()
             if (found := self._products(layer.weight_name))
         }
+
+    def first_layer(self, layers: Mapping[str, Layer]) -> str | None:
+        """Return the layer that the input reaches first, None if it reaches none.
+
+        That is the first node, in the order of computing, that reads both what depends on the
+        input and a weight, or what is computed of a weight alone. What is before it has no layer.
+        """
+        reached = set(self._inputs)
+        owners = {layer.weight_name: name for name, layer in layers.items()}
+        for node in self.nodes:
+            owner = next((owners[name] for name in node.input if name in owners), None)
+            if not reached.isdisjoint(node.input):
+                if owner is not None:
+                    return owner
+                reached.update(node.output)
+            elif owner is not None:
+                owners |= dict.fromkeys(node.output, owner)
+        return None
 
     def readers(self, name: str) -> list[NodeProto]:
         """Return the nodes that read a value."""

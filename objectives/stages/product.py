@@ -20,6 +20,11 @@ gradient of each being the sum over its blocks (`objectives.codebook`), from lab
 baseline's answers (the recipe's distillation, as in the paper). The file holds codes, and entries
 as float16.
 
+The convolution that the input reaches first stays in floats, as in the paper, and is fine-tuned
+with the others' entries: its blocks are few, and all that follows depends on them. A dense layer
+or an embedding in its place is quantized, as it is often most of a network: 88 % of the weights of
+LeNet-300-100.
+
 Pruned weights and others share blocks, so zeros would not stay: a plan that prunes is refused.
 
 Equations are numbered here. Source: Stock et al. 2020, arXiv:1907.05686 ("And the Bit Goes Down"),
@@ -28,7 +33,8 @@ from it: all layers are grouped at once, by the inputs that the float network gi
 paper goes from layer to layer and tunes between; the M-step takes the mean where the paper takes
 the solution of least norm, which is as good; it splits the entry with most blocks, which does
 nothing where they are equal; its gradients are averaged where ours are summed, which Adam makes
-the same.
+the same; the first convolution is tuned, which stays as trained in the authors' code
+(facebookresearch/kill-the-bits).
 """
 
 from collections.abc import Sequence
@@ -36,9 +42,10 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.checks import require
+from models.layers import Layer, compressible_layers
 from objectives.codebook import (
     attach_codebook_,
     detach_codebook_,
@@ -46,11 +53,13 @@ from objectives.codebook import (
     round_codebook_,
 )
 from objectives.context import Context
+from objectives.fold import CONVOLUTIONS
 from objectives.layer_inputs import input_moments
 from objectives.stages.tuned import TunedSettings
 from objectives.state import LayerFormat, NetworkState, copy_weights
 from objectives.structure import SPLITTABLE
 from objectives.training import stage_seed, tune_
+from objectives.value_graph import ValueGraph
 
 MOST_BITS = 12
 SEARCHED_BITS = (3, 8)
@@ -158,6 +167,9 @@ class ProductQuantization(TunedSettings):
     """d of dense layers, embeddings and 1x1 convolutions, or the next smaller divisor of a row."""
     kernel_block: int = 16
     """d of other convolutions is their kernel, or its largest divisor that is not above this."""
+    first_convolution: bool = False
+    """Whether the convolution that the input reaches first is quantized, too; it always is where
+    no other layer is compressed."""
     calibration_images: int = 1024
     """Training images, evenly spread, that the second moments of layer inputs are taken over."""
 
@@ -192,7 +204,7 @@ class ProductQuantization(TunedSettings):
         """Return weights that share blocks, and each layer's format."""
         state = context.fold(state)
         network = context.network_of(state)
-        layers = context.layers_of(network)
+        layers = self._quantized(state, network, context)
         generator = torch.Generator().manual_seed(stage_seed(context.seed, self.stage))
         blocks = {name: self.block_of(layer.weight) for name, layer in layers.items()}
         images = context.data.training_inputs(self.calibration_images)
@@ -214,6 +226,19 @@ class ProductQuantization(TunedSettings):
                 tuned, codebook=round_codebook_(layer, tuned), bias_scale=round_bias_(layer)
             )
         return replace(state, weights=copy_weights(network), formats=formats)
+
+    def _quantized(
+        self, state: NetworkState, network: nn.Module, context: Context
+    ) -> dict[str, Layer]:
+        """Return the layers of `network`, the network of `state`, that share blocks."""
+        layers = context.layers_of(network)
+        if self.first_convolution or len(layers) < 2:
+            return layers
+        known = compressible_layers(network)  # also those that the study leaves as they are
+        first = ValueGraph(context.graph(state).graph).first_layer(known)
+        if first is None or not isinstance(known[first].module, CONVOLUTIONS):
+            return layers
+        return {name: layer for name, layer in layers.items() if name != first}
 
     def _group(self, weight: Tensor, moments: Tensor, generator: torch.Generator) -> LayerFormat:
         blocks = weight.reshape(-1, len(moments))

@@ -151,7 +151,7 @@ NETWORKS = {
 UNTRAINED = Tuning(epochs=1, qat_epochs=0, batch_size=128, lr=1e-3)
 FIXED_POINT = FixedPoint.start(UNTRAINED)
 REPRESENTED = [
-    ProductQuantization.start(UNTRAINED),
+    replace(ProductQuantization.start(UNTRAINED), first_convolution=True),
     FIXED_POINT,
     replace(FIXED_POINT, bits=32, input_bits=32),
     replace(FIXED_POINT, bits=16, input_bits=16),

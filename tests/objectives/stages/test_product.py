@@ -1,4 +1,6 @@
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -7,13 +9,17 @@ import torch
 from onnx import numpy_helper
 from sklearn.cluster import KMeans
 from torch import Tensor, nn
-from toys import toy_plan
+from toys import FewDigits, toy_context, toy_plan
 
 from models.errors import BadInputError
+from models.registry import ModelSpec
+from objectives.cache import StageCache
 from objectives.context import Context
 from objectives.evaluate import network_accuracy_pct
+from objectives.pipeline import Pipeline
 from objectives.plan import Plan
 from objectives.stages.export import export_onnx
+from objectives.stages.factorize import Factorization
 from objectives.stages.product import ProductQuantization, group_blocks, largest_divisor
 from objectives.state import NetworkState
 
@@ -102,7 +108,7 @@ def test_the_largest_divisor_by_hand() -> None:
 def test_the_file_holds_codes_and_blocks_of_float16(
     baseline: NetworkState, context: Context
 ) -> None:
-    state = a_product(4).apply(baseline, context)
+    state = a_product(4, first_convolution=True).apply(baseline, context)
     stored = state.formats["dense"]
     assert stored.codebook.shape == (16, 6)  # 2,028 numbers in a row: 6 is the largest divisor
     assert stored.bits_per_weight(has_zeros=False) == pytest.approx(4 / 6)
@@ -139,6 +145,107 @@ def test_a_plan_that_prunes_is_refused() -> None:
         Plan(**parts, product=a_product())
     unpruned = Plan(**parts | {"prune": toy_plan().prune}, product=a_product())
     assert Plan.from_json(unpruned.to_json()) == unpruned
+
+
+class Backwards(nn.Module):
+    """Its layers come in another order than it computes them: neither module order nor names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head, self.a, self.b = nn.Linear(6, 10), nn.Conv2d(8, 6, 3), nn.Conv2d(1, 8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.a(self.b(x).relu()).mean((2, 3)))
+
+
+class DenseFirst(nn.Module):
+    """A convolution that follows a dense layer is not what the input reaches first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.dense = nn.Conv2d(1, 4, 3), nn.Linear(28, 12)
+        self.head = nn.Linear(4, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.conv(self.dense(x)).mean((2, 3)))
+
+
+class OfConstants(nn.Module):
+    """Computes with a layer before the input reaches any, and with a weight that is computed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.of_constants, self.stem = nn.Conv2d(1, 8, 3), nn.Conv2d(1, 8, 3)
+        self.query, self.head = nn.Parameter(torch.ones(1, 1, 3, 3)), nn.Linear(8, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        bias = self.of_constants(self.query)
+        weight = self.stem.weight - self.stem.weight.mean((1, 2, 3), keepdim=True)
+        return self.head((nn.functional.conv2d(x, weight) + bias).mean((2, 3)))
+
+
+class Alone(nn.Sequential):
+    """One layer only."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Conv2d(1, 10, 28), nn.Flatten())
+
+
+@pytest.mark.parametrize(
+    ("network", "patterns", "quantized"),
+    [
+        (Backwards, ("*",), ["head", "a"]),
+        (Backwards, ("[ab]",), ["a"]),
+        (Backwards, ("head", "a"), ["head", "a"]),
+        (Backwards, ("b",), ["b"]),
+        (DenseFirst, ("*",), ["conv", "dense", "head"]),
+        (OfConstants, ("*",), ["of_constants", "head"]),
+        (Alone, ("*",), ["0"]),
+    ],
+)
+def test_the_convolution_that_computes_first_stays_in_floats(
+    network: type[nn.Module], patterns: tuple[str, ...], quantized: list[str], digits: FewDigits
+) -> None:
+    spec = ModelSpec(build=lambda *_: network(), data="own")
+    context = toy_context(digits, model=spec, layers=patterns)
+    before = context.untrained()
+    state = a_product(2, epochs=0).apply(before, context)
+    assert list(state.formats) == quantized
+    for name in context.layers_of(context.network_of(before)):
+        weight = f"{name}.weight"
+        is_same = torch.equal(state.weights[weight], before.weights[weight])
+        assert is_same == (name not in quantized)
+    everything = a_product(2, epochs=0, first_convolution=True).apply(before, context)
+    assert everything.formats.keys() == context.layers_of(context.network_of(before)).keys()
+    export_onnx(state, context)
+
+
+def test_the_first_part_of_a_split_convolution_stays_in_floats(
+    baseline: NetworkState, context: Context
+) -> None:
+    split = Factorization(energy=0.6, epochs=1, batch_size=128, lr=1e-3).apply(baseline, context)
+    state = a_product(2, epochs=0).apply(split, context)
+    layers = list(context.layers_of(context.network_of(split)))
+    assert layers[0] == "conv.0"
+    assert list(state.formats) == layers[1:]
+
+
+def test_the_mean_bits_count_the_layer_that_stays_in_floats(
+    digits: FewDigits, tmp_path: Path
+) -> None:
+    parts = {name: getattr(toy_plan(), name) for name in ("train", "prune", "quantize")}
+    pipeline = Pipeline(toy_context(digits), StageCache(tmp_path / "cache"), tmp_path / "b.onnx")
+    plan = Plan(**parts, product=a_product(4, epochs=0))
+    assert pipeline.run(plan, tmp_path / "a.onnx").bits == pytest.approx(
+        (108 * 32 + 20_280 * 4 / 6) / 20_388
+    )
+
+
+def test_a_plan_of_before_quantizes_all_layers() -> None:
+    parts = {name: getattr(toy_plan(), name) for name in ("train", "prune", "quantize")}
+    stored = json.loads(Plan(**parts, product=a_product()).to_json())
+    assert stored["product"].pop("first_convolution") is False
+    assert Plan.from_json(json.dumps(stored)).product == a_product(first_convolution=True)
 
 
 @pytest.mark.parametrize("settings", [{"bits": 0}, {"bits": 13}, {"block": 0}, {"lr": 0.0}])
