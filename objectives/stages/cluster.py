@@ -5,17 +5,20 @@ their squared distances to the group's centroid is least (Eq. 2 of the paper); e
 its group's centroid. Fine-tuning moves the centroids: the gradient of a centroid is the sum of
 its weights' gradients (Eq. 3). What was pruned stays zero, which is one more value.
 
-With b bits a layer has 2^b values: 2^b - 1 centroids and zero where it was pruned.
+With b bits a layer has 2^b values: 2^b - 1 centroids and zero where it was pruned; fewer if it has
+fewer different weights.
 
 Source: Han, Mao & Dally 2016, arXiv:1510.00149 ("Deep Compression"), section 3.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import ClassVar, Literal, Protocol, get_args
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from models.checks import require
@@ -27,6 +30,9 @@ from objectives.training import stage_seed, tune_
 
 Initialization = Literal["linear", "density", "random"]
 INITIALIZATIONS: tuple[Initialization, ...] = get_args(Initialization)
+
+Ordered = NDArray[np.float64]
+Edges = NDArray[np.int64]
 
 MOST_BITS = 8
 MOST_ITERATIONS = 300
@@ -62,24 +68,66 @@ def initial_centroids(
 
 
 def k_means(values: Tensor, centroids: Tensor) -> tuple[Tensor, Tensor]:
-    """Return centroids (k,), ascending, and the group of each of `values` (n,), by Lloyd's method.
+    """Return centroids, ascending, and the group of each of `values` (n,), by Lloyd's method.
 
-    A group that loses all its values keeps its centroid. In one dimension groups are intervals,
-    so sorted values and their running sums do an iteration in k log n steps (Eq. 2).
+    No group is empty: one that would be takes half of another. So there are k groups, as many as
+    `centroids` to begin with, or as many as there are different values, if these are fewer. In one
+    dimension groups are intervals, so sorted values and their running sums do an iteration in
+    k log n steps (Eq. 2).
     """
     ordered = values.double().sort().values.numpy()
     sums = np.concatenate([[0.0], ordered.cumsum()])
-    centers = centroids.double().sort().values.numpy().copy()
+    edges = _group(ordered, centroids.double().sort().values.numpy(), len(centroids))
     for _ in range(MOST_ITERATIONS):
-        between = (centers[1:] + centers[:-1]) / 2
-        edges = np.concatenate([[0], np.searchsorted(ordered, between), [len(ordered)]])
-        counts = np.diff(edges)
-        moved = np.where(counts > 0, np.diff(sums[edges]) / counts.clip(min=1), centers)
-        if np.array_equal(moved, centers):
+        before, edges = edges, _group(ordered, _means(ordered, sums, edges), len(centroids))
+        if np.array_equal(before, edges):
             break
-        centers = moved
-    found = torch.from_numpy(centers).float()
-    return found, torch.bucketize(values, (found[1:] + found[:-1]) / 2)
+    largest = torch.from_numpy(ordered[edges[1:-1] - 1])
+    found = torch.from_numpy(_means(ordered, sums, edges)).float()
+    return found, torch.bucketize(values.double(), largest)
+
+
+def _means(ordered: Ordered, sums: Ordered, edges: Edges) -> Ordered:
+    """Return the mean of each group, none of which is empty, by the running sums of all values."""
+    means = np.diff(sums[edges]) / np.diff(edges)
+    return means.clip(ordered[edges[:-1]], ordered[edges[1:] - 1])  # sums are rounded
+
+
+def _group(ordered: Ordered, centers: Ordered, count: int) -> Edges:
+    """Return the edges of `count` groups, none of which is empty, by the nearest of `centers`.
+
+    As long as groups are missing, that with the largest sum of squared distances to its mean is
+    cut half-way between its smallest and its largest value.
+
+    Args:
+        ordered: All values, ascending.
+        centers: Ascending.
+        count: Groups; there are fewer where there are fewer different values.
+
+    Returns:
+        (groups + 1,), ascending: group i has the values from `edges[i]` up to `edges[i + 1]`.
+    """
+    nearest = np.searchsorted(ordered, (centers[1:] + centers[:-1]) / 2)
+    found = np.unique([0, *nearest, len(ordered)]).tolist()
+    missing = count + 1 - len(found)
+    errors = [_error(ordered[start:end]) for start, end in pairwise(found)] if missing else []
+    for _ in range(missing):
+        worst = int(np.argmax(errors))
+        if errors[worst] == 0:
+            break
+        start, end = found[worst], found[worst + 1]
+        middle = (ordered[start] + ordered[end - 1]) / 2
+        cut = start + int(np.searchsorted(ordered[start:end], middle, side="right"))
+        found.insert(worst + 1, cut)
+        errors[worst : worst + 1] = [_error(ordered[start:cut]), _error(ordered[cut:end])]
+    return np.array(found)
+
+
+def _error(group: Ordered) -> float:
+    """Return the sum of squared distances to the mean, exactly 0 where all values are equal."""
+    if group[0] == group[-1]:
+        return 0.0
+    return float(np.square(group - group.mean()).sum())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +135,7 @@ class Clustering(TunedSettings):
     """Let weights share a few values."""
 
     stage: ClassVar[str] = "cluster"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     bits: int = 4
     """Bits of a code: a layer has 2^bits values, zero among them where it was pruned."""

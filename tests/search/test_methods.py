@@ -47,7 +47,8 @@ def test_deep_compression_is_prune_cluster_huffman(
         assert decode(container) == artifact.read_bytes()
         factor = facts["baseline_bytes"] / facts["container_bytes"]
         assert facts["reduction_factor"] == pytest.approx(factor)
-        assert facts["mean_bits"] == pytest.approx(trial.params["cluster.bits"])
+        bits = trial.params["cluster.bits"]  # fewer where a layer has few weights left
+        assert bits - 0.1 < facts["mean_bits"] <= bits
         assert trial.constraints == {"max_bytes": facts["container_bytes"] - 1_000_000}
     printed = capsys.readouterr().out
     assert "the file coded by huffman where that is shortest, decoded again" in printed

@@ -1,8 +1,13 @@
+import math
+
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from onnx import numpy_helper
 from sklearn.cluster import KMeans
 from torch import nn
@@ -12,7 +17,14 @@ from models.errors import BadInputError
 from models.layers import compressible_layers
 from objectives.codebook import attach_codebook_, detach_codebook_
 from objectives.context import Context
-from objectives.stages.cluster import Clustering, initial_centroids, k_means
+from objectives.masks import magnitude_mask
+from objectives.stages.cluster import (
+    INITIALIZATIONS,
+    Clustering,
+    Initialization,
+    initial_centroids,
+    k_means,
+)
 from objectives.stages.export import export_onnx
 from objectives.stages.measure import count_weights
 from objectives.state import LayerFormat, NetworkState
@@ -47,10 +59,64 @@ def test_initial_centroids_of_ten_numbers_by_hand() -> None:
     assert set(drawn.tolist()) <= {0.0, 4.0, 10.0}
 
 
-def test_a_group_without_values_keeps_its_centroid() -> None:
-    centroids, groups = k_means(torch.tensor([0.0, 1.0]), torch.tensor([0.4, 50.0, 60.0]))
-    assert centroids.tolist() == [0.5, 50.0, 60.0]
-    assert groups.tolist() == [0, 0]
+def test_a_group_without_values_takes_half_of_that_with_most_error() -> None:
+    """Two of three centroids begin far off: first all six values are cut, then the upper four."""
+    values = torch.tensor([13.0, 0.0, 1.0, 10.0, 12.0, 9.0])
+    centroids, groups = k_means(values, torch.tensor([0.4, 50.0, 60.0]))
+    assert centroids.tolist() == [0.5, 9.5, 12.5]
+    assert groups.tolist() == [2, 0, 0, 1, 2, 1]
+
+
+def test_fewer_different_values_than_centroids_are_all_kept() -> None:
+    values = torch.tensor([1.0, 0.0, 1.0, -3.0])
+    centroids, groups = k_means(values, torch.linspace(-3, 1, 16))
+    assert centroids.tolist() == [-3, 0, 1]
+    assert groups.tolist() == [2, 1, 2, 0]
+
+
+@given(
+    values=arrays(
+        np.float32,
+        st.integers(1, 80),
+        elements=st.one_of(
+            st.floats(-1, 1, width=32),
+            st.sampled_from([0.0, 0.5, np.nextafter(np.float32(0.5), 1)]),
+        ),
+    ),
+    count=st.integers(1, 40),
+    initialization=st.sampled_from(INITIALIZATIONS),
+)
+@settings(deadline=None)
+def test_each_group_is_an_interval_with_its_mean_and_none_is_empty(
+    values: np.ndarray, count: int, initialization: Initialization
+) -> None:
+    begin = initial_centroids(torch.from_numpy(values), count, initialization, SEEDED)
+    centroids, groups = k_means(torch.from_numpy(values), begin)
+    assert groups.unique().tolist() == list(range(len(centroids)))
+    assert len(centroids) == min(count, len(np.unique(values)))
+    assert torch.equal(centroids, centroids.unique())
+    ends = [-np.inf]
+    for group, centroid in enumerate(centroids.tolist()):
+        own = values[groups.numpy() == group]
+        assert ends[-1] < own.min()
+        ends.append(own.max())
+        assert centroid == pytest.approx(own.astype(float).mean(), rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("initialization", INITIALIZATIONS)
+@pytest.mark.parametrize("bits", [1, 2, 3, 4])
+def test_a_layer_with_few_weights_left_has_each_value_that_its_bits_allow(
+    bits: int, initialization: Initialization
+) -> None:
+    """A tenth is left, far from zero on both sides, where no centroid between them finds any."""
+    weight = torch.randn(20, 100, generator=torch.Generator().manual_seed(0))
+    mask = magnitude_mask(weight, 0.9)
+    settings = a_clustering(bits, initialization=initialization)
+    stored = settings._group("layer", weight * mask, mask, SEEDED)
+    shared = stored.codebook[stored.codes.long(), 0]
+    assert stored.codes.unique().tolist() == list(range(2**bits))
+    assert len(shared.unique()) == 2**bits
+    assert torch.equal(shared != 0, mask)
 
 
 def test_the_gradient_of_a_centroid_is_the_sum_of_its_weights_gradients() -> None:
@@ -79,10 +145,11 @@ def test_a_layer_has_as_many_values_as_its_bits_allow_and_zeros_stay(
     for layer, mask in state.masks.items():
         weight = state.weights[f"{layer}.weight"]
         assert bool((weight[~mask] == 0).all())
-        assert len(weight.unique()) <= 2**bits
+        assert len(weight.unique()) <= len(state.formats[layer].codebook)
         stored = state.formats[layer]
         assert torch.equal(stored.codebook[stored.codes.long(), 0].view_as(weight), weight)
-        assert stored.bits_per_weight(has_zeros=True) == bits
+        entries = min(2**bits, 1 + int(mask.sum()))  # all weights differ
+        assert stored.bits_per_weight(has_zeros=True) == math.log2(entries)
     dense = a_clustering(bits, epochs=0).apply(baseline, context)
     assert len(dense.weights["dense.weight"].unique()) == 2**bits
 
