@@ -50,6 +50,12 @@ def nearest_entries(values: Tensor, entries: Tensor) -> Tensor:
     return torch.bucketize(values, (entries[1:] + entries[:-1]) / 2)
 
 
+def without_unused(codebook: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the entries of `codebook` (k, d) that `codes` name, in their order, and new codes."""
+    used, renumbered = codes.unique(return_inverse=True)
+    return codebook[used.long()], renumbered
+
+
 class SharedWeight(nn.Module):
     """Is read in the place of a weight: its codebook is learned, its codes stay.
 

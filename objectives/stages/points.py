@@ -10,7 +10,8 @@ where the gradient of a point is the sum over the weights that are assigned to i
 
     dL / dp_i = sum over j with Q(v_j, p) = p_i of dL / dw_j                       (section 4)
 
-An assignment itself has no gradient. With 2^b values, those pruned are one of them, 0, and stay.
+An assignment itself has no gradient. With 2^b values, those pruned are one of them, 0, and stay. A
+point that no weight is nearest to has no gradient either; the file leaves it out.
 
 That is what sets it apart from `objectives.stages.cluster`, where k-means groups the weights once
 and only then values are learned.
@@ -29,7 +30,7 @@ from torch import Tensor, nn
 
 from models.checks import require
 from models.layers import Layer
-from objectives.codebook import look_up, nearest_entries, round_bias_
+from objectives.codebook import look_up, nearest_entries, round_bias_, without_unused
 from objectives.context import Context
 from objectives.stages.cluster import initial_centroids
 from objectives.stages.tuned import TunedSettings
@@ -84,10 +85,11 @@ class QuantizationPoints(TunedSettings):
     """Learn the values that weights may have."""
 
     stage: ClassVar[str] = "points"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     bits: int = 4
-    """Bits of a code: a layer has 2^bits values, zero among them where it was pruned."""
+    """Bits of a code: a layer has 2^bits values, zero among them where it was pruned, without
+    those that no weight has at the end."""
 
     def __post_init__(self) -> None:
         require(1 <= self.bits <= MOST_BITS, f"1 <= bits <= {MOST_BITS}", bits=self.bits)
@@ -113,11 +115,14 @@ class QuantizationPoints(TunedSettings):
         tune_(network, context, self)
         formats = {}
         for name, layer in layers.items():
-            before = layer.weight.detach()
+            codebook, codes = without_unused(
+                points[name].codebook().detach()[:, None],
+                points[name].assign(layer.weight.detach()).flatten(1),
+            )
             formats[name] = LayerFormat(
                 bits=self.bits,
-                codebook=points[name].codebook().detach()[:, None],
-                codes=points[name].assign(before).flatten(1).int(),
+                codebook=codebook,
+                codes=codes.int(),
                 bias_scale=round_bias_(layer),
             )
             substitute_for_good_(layer)

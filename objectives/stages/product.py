@@ -103,6 +103,8 @@ def group_blocks(
     """
     values, vectors = torch.linalg.eigh(moments.double())
     root = (vectors * values.clamp(min=0).sqrt()).float()  # R
+    middle = blocks.mean(0)
+    blocks = blocks - middle  # distances stay, and float32 tells them apart far from 0, too
     drawn = torch.randperm(len(blocks), generator=generator)[:count]
     codebook = blocks[drawn.repeat(-(-count // len(drawn)))[:count]]
     codes = _nearest(blocks, codebook, root)
@@ -112,7 +114,7 @@ def group_blocks(
         before, codes = codes, _nearest(blocks, codebook, root)
         if torch.equal(before, codes):
             break
-    return codebook, codes
+    return codebook + middle, codes
 
 
 def _nearest(blocks: Tensor, codebook: Tensor, root: Tensor) -> Tensor:
@@ -159,7 +161,7 @@ class ProductQuantization(TunedSettings):
     """Let blocks of weights share the entries of a codebook."""
 
     stage: ClassVar[str] = "product"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     bits: int = 6
     """Bits of a code: a layer has 2^bits entries, fewer if it has few blocks."""

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import onnx
 import pytest
 import torch
@@ -7,8 +8,10 @@ from onnx import TensorProto, numpy_helper
 from toys import toy_plan
 
 from models.errors import BadInputError
+from objectives.codebook import nearest_entries
 from objectives.context import Context
 from objectives.evaluate import network_accuracy_pct
+from objectives.stages.cluster import initial_centroids
 from objectives.stages.export import export_onnx
 from objectives.stages.points import LearnedPoints, QuantizationPoints
 from objectives.state import NetworkState
@@ -63,11 +66,26 @@ def test_the_file_holds_codes_and_zeros_stay(baseline: NetworkState, context: Co
         points = torch.tensor(numpy_helper.to_array(tensors[f"{layer}.weight_codebook"]))
         codes = numpy_helper.to_array(tensors[f"{layer}.weight"]).astype(int)
         assert tensors[f"{layer}.weight"].data_type == TensorProto.UINT4
-        assert len(points) == 8
+        assert np.array_equal(np.unique(codes), np.arange(len(points)))
+        assert len(points) == 8 or layer == "conv"  # its points outnumber its 11 weights' groups
         assert torch.equal(points[codes], weight)
         kept = pruned.weights[f"{layer}.weight"][mask]
         distances = (kept[:, None] - points[1:]).abs()
         assert torch.equal((kept - weight[mask]).abs(), distances.amin(1))
+
+
+def test_points_that_no_weight_has_are_not_in_the_file(
+    baseline: NetworkState, context: Context
+) -> None:
+    pruned = toy_plan(0.9).prune.apply(baseline, context)
+    state = some_points(6, epochs=0).apply(pruned, context)
+    for layer, mask in state.masks.items():
+        stored, kept = state.formats[layer], pruned.weights[f"{layer}.weight"][mask]
+        assert stored.codes.unique().tolist() == list(range(len(stored.codebook)))
+        begin = initial_centroids(kept, 63, "density", torch.Generator())
+        expected = begin[nearest_entries(kept, begin)]
+        assert torch.equal(state.weights[f"{layer}.weight"][mask], expected)
+    assert len(state.formats["conv"].codebook) <= 1 + int(state.masks["conv"].sum()) < 64
 
 
 def test_a_layer_without_weights_stays_one(baseline: NetworkState, context: Context) -> None:

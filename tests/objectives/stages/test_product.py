@@ -6,6 +6,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from onnx import numpy_helper
 from sklearn.cluster import KMeans
 from torch import Tensor, nn
@@ -20,7 +22,12 @@ from objectives.pipeline import Pipeline
 from objectives.plan import Plan
 from objectives.stages.export import export_onnx
 from objectives.stages.factorize import Factorization
-from objectives.stages.product import ProductQuantization, group_blocks, largest_divisor
+from objectives.stages.product import (
+    FEWEST_BLOCKS,
+    ProductQuantization,
+    group_blocks,
+    largest_divisor,
+)
 from objectives.state import NetworkState
 
 
@@ -73,6 +80,26 @@ def test_no_entry_is_left_without_blocks() -> None:
     far = 10 + torch.rand(20, 3, generator=seeded(1))
     _, codes = group_blocks(torch.cat([torch.zeros(100, 3), far]), torch.eye(3), 8, seeded())
     assert len(codes.unique()) == 8
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    shape=st.tuples(st.integers(1, 200), st.integers(1, 9)),
+    count=st.integers(2, 40),
+    steps=st.sampled_from([1, 3, 100]),
+    offset=st.sampled_from([0, 1, 1000]),
+)
+@settings(deadline=None)
+def test_no_entry_is_left_over_while_blocks_differ(
+    seed: int, shape: tuple[int, int], count: int, steps: int, offset: int
+) -> None:
+    """Of few or many different blocks, around zero or all on one side of it."""
+    blocks = (torch.randn(shape, generator=seeded(seed)) * steps).round() / steps + offset
+    x = torch.randn(50, shape[1], generator=seeded(seed + 1))
+    count = min(count, max(2, len(blocks) // FEWEST_BLOCKS))
+    codebook, codes = group_blocks(blocks, x.T @ x, count, seeded())
+    assert len(codebook) == count
+    assert len(codes.unique()) == min(count, len(blocks.unique(dim=0)))
 
 
 def test_equal_blocks_stay_equal() -> None:
