@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from onnx import GraphProto, NodeProto, TensorProto
+import numpy as np
+from onnx import GraphProto, NodeProto, TensorProto, numpy_helper
 
 WEIGHT_POSITION = {"Conv": 1, "Gemm": 1, "MatMul": 1, "Gather": 0}
 """Which input of a node is a layer's weight."""
@@ -25,6 +26,22 @@ class StoredWeight:
     """Of integers, what stands for 0."""
     codebook: TensorProto | None
     """Of codes, the entries that they name."""
+
+    def numbers(self) -> np.ndarray:
+        """Return the weights but for their scales, so that what stands for 0 is 0.
+
+        Floats or integers, shaped as the file stores them; entries of a codebook that are blocks
+        lie along a last axis.
+        """
+        values = numpy_helper.to_array(self.tensor)
+        if self.codebook is not None:
+            return numpy_helper.to_array(self.codebook)[values.astype(np.int64)]
+        if self.zero_point is None:
+            return values
+        zero = numpy_helper.to_array(self.zero_point)
+        if zero.ndim > 0:
+            zero = zero.reshape(-1, *[1] * (values.ndim - 1))
+        return values.astype(np.int32) - zero.astype(np.int32)
 
 
 class StoredWeights:

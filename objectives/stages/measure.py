@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from onnx import ModelProto, numpy_helper
+from onnx import ModelProto
 
 from models.data_source import DataSource, Part
 from objectives.energy import estimate_energy_uj
@@ -163,17 +163,6 @@ def count_weights(model: ModelProto) -> dict[str, tuple[int, int]]:
         stored = stored_weights.weight_of(node)
         if stored is None:
             continue
-        values = numpy_helper.to_array(stored.tensor)
-        if stored.codebook is not None:
-            values = numpy_helper.to_array(stored.codebook)[values.astype(np.int64)]
-        zero: np.ndarray | int = 0
-        if stored.zero_point is not None:
-            zero = _broadcast(numpy_helper.to_array(stored.zero_point), values.ndim)
-        counts[stored.tensor.name] = int((values != zero).sum()), int(values.size)
+        numbers = stored.numbers()
+        counts[stored.tensor.name] = int(np.count_nonzero(numbers)), int(numbers.size)
     return counts
-
-
-def _broadcast(per_channel: np.ndarray, dimensions: int) -> np.ndarray:
-    if per_channel.ndim == 0:
-        return per_channel
-    return per_channel.reshape(-1, *[1] * (dimensions - 1))
