@@ -31,7 +31,7 @@ from search.trials import made_trials
 from search.typed import typed
 
 NOT_SET = {"model", "data", "weights", "only_plan", "accelerator"}
-NOT_SET |= {"model_fingerprint", "data_fingerprint"}
+NOT_SET |= {"model_fingerprint", "data_fingerprint", "energy_version"}
 """Fields of the config that have arguments of their own, or are found out."""
 
 

@@ -65,6 +65,9 @@ class StudyConfig:
     """What a trial returns, on validation: Eq. 5, the retained saving U, or accuracy and bytes."""
     extra_objectives: tuple[str, ...] = ()
     """What `pareto` minimizes too, by the names of `EXTRA_OBJECTIVES`."""
+    energy_version: int | None = None
+    """Of the estimate of energy, where that is an objective; None otherwise, and where it was the
+    first."""
     max_drop: float | None = None
     """Constraint: percentage points of validation accuracy that may be lost."""
     max_bytes: int | None = None
@@ -206,7 +209,9 @@ class StudyConfig:
 
         Threads that one of them leaves open do not differ.
         """
+        self._require_same_energy(stored, study_name)
         ours, theirs = asdict(self), asdict(stored)
+        del ours["energy_version"]  # goes with extra_objectives
         if None in (self.threads, stored.threads):
             del ours["threads"]
         differing = [
@@ -218,4 +223,15 @@ class StudyConfig:
             raise BadInputError(
                 f"Study '{study_name}' was made with other settings: {', '.join(differing)}. "
                 "Resume it with those, or give `--study` another name."
+            )
+
+    def _require_same_energy(self, stored: "StudyConfig", study_name: str) -> None:
+        """Raise `BadInputError` where both minimize energy, each by another estimate of it."""
+        both = set(self.extra_objectives) & set(stored.extra_objectives)
+        now, then = self.energy_version or 1, stored.energy_version or 1
+        if "energy" in both and now != then:
+            raise BadInputError(
+                f"Study '{study_name}' minimizes energy as version {then} of the estimate gives "
+                f"it, but this is version {now}, whose values do not compare with those. Give "
+                "`--study` another name."
             )

@@ -4,6 +4,7 @@ from typing import Any
 
 from optuna import Trial
 
+from objectives.energy import ENERGY_VERSION
 from objectives.errors import TrialError
 from objectives.files import sha256_of
 from objectives.memory import told_when_memory_runs_out
@@ -114,5 +115,6 @@ def describe(result: Result) -> dict[str, Any]:
         "latency_ms": measured.latency_ms,
         "latency_iqr_ms": measured.latency_iqr_ms,
         "energy_uj": measured.energy_uj,
+        "energy_version": ENERGY_VERSION,
         "stage_keys": result.stage_keys,
     }

@@ -18,7 +18,7 @@ from search.front import chosen_trial, front_rows
 from search.notes import notes, settings
 from search.recommendation import recommendation
 from search.remake import remake_command
-from search.table import Row, StudyTable
+from search.table import Row, StudyTable, other_estimate
 
 FRONT = "The Pareto front on validation, with accuracies on test, and how to make each again"
 
@@ -84,7 +84,10 @@ def _command(table: StudyTable, row: Row) -> str | None:
 def _energy(row: Row) -> dict[str, str]:
     """Return the estimate in words, nothing where a study has none."""
     energy = row.attribute("energy_uj")
-    return {} if energy is None else {"Energy": f"{energy:.3g} uJ for one input, an estimate"}
+    if energy is None:
+        return {}
+    version = other_estimate(row, " of version ")
+    return {"Energy": f"{energy:.3g} uJ for one input, an estimate{version}"}
 
 
 def _facts(table: StudyTable, row: Row) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from models.errors import BadInputError
 from models.registry import DATA, MODELS, ModelSpec
 from models.resolve import resolve_data, resolve_model
 from objectives.context import Context
+from objectives.energy import ENERGY_VERSION
 from objectives.progress import Progress, SilentProgress
 from search.config import StudyConfig
 from search.given import Given
@@ -118,6 +119,8 @@ def make_setup(
         config = StudyConfig(**(defaults | chosen | named))
     except TypeError as err:
         raise BadInputError(f"A setting is of a wrong type: {err}.") from err
+    if "energy" in config.extra_objectives:
+        config = replace(config, energy_version=ENERGY_VERSION)
     options = DataOptions(
         root=data_root, **{name: getattr(config, name) for name in DATA_SETTINGS}
     )

@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from tabulate import tabulate
 
 from models.registry import MODELS
+from objectives.energy import ENERGY_VERSION
 from objectives.plan import Plan
 from search.config import StudyConfig
 from search.paper import UNREPRODUCIBLE, PublishedRow, paper_rows, rerun_rows
@@ -39,6 +40,7 @@ CSV_ATTRIBUTES = (
     "latency_ms",
     "latency_iqr_ms",
     "energy_uj",
+    "energy_version",
     "mean_bits",
     "epochs_trained",
     "peak_memory_mb",
@@ -149,6 +151,17 @@ def _rerun_accuracy(row: Row) -> str:
     return f"{row.rerun.accuracy_pct:.2f} ({low:.2f}-{high:.2f})"
 
 
+def other_estimate(row: Row, words: str) -> str:
+    """Return `words` and the version of the row's estimate of energy; "" if it is today's."""
+    version = row.attribute("energy_version") or 1  # the first one had none
+    return "" if version == ENERGY_VERSION else f"{words}{version}"
+
+
+def _energy(row: Row) -> str:
+    energy = row.attribute("energy_uj")
+    return "-" if energy is None else f"{energy:.3g}{other_estimate(row, ', v')}"
+
+
 OURS: dict[str, Cell] = {
     "sparsity": lambda row: f"{100 * row.sparsity:.4g} %",
     "bits": lambda row: f"{row.bits:.3g}",
@@ -163,7 +176,7 @@ OURS: dict[str, Cell] = {
 }
 CONTAINER: dict[str, Cell] = {"container": _attribute("container_bytes", ",d")}
 ZIPPED: dict[str, Cell] = {"gzip": _attribute("artifact_bytes", ",d")}
-ENERGY: dict[str, Cell] = {"est. energy uJ": _attribute("energy_uj", ".3g")}
+ENERGY: dict[str, Cell] = {"est. energy uJ": _energy}
 SETTINGS: dict[str, Cell] = {
     "trial": lambda row: row.trial.number,
     "allocation": lambda row: row.plan.prune.allocation,

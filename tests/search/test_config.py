@@ -76,6 +76,35 @@ def test_a_differing_resume_names_what_differs_and_nothing_else() -> None:
     stored.require_same(StudyConfig(**SETTINGS), "mine")
 
 
+def stored_before(config: StudyConfig) -> StudyConfig:
+    """The config as it was stored when estimates of energy had no version."""
+    fields = json.loads(config.to_json())
+    del fields["energy_version"]
+    return StudyConfig.from_json(json.dumps(fields))
+
+
+def test_a_study_of_another_estimate_of_energy_is_refused_in_a_line() -> None:
+    pareto = SETTINGS | {"objective": "pareto", "extra_objectives": ("latency", "energy")}
+    now = StudyConfig(**pareto, energy_version=2)
+    for then, told in ((stored_before(now), 1), (StudyConfig(**pareto, energy_version=3), 3)):
+        with pytest.raises(BadInputError) as caught:
+            now.require_same(then, "mine")
+        assert f"'mine' minimizes energy as version {told} of the estimate" in str(caught.value)
+        assert "\n" not in str(caught.value)
+    now.require_same(StudyConfig.from_json(now.to_json()), "mine")
+
+
+def test_the_estimate_of_energy_does_not_concern_a_study_that_does_not_minimize_it() -> None:
+    for settings in (SETTINGS, SETTINGS | {"objective": "pareto"}):
+        config = StudyConfig(**settings)
+        config.require_same(stored_before(config), "mine")
+    energy = StudyConfig(
+        **SETTINGS, objective="pareto", extra_objectives=("energy",), energy_version=2
+    )
+    with pytest.raises(BadInputError, match=r"extra_objectives \(\) \(now \('energy',\)\)\."):
+        energy.require_same(StudyConfig(**SETTINGS, objective="pareto"), "mine")
+
+
 @pytest.mark.parametrize("name", ["", "a/b", "../x", ".hidden", "a b", "a\n", "ü", "x" * 101])
 def test_a_study_name_that_is_no_file_name_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="A study name must be"):

@@ -1,14 +1,17 @@
 """Searches beyond the grid, on few epochs of real digits."""
 
+import json
 from pathlib import Path
 
 import pytest
+from optuna.trial import create_trial
 
+from objectives.energy import ENERGY_VERSION
 from search import run
 from search.config import StudyConfig
 from search.front import dominated, front_rows
 from search.study import load_study
-from search.table import StudyTable
+from search.table import ENERGY, Row, StudyTable
 
 FAST = ("--model", "cnn", "--data", "mnist5k", "--epochs", "1", "--qat-epochs", "1")
 
@@ -63,7 +66,49 @@ def test_latency_and_energy_can_be_objectives_too(tmp_path: Path) -> None:
         assert trial.values[2:] == [facts["energy_uj"], facts["latency_ms"]]
     assert "est. energy uJ" in (tmp_path / "s" / "report.md").read_text()
     page = (tmp_path / "s" / "report.html").read_text()
-    assert "uJ for one input, an estimate" in page
+    assert 'uJ for one input, an estimate"' in page
+
+
+def forget_the_estimates_version(folder: Path) -> None:
+    """Make of the study in `folder` one from before estimates of energy had a version."""
+    study = load_study("s", f"sqlite:///{folder / 's.db'}")
+    fields = json.loads(study.user_attrs["config"])
+    del fields["energy_version"]
+    study.set_user_attr("config", json.dumps(fields))
+
+
+def test_old_and_new_estimates_of_energy_are_not_mixed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pareto = ("--objective", "pareto", "--sampler", "random")
+    energy = (*pareto, "--with", "energy")
+    assert start(tmp_path / "energy", *energy, "--trials", "1") == 0
+    assert start(tmp_path / "energy", *energy, "--trials", "2") == 0
+    forget_the_estimates_version(tmp_path / "energy")
+    capsys.readouterr()
+    assert start(tmp_path / "energy", *energy, "--trials", "3") == 2
+    err = capsys.readouterr().err
+    assert err.startswith("Study 's' minimizes energy as version 1 of the estimate gives it")
+    assert err.count("\n") == 1
+    assert len(load_study("s", f"sqlite:///{tmp_path / 'energy' / 's.db'}").trials) == 2
+
+    assert start(tmp_path / "size", *pareto, "--trials", "1") == 0
+    forget_the_estimates_version(tmp_path / "size")
+    assert start(tmp_path / "size", *pareto, "--trials", "2") == 0
+
+
+def test_a_table_tells_of_which_version_an_estimate_is() -> None:
+    def row(**facts: object) -> Row:
+        trial = create_trial(value=0.0, user_attrs=facts)
+        plan = StudyConfig(
+            model="cnn", data="mnist5k", epochs=1, qat_epochs=1, batch_size=64, lr=0.01
+        ).plan()
+        return Row(trial, None, None, reproducible=False, plan=plan)
+
+    (cell,) = ENERGY.values()
+    assert cell(row()) == "-"
+    assert cell(row(energy_uj=12.345)) == "12.3, v1"
+    assert cell(row(energy_uj=12.345, energy_version=ENERGY_VERSION)) == "12.3"
 
 
 @pytest.mark.parametrize(
