@@ -19,9 +19,9 @@ padding and r output channels, the second is 1x1. The rank is the least that kee
 
 A layer whose two would hold no fewer numbers stays as it is, as do convolutions in groups.
 
-Source: Eckart & Young 1936 (Eq. 1); Denton et al. 2014, arXiv:1404.0736, section 3 (dense and
-convolutional layers of trained networks); Zhang et al. 2015, arXiv:1411.4229, section 2.1 (a
-convolution as one with fewer channels and a 1x1).
+Source: Eckart & Young 1936 (Eq. 1); Denton et al. 2014, arXiv:1404.0736, section 3.2 (dense
+layers of trained networks; its convolutions have another form, clustered outer products); Zhang et
+al. 2015, arXiv:1411.4229, section 2.1 (a convolution as one with fewer channels and a 1x1).
 """
 
 from dataclasses import dataclass, replace

@@ -1,0 +1,123 @@
+"""One row of each table, trained anew: whether today's code still gives it.
+
+The last bits of a training depend on the processor, so bytes must be equal on a processor that the
+row was made on before, and within 1 % on another.
+"""
+
+import csv
+import platform
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from benchmarks.figures.rows import read
+from benchmarks.figures.tables import GRID
+from search import run
+from search.paths import StudyPaths
+from search.study import load_study
+
+ONE_EPOCH = GRID / "one-epoch.csv"
+"""One row of the grid after one epoch each on 5,000 embedded digits, by processor."""
+ELSEWHERE = 0.01
+"""By how much bytes may differ on another processor, of the committed ones."""
+COMPARED = ("artifact_bytes", "container_bytes", "val_accuracy_pct", "test_accuracy_pct")
+POINT = ("--sparsity", "0.9", "--precision", "8")
+QUICK = ("--data", "mnist5k", "--epochs", "1", "--fine-tune-epochs", "1", "--qat-epochs", "1")
+
+
+@dataclass(frozen=True, slots=True)
+class Retrained:
+    """A committed row, and what makes it again."""
+
+    file: Path
+    command: tuple[str, ...]
+
+
+def retrained(data_root: Path) -> list[Retrained]:
+    """Return a row of each kind of grid; the data root has MNIST."""
+    common = ("--model", "cnn", "--data", "mnist", "--data-root", str(data_root), *POINT)
+    others = {"ptq": ("--qat-epochs", "0"), "global": ("--allocation", "global"), "qat": ()}
+    return [
+        Retrained(GRID / f"{kind}-seed0.csv", (*common, *options))
+        for kind, options in others.items()
+    ]
+
+
+def processor() -> str:
+    """Return the maker of this processor, and the instructions that torch uses of it."""
+    maker = platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        lines = cpuinfo.read_text().splitlines()
+        makers = [line.split(":")[1].strip() for line in lines if line.startswith("vendor_id")]
+        maker = makers[0] if makers else maker
+    return f"{maker} {torch.backends.cpu.get_cpu_capability()}"
+
+
+def trained(arguments: Sequence[str]) -> dict[str, float]:
+    """Return what one trial of `search.run` with these options measures, on one thread."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = StudyPaths(Path(folder), "again")
+        where = ("--study", paths.study, "--studies-dir", folder)
+        alone = ("--workers", "1", "--threads", "1", "--accelerator", "cpu")
+        if run.main([*arguments, *alone, *where]) != 0:
+            raise RuntimeError(f"`search.run {' '.join(arguments)}` did not end well.")
+        (trial,) = load_study(paths.study, paths.url).trials
+    return {name: float(trial.user_attrs[name]) for name in COMPARED}
+
+
+def one_epoch() -> dict[str, float]:
+    """Return the row that `ONE_EPOCH` has, trained now, in seconds."""
+    return trained(["--model", "cnn", *POINT, *QUICK])
+
+
+def differing(
+    row: Mapping[str, str], measured: Mapping[str, float], *, exactly: bool
+) -> list[str]:
+    """Return what of `measured` is not as in the committed `row`."""
+    allowed = 0.0 if exactly else ELSEWHERE
+    return [
+        f"{name} is {measured[name]:.6g}, committed is {row[name]}"
+        for name in COMPARED
+        if row.get(name)
+        and abs(measured[name] - float(row[name])) > allowed * float(row[name]) + 1e-9
+        and (exactly or name.endswith("bytes"))
+    ]
+
+
+def check_one_epoch() -> list[str]:
+    """Return how today's code parts from `ONE_EPOCH`."""
+    rows = {row["processor"]: row for row in read(ONE_EPOCH)}
+    here = processor()
+    row = rows.get(here, next(iter(rows.values())))
+    return [
+        f"{ONE_EPOCH}: {each}: run the grid again, and `python -m benchmarks.figures --record`."
+        for each in differing(row, one_epoch(), exactly=here in rows)
+    ]
+
+
+def record_one_epoch() -> None:
+    """Put today's row for this processor into `ONE_EPOCH`."""
+    rows = {row["processor"]: row for row in read(ONE_EPOCH)} if ONE_EPOCH.is_file() else {}
+    measured = {name: repr(value) for name, value in one_epoch().items()}
+    rows[processor()] = {"processor": processor(), **measured}
+    with ONE_EPOCH.open("w", newline="") as out:
+        writer = csv.DictWriter(out, ["processor", *COMPARED], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows[name] for name in sorted(rows))
+
+
+def check_retrained(data_root: Path) -> list[str]:
+    """Return how rows that are trained anew part from the committed ones; it takes minutes."""
+    rows = {row["processor"] for row in read(ONE_EPOCH)}
+    faults = []
+    for each in retrained(data_root):
+        (row,) = [
+            row for row in read(each.file) if (row["sparsity"], row["precision"]) == ("0.9", "8")
+        ]
+        found = differing(row, trained(each.command), exactly=processor() in rows)
+        faults += [f"{each.file}: {fault}" for fault in found]
+    return faults
