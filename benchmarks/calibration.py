@@ -1,8 +1,8 @@
 """How ranges between layers are best read off images: `python -m benchmarks.calibration`.
 
 Accuracy on validation at 8 bits without fine-tuning, everything on integers, by each rule of
-`objectives.value_ranges`; of clean images, and with one pixel of one of 256 at 255 instead of at
-most 1.
+`objectives.training.value_ranges`; of clean images, and with one pixel of one of 256 at 255
+instead of at most 1.
 """
 
 import sys
@@ -20,13 +20,13 @@ from benchmarks.conformance.registry import all_networks
 from models.data.mnist5k import MNIST5k
 from models.data_source import DataOptions, DataSource
 from models.registry import MODELS, ModelSpec
+from objectives.artifact.export import export_onnx
+from objectives.artifact.measure import measure_any
 from objectives.context import Context
-from objectives.stages.export import export_onnx
-from objectives.stages.measure import measure_any
+from objectives.network.state import NetworkState
 from objectives.stages.quantize import Quantization
 from objectives.stages.train import BaselineTraining
-from objectives.state import NetworkState
-from objectives.value_ranges import RANGE_RULES
+from objectives.training.value_ranges import RANGE_RULES
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "CNN": MODELS.get("cnn").build,

@@ -67,5 +67,5 @@ while asked:
 print("Does not fit:", "; ".join(sorted(set(problems))) or "nothing")
 PYTHON
 
-PYTHONPATH="$target${PYTHONPATH:+:$PYTHONPATH}" "$python" -c 'import benchmarks.cuda.__main__, search.session, objectives.stages.export
+PYTHONPATH="$target${PYTHONPATH:+:$PYTHONPATH}" "$python" -c 'import benchmarks.cuda.__main__, search.session, objectives.artifact.export
 print("Ready: the search can be imported.")'

@@ -1,9 +1,9 @@
 """What the energy estimate saves by precision: `python -m benchmarks.energy [NETWORK]`.
 
 Files of a network with random weights, in the formats that Hashemi et al. 2017 (arXiv:1612.03940)
-measured on an accelerator of theirs, and what `objectives.energy` says of each: in all, and as
-savings against float32 of all, of all but DRAM, and of arithmetic alone. Theirs are of Table IV,
-for LeNet; `-` is what could not be looked up.
+measured on an accelerator of theirs, and what `objectives.artifact.energy` says of each: in all,
+and as savings against float32 of all, of all but DRAM, and of arithmetic alone. Theirs are of
+Table IV, for LeNet; `-` is what could not be looked up.
 
 No ONNX file has inputs of 32 bits: (32, 32) is the file of 16 bits, each integer counted as 32.
 Powers of two and signs multiply the inputs of the fixed-point file of 16 bits.
@@ -19,14 +19,14 @@ from onnx import ModelProto, TensorProto, numpy_helper
 from tabulate import tabulate
 
 from benchmarks.integers import NETWORKS, prepared
+from objectives.artifact.energy import Energy, estimate_energy
+from objectives.artifact.export import export_onnx
 from objectives.context import Context
-from objectives.energy import Energy, estimate_energy
-from objectives.masks import apply_masks_, magnitude_masks
+from objectives.network.state import NetworkState, copy_weights
 from objectives.stages.binary import BinaryWeights
-from objectives.stages.export import export_onnx
 from objectives.stages.fixed_point import FixedPoint
 from objectives.stages.power_of_two import PowerOfTwo
-from objectives.state import NetworkState, copy_weights
+from objectives.training.masks import apply_masks_, magnitude_masks
 
 THEIRS_PCT = {"float (32, 32)": 0.0, "fixed point (32, 32)": 12.86, "fixed point (8, 8)": 85.41}
 """Savings of Table IV, percent."""

@@ -15,14 +15,14 @@ from pathlib import Path
 from tabulate import tabulate
 
 from benchmarks.training import CASES, prepared, seconds
-from objectives.agreement import check_answers
-from objectives.masks import magnitude_mask
-from objectives.runtime import OnnxClassifier
-from objectives.sizes import gzip_bytes
-from objectives.stages.export import export_onnx
-from objectives.stages.measure import measure_file
+from objectives.artifact.agreement import check_answers
+from objectives.artifact.export import export_onnx
+from objectives.artifact.measure import measure_file
+from objectives.artifact.runtime import OnnxClassifier
+from objectives.artifact.sizes import gzip_bytes
+from objectives.network.state import NetworkState, copy_weights
 from objectives.stages.quantize import Quantization
-from objectives.state import NetworkState, copy_weights
+from objectives.training.masks import magnitude_mask
 
 MODELS = ("cnn", "alexnet")
 BITS = (32, 8)

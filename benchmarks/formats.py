@@ -1,7 +1,7 @@
 """What each way to store weights costs at inference: `python -m benchmarks.formats [NETWORK ...]`.
 
 Files of networks with random weights answer one digit at a time on one thread, in turn; printed
-are medians. `on` says what ONNX Runtime computes layers on (`objectives.kernels`).
+are medians. `on` says what ONNX Runtime computes layers on (`objectives.artifact.kernels`).
 """
 
 import argparse
@@ -14,16 +14,16 @@ import torch
 from tabulate import tabulate
 
 from benchmarks.integers import milliseconds_in_turn, prepared, session
+from objectives.artifact.export import export_onnx
+from objectives.artifact.stored_layers import stored_layers
 from objectives.stages.base import StageSettings, Tuning
 from objectives.stages.binary import BinaryWeights
 from objectives.stages.cluster import Clustering
-from objectives.stages.export import export_onnx
 from objectives.stages.fixed_point import FixedPoint
 from objectives.stages.points import QuantizationPoints
 from objectives.stages.power_of_two import PowerOfTwo
 from objectives.stages.product import ProductQuantization
 from objectives.stages.quantize import Quantization
-from objectives.stored_layers import stored_layers
 
 DEFAULT_NETWORKS = ["lenet5", "resnet20"]
 

@@ -28,12 +28,12 @@ from benchmarks.conformance.registry import all_networks, randomize_
 from models.data.mnist5k import MNIST5k
 from models.data_source import DataOptions
 from models.registry import MODELS, ModelSpec
-from objectives.activations import attach_activations_
-from objectives.agreement import largest_difference
+from objectives.artifact.agreement import largest_difference
+from objectives.artifact.export import export_onnx
 from objectives.context import Context
-from objectives.stages.export import export_onnx
+from objectives.network.state import NetworkState, copy_weights
 from objectives.stages.quantize import IntegerRule, Quantization
-from objectives.state import NetworkState, copy_weights
+from objectives.training.activations import attach_activations_
 
 ROUNDS = 30
 SECONDS_OF_A_ROUND = 0.02

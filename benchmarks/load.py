@@ -26,13 +26,13 @@ from tabulate import tabulate
 
 from benchmarks.postgres import PostgresServer, programs
 from objectives.progress import SilentProgress
-from search.drive import drive
-from search.ledger import add_index_
-from search.paths import StudyPaths
-from search.queue import SampledQueue
-from search.storage import open_storage, study_lock
-from search.worker import run_next
-from search.workers import LocalWorkers
+from search.storage.database import open_storage, study_lock
+from search.storage.ledger import add_index_
+from search.storage.paths import StudyPaths
+from search.storage.queue import SampledQueue
+from search.workers.drive import drive
+from search.workers.executors import LocalWorkers
+from search.workers.worker import run_next
 
 ATTRIBUTES = 28
 """User attributes of a real trial of the paper's grid."""

@@ -24,10 +24,10 @@ from plotly.subplots import make_subplots
 from tabulate import tabulate
 
 from objectives.files import write_atomically
-from search.front import REFERENCE, front_point, hypervolume
-from search.paths import StudyPaths
-from search.study import load_study
-from search.table import StudyTable
+from search.results.front import REFERENCE, front_point, hypervolume
+from search.results.table import StudyTable
+from search.storage.paths import StudyPaths
+from search.storage.study import load_study
 
 WIDE = ("--space", "wide")
 ARMS: dict[str, tuple[str, ...]] = {

@@ -31,11 +31,11 @@ from models.data_source import DataOptions
 from models.images import ImageData, LabelledImages
 from models.registry import MODELS, ModelSpec
 from objectives.context import Context
+from objectives.network.state import NetworkState, copy_weights
 from objectives.stages.prune import FEWEST_STEPS_BETWEEN_UPDATES, MASK_UPDATES, WeightPruning
 from objectives.stages.quantize import Quantization
-from objectives.state import NetworkState, copy_weights
-from objectives.training import train_
-from search.crew import default_threads
+from objectives.training.loop import train_
+from search.workers.crew import default_threads
 
 
 class Case(NamedTuple):

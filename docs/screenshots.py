@@ -16,7 +16,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from docs.chromium import open_chromium
-from search.parsing import OneLineParser, add_study_location
+from search.settings.parsing import OneLineParser, add_study_location
 
 SMALL_STUDY = "digits"
 SMALL = (

@@ -77,7 +77,8 @@ class ModelSpec:
     own: bool = False
     """Whether it is a user's: its code and its attributes count, beside its structure."""
     paper_table: str | None = None
-    """Name of the paper's table of this network, a file in `search/paper/` without its ending."""
+    """Name of the paper's table of this network, a file in `search/results/published/` without its
+    ending."""
 
 
 MODELS: Registry[ModelSpec] = Registry("model", "models.networks")

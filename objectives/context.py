@@ -17,9 +17,9 @@ from models.layers import ALL_LAYERS, Layer, compressible_layers
 from models.normalize import Normalized
 from models.registry import ModelSpec
 from objectives.errors import TrialError
-from objectives.exporter import Exported, exported, keep
-from objectives.fingerprint import Fingerprint
-from objectives.fold import (
+from objectives.network.exporter import Exported, exported, keep
+from objectives.network.fingerprint import Fingerprint
+from objectives.network.fold import (
     FoldableNorm,
     drop_norms_,
     fold_norms_,
@@ -27,20 +27,20 @@ from objectives.fold import (
     folded,
     unfolded,
 )
-from objectives.integers import IntegerPlan, plan_integers
-from objectives.progress import Progress, SilentProgress
-from objectives.recipe import Recipe
-from objectives.source import package_of, sources_of
-from objectives.state import NetworkState, copy_weights
-from objectives.structure import (
+from objectives.network.integers import IntegerPlan, plan_integers
+from objectives.network.source import package_of, sources_of
+from objectives.network.state import NetworkState, copy_weights
+from objectives.network.structure import (
     SplitLayer,
     fit_shapes_,
     make_tensors_plain_,
     make_weights_plain_,
     split_layers_,
 )
-from objectives.value_graph import ValueGraph, pool_globally_
-from objectives.values import Values, find_values
+from objectives.network.value_graph import ValueGraph, pool_globally_
+from objectives.network.values import Values, find_values
+from objectives.progress import Progress, SilentProgress
+from objectives.recipe import Recipe
 
 AfterEpoch = Callable[[int, float], None]
 """Takes the number of the epoch, from 1, and the validation accuracy, percent."""
@@ -277,7 +277,7 @@ class Context:
         """Return a hash over the structure, the initial weights and the source of the network.
 
         Of a user's it is also over its code, its attributes, and what it computes as exported; see
-        `objectives.fingerprint`.
+        `objectives.network.fingerprint`.
         """
         if self.fingerprint:
             return self.fingerprint

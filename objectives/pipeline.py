@@ -7,22 +7,22 @@ from pathlib import Path
 
 import torch
 
-from objectives.cache import StageCache, StageKey
+from objectives.artifact.code import coder_of, write_container
+from objectives.artifact.export import export_onnx
+from objectives.artifact.measure import Measurement, measure_file
+from objectives.artifact.sizes import gzip_bytes
+from objectives.cache.stage_cache import StageCache, StageKey
 from objectives.container import encode
 from objectives.context import AfterEpoch, Context
 from objectives.files import write_atomically
-from objectives.heap import return_freed_memory
+from objectives.network.state import NetworkState
 from objectives.plan import Plan
 from objectives.progress import CountingProgress
 from objectives.recipe import Recipe
 from objectives.result import Baseline, Cost, Result
-from objectives.sizes import gzip_bytes
 from objectives.stages.base import StageSettings
-from objectives.stages.code import coder_of, write_container
-from objectives.stages.export import export_onnx
-from objectives.stages.measure import Measurement, measure_file
 from objectives.stages.train import BaselineTraining
-from objectives.state import NetworkState
+from objectives.training.heap import return_freed_memory
 
 
 class Pipeline:

@@ -13,16 +13,16 @@ from models.errors import BadInputError, blaming, first_line
 from models.layers import compressible_layers
 from models.lightning import is_lightning_module, is_overridden
 from models.loaders import MEASURING
-from objectives.agreement import TOLERANCE, distance
-from objectives.channels import equal_worth, keep_channels
+from objectives.artifact.agreement import TOLERANCE, distance
+from objectives.artifact.export import export_onnx
 from objectives.context import Context
 from objectives.errors import TrialError
 from objectives.progress import SilentProgress
-from objectives.stages.export import export_onnx
+from objectives.stages.channel_groups import equal_worth, keep_channels
 from objectives.stages.factorize import Factorization
 from objectives.stages.narrow import narrow_network
 from objectives.stages.quantize import Quantization
-from objectives.training import train_
+from objectives.training.loop import train_
 
 TRIED_INPUTS = 32
 

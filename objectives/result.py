@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from objectives.artifact.measure import Measurement
 from objectives.quality import paper_quality, retained_saving
-from objectives.stages.measure import Measurement
 
 
 @dataclass(slots=True)

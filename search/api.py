@@ -18,17 +18,17 @@ from models.errors import BadInputError
 from objectives.errors import TrialError
 from objectives.plan import Plan
 from objectives.progress import StopRequested
-from search.config import StudyConfig
-from search.front import chosen_trial
-from search.given import Given
 from search.launch import Launch, work_on
-from search.method import SearchMethod
-from search.paths import StudyPaths
-from search.setup import make_setup
-from search.study import is_stored, quiet_optuna
-from search.task import Task
-from search.trials import made_trials
-from search.typed import typed
+from search.results.front import chosen_trial
+from search.sampling.method import SearchMethod
+from search.settings.config import StudyConfig
+from search.settings.given import Given
+from search.settings.setup import make_setup
+from search.settings.typed import typed
+from search.storage.paths import StudyPaths
+from search.storage.study import is_stored, quiet_optuna
+from search.storage.trials import made_trials
+from search.workers.task import Task
 
 NOT_SET = {"model", "data", "weights", "only_plan", "accelerator"}
 NOT_SET |= {"model_fingerprint", "data_fingerprint", "energy_version"}
@@ -95,8 +95,9 @@ def compress(
         cache_gb: Size of the stage cache, 10^9 bytes.
         heartbeat_seconds: Interval of a running trial's sign of life.
         timeout_seconds: After this time no further trial begins.
-        **settings: Fields of `search.config.StudyConfig`, as sparsity, precision, epochs, preset,
-            and of `search.method.SearchMethod`, as sampler and trials.
+        **settings: Fields of `search.settings.config.StudyConfig`, as sparsity, precision, epochs,
+        preset,
+            and of `search.sampling.method.SearchMethod`, as sampler and trials.
 
     Raises:
         BadInputError: Something that was given cannot be used; nothing was trained.

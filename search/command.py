@@ -8,23 +8,23 @@ from pathlib import Path
 
 from objectives.errors import DiskFullError, TrialError
 from objectives.progress import StopRequested
-from search.config import StudyConfig
-from search.given import Given
 from search.launch import Launch, work_on
-from search.method import SearchMethod
-from search.paths import StudyPaths
-from search.setup import make_setup
-from search.storage import arguments_without_password, full_disk_is_told
-from search.task import Task
-from search.terminal import STOPPED
-from search.trials import made_trials
+from search.sampling.method import SearchMethod
+from search.settings.config import StudyConfig
+from search.settings.given import Given
+from search.settings.setup import make_setup
+from search.settings.terminal import STOPPED
+from search.storage.database import arguments_without_password, full_disk_is_told
+from search.storage.paths import StudyPaths
+from search.storage.trials import made_trials
+from search.workers.task import Task
 
 
 def run_study(options: argparse.Namespace, argv: list[str]) -> int:
     """Create or resume the study that `options` name, work on it, print its table.
 
     Args:
-        options: What `search.options.parse` returned.
+        options: What `search.settings.options.parse` returned.
         argv: The arguments that they were parsed from, to say how to resume.
 
     Returns:

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.parsing import OneLineParser, add_data_root, positive_int
-from search.terminal import command
+from search.settings.parsing import OneLineParser, add_data_root, positive_int
+from search.settings.terminal import command
 
 if TYPE_CHECKING:
-    from objectives.stages.measure import FileMeasurement
+    from objectives.artifact.measure import FileMeasurement
 
 HEADERS = (
     "file",
@@ -54,8 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _compare(options: argparse.Namespace) -> int:
     from models.data_source import DataOptions
     from models.resolve import resolve_data
+    from objectives.artifact.measure import measure_any
     from objectives.errors import MeasurementError
-    from objectives.stages.measure import measure_any
 
     chosen = DataOptions(root=options.data_root, input_size=options.input_size)
     data = resolve_data(options.data, chosen)
@@ -98,7 +98,7 @@ def _containers(files: Sequence[Path]) -> tuple[str | None, dict[Path, int]]:
 
     All are coded alike; None and nothing where coding would take minutes.
     """
-    from objectives.stages.code import coded, coder_of
+    from objectives.artifact.code import coded, coder_of
 
     coder = coder_of(max(file.stat().st_size for file in files))
     if coder is None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from socketserver import ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from search.parsing import OneLineParser, add_study_location
+from search.settings.parsing import OneLineParser, add_study_location
 
 LOOPBACK = "127.0.0.1"
 
@@ -58,8 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
 
     from models.errors import BadInputError
-    from search.paths import StudyPaths
-    from search.study import load_study
+    from search.storage.paths import StudyPaths
+    from search.storage.study import load_study
 
     try:
         paths = StudyPaths(options.studies_dir, options.study)
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from optuna_dashboard import wsgi
 
-    from search.downloads import store_of
+    from search.storage.downloads import store_of
 
     server.set_app(wsgi(study._storage, artifact_store=store_of(paths)))
     address = f"http://{options.host}:{server.server_port}/dashboard/studies/{study._study_id}"

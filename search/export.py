@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from search.parsing import OneLineParser, add_data_root, add_study_location
-from search.terminal import command
+from search.settings.parsing import OneLineParser, add_data_root, add_study_location
+from search.settings.terminal import command
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -49,12 +49,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from search.bundle import write_bundle
-    from search.choice import choose
-    from search.paths import StudyPaths
-    from search.setup import reopen
-    from search.study import load_study
-    from search.table import StudyTable
+    from search.reporting.bundle import write_bundle
+    from search.results.choice import choose
+    from search.results.table import StudyTable
+    from search.settings.setup import reopen
+    from search.storage.paths import StudyPaths
+    from search.storage.study import load_study
 
     paths = StudyPaths(options.studies_dir, options.study)
     study = load_study(paths.study, options.storage or paths.url)

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from models.checks import require
 from objectives.progress import StopRequested
-from search.crew import Crew, gpu_workers
-from search.fork_server import end_importing
 from search.session import Session
-from search.setup import StudySetup
-from search.task import Task
-from search.workers import ClusterWorkers, LocalWorkers, Workers, WorkersMaker
+from search.settings.setup import StudySetup
+from search.workers.crew import Crew, gpu_workers
+from search.workers.executors import ClusterWorkers, LocalWorkers, Workers, WorkersMaker
+from search.workers.fork_server import end_importing
+from search.workers.task import Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

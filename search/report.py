@@ -9,16 +9,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.parsing import OneLineParser, add_study_location
-from search.terminal import command
+from search.settings.parsing import OneLineParser, add_study_location
+from search.settings.terminal import command
 
 if TYPE_CHECKING:
     from optuna import Study
 
-    from search.drawing import Drawing
-    from search.layers import TrialLayers
-    from search.paths import StudyPaths
-    from search.table import StudyTable
+    from search.reporting.drawing import Drawing
+    from search.reporting.layers import TrialLayers
+    from search.results.table import StudyTable
+    from search.storage.paths import StudyPaths
 
 DOMINANCE = {
     "paper": "The paper's rows, and our best file on validation that is no larger",
@@ -54,12 +54,12 @@ def show_report(
     """
     from models.errors import BadInputError
     from objectives.files import write_atomically
-    from search.layers import layer_drawing, recommended_layers
-    from search.notes import missing_files, notes
-    from search.page import page
-    from search.plots import figures
-    from search.search_plots import search_figures
-    from search.terminal import width, wrapped
+    from search.reporting.layers import layer_drawing, recommended_layers
+    from search.reporting.page import page
+    from search.reporting.plots import figures
+    from search.reporting.search_plots import search_figures
+    from search.results.notes import missing_files, notes
+    from search.settings.terminal import width, wrapped
 
     table, *others = (_table(each) for each in (study, *against))
     layers = recommended_layers(study, table, paths)
@@ -96,7 +96,7 @@ def _keep_in_database(study: "Study", note: str, drawings: "Sequence[Drawing]") 
     import sqlalchemy
     from optuna_dashboard import save_plotly_graph_object
 
-    from search.note import keep_note
+    from search.reporting.note import keep_note
 
     try:
         is_kept = keep_note(study, note)
@@ -109,8 +109,8 @@ def _keep_in_database(study: "Study", note: str, drawings: "Sequence[Drawing]") 
 
 def _table(study: "Study") -> "StudyTable":
     from models.errors import BadInputError
-    from search.notes import foreign_sentences
-    from search.table import StudyTable
+    from search.results.notes import foreign_sentences
+    from search.results.table import StudyTable
 
     table = StudyTable(study)
     if not table.rows:
@@ -129,10 +129,10 @@ def _tables(
     form: str,
 ) -> dict[str, str]:
     """Return the tables that the study has beside its trials, by title."""
-    from search.cost import cost_table
-    from search.front import dominance_table
-    from search.layers import layer_table
-    from search.ranking import ranking, shares
+    from search.reporting.layers import layer_table
+    from search.results.cost import cost_table
+    from search.results.front import dominance_table
+    from search.results.ranking import ranking, shares
 
     tables = {
         **{title: dominance_table(table, source, form) for source, title in DOMINANCE.items()},
@@ -145,8 +145,8 @@ def _tables(
 
 
 def _markdown(table: "StudyTable", tables: "Mapping[str, str]", gone: "Sequence[str]") -> str:
-    from search.notes import notes, settings
-    from search.page import FRONT, front_commands
+    from search.reporting.page import FRONT, front_commands
+    from search.results.notes import notes, settings
 
     told = [*notes(table), *gone, f"Settings: `{settings(table)}`"]
     lines = "\n".join(f"- {note}" for note in told)
@@ -178,8 +178,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from search.paths import StudyPaths
-    from search.study import load_study
+    from search.storage.paths import StudyPaths
+    from search.storage.study import load_study
 
     names = [options.study, *options.against]
     paths = [StudyPaths(options.studies_dir, name) for name in names]

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
 
-from search.options import parse
-from search.terminal import STOPPED, command
+from search.settings.options import parse
+from search.settings.terminal import STOPPED, command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
 
     if options.cluster is None and options.workers != 1 and options.accelerator in {"auto", "cpu"}:
-        from search.fork_server import begin_to_import
+        from search.workers.fork_server import begin_to_import
 
         begin_to_import()
     gc.disable()  # what is imported is no garbage, and looking for it takes a seventh of the time

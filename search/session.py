@@ -10,35 +10,35 @@ from filelock import FileLock
 from optuna.trial import FrozenTrial
 from safetensors.torch import save
 
+from objectives.cache.locks import hold
 from objectives.files import write_atomically
-from objectives.locks import hold
+from objectives.network.state import copy_weights
 from objectives.plan import Plan
 from objectives.preflight import check_methods, check_network
 from objectives.result import Cost
-from objectives.sensitivity import measure_sensitivity
-from objectives.state import copy_weights
-from search.announce import estimate, heading, integers_told, trial_line
-from search.confirm import confirm
-from search.crew import Crew, crew_for, default_threads
-from search.drive import drive
-from search.front import chosen_trial
-from search.layerwise import LayerwiseSpace
-from search.method import SearchMethod
-from search.notes import EPOCHS_BEFORE
-from search.paths import StudyPaths
-from search.progress import StudyProgress
-from search.queue import SampledQueue
-from search.ranking import SHARES
+from objectives.training.sensitivity import measure_sensitivity
 from search.report import show_report
-from search.setup import StudySetup, has_names
-from search.study import is_stored, open_study
-from search.study_worker import StudyWorker
-from search.trials import made_trials
-from search.worker import work
-from search.workers import WorkersMaker
+from search.results.front import chosen_trial
+from search.results.notes import EPOCHS_BEFORE
+from search.results.ranking import SHARES
+from search.sampling.layerwise import LayerwiseSpace
+from search.sampling.method import SearchMethod
+from search.settings.setup import StudySetup, has_names
+from search.storage.paths import StudyPaths
+from search.storage.queue import SampledQueue
+from search.storage.study import is_stored, open_study
+from search.storage.trials import made_trials
+from search.workers.announce import estimate, heading, integers_told, trial_line
+from search.workers.confirm import confirm
+from search.workers.crew import Crew, crew_for, default_threads
+from search.workers.drive import drive
+from search.workers.executors import WorkersMaker
+from search.workers.progress import StudyProgress
+from search.workers.study_worker import StudyWorker
+from search.workers.worker import work
 
 SENSITIVITY = "sensitivity"
-"""Study attribute: what each layer bears, as `objectives.sensitivity` measures it."""
+"""Study attribute: what each layer bears, as `objectives.training.sensitivity` measures it."""
 
 
 class Session(StudyWorker):
@@ -142,7 +142,7 @@ class Session(StudyWorker):
     def work(
         self, *, timeout_seconds: float | None = None, workers: WorkersMaker | None = None
     ) -> None:
-        """Run trials until none is left; see `search.worker.work`, and `search.drive.drive`."""
+        """Run trials until none is left; by `worker.work` or `drive.drive` of `search.workers`."""
         limits: dict[str, Any] = {
             "max_trials": self._most_trials(),
             "timeout_seconds": timeout_seconds,
@@ -193,7 +193,7 @@ class Session(StudyWorker):
             self.study.set_user_attr(SENSITIVITY, json.dumps(asdict(sensitivity)))
 
     def confirm(self, *, seeds: int) -> None:
-        """Train the chosen plan with other seeds; see `search.confirm`."""
+        """Train the chosen plan with other seeds; see `search.workers.confirm`."""
         with self.progress.listening():
             confirm(self.study, self.pipeline, self.paths, seeds=seeds)
 

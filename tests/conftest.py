@@ -11,7 +11,7 @@ import torch
 from toys import FewDigits, toy_context
 
 from objectives.context import Context
-from objectives.state import NetworkState
+from objectives.network.state import NetworkState
 
 torch.set_num_threads(1)
 
@@ -39,4 +39,4 @@ def baseline(digits: FewDigits) -> NetworkState:
 @pytest.fixture(autouse=True)
 def one_core(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let commands run trials in this process, where tests can reach them, unless told else."""
-    monkeypatch.setattr("search.crew.usable_cores", lambda: 1)
+    monkeypatch.setattr("search.workers.crew.usable_cores", lambda: 1)

@@ -14,11 +14,11 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from objectives.files import write_atomically
-from search.paths import StudyPaths
-from search.queue import TrialQueue
-from search.storage import open_storage, study_lock
-from search.worker import run_next
-from search.worker_progress import PROGRESS
+from search.storage.database import open_storage, study_lock
+from search.storage.paths import StudyPaths
+from search.storage.queue import TrialQueue
+from search.workers.worker import run_next
+from search.workers.worker_progress import PROGRESS
 
 HEARTBEAT_SECONDS = 1
 OPENED: list[RDBStorage] = []

@@ -15,7 +15,7 @@ from objectives.progress import SilentProgress, StopRequested
 from objectives.stages.prune import WeightPruning
 from objectives.stages.quantize import Quantization
 from objectives.stages.train import BaselineTraining
-from search.trials import NEEDED
+from search.storage.trials import NEEDED
 
 
 class FewDigits(ImageData):

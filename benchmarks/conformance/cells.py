@@ -12,14 +12,15 @@ from models.data.mnist5k import MNIST5k
 from models.data_source import DataOptions, DataSource
 from models.errors import BadInputError
 from models.registry import ModelSpec
-from objectives.agreement import largest_difference
+from objectives.artifact.agreement import largest_difference
+from objectives.artifact.export import export_onnx
 from objectives.context import Context
+from objectives.network.state import NetworkState, copy_weights
 from objectives.preflight import check_methods, check_network
 from objectives.stages.base import StageSettings, Tuning
 from objectives.stages.binary import BinaryWeights
 from objectives.stages.channels import ChannelRemoval
 from objectives.stages.cluster import Clustering
-from objectives.stages.export import export_onnx
 from objectives.stages.factorize import Factorization
 from objectives.stages.fixed_point import FixedPoint
 from objectives.stages.mixed import MixedPrecision
@@ -30,7 +31,6 @@ from objectives.stages.power_of_two import PowerOfTwo
 from objectives.stages.product import ProductQuantization
 from objectives.stages.prune import WeightPruning
 from objectives.stages.quantize import Quantization
-from objectives.state import NetworkState, copy_weights
 
 TRAIN_FRACTION = 0.1
 """Of 4,000 digits, 30 % of which are held out: an epoch is a blink."""

@@ -16,17 +16,17 @@ from optuna.trial import FrozenTrial, TrialState
 from benchmarks.cuda.sitting import Sitting
 from benchmarks.cuda.steps import alexnet_context, images_per_second
 from benchmarks.cuda.travel import pack, unpack
-from objectives.cache import DEFAULT_LIMIT_BYTES
+from objectives.cache.stage_cache import DEFAULT_LIMIT_BYTES
 from objectives.progress import StopRequested
-from search.config import StudyConfig
-from search.given import Given
-from search.method import SearchMethod
-from search.paths import StudyPaths
-from search.queue import FAILURE
+from search.sampling.method import SearchMethod
 from search.session import Session
-from search.setup import make_setup
-from search.study import load_study
-from search.trials import made_trials
+from search.settings.config import StudyConfig
+from search.settings.given import Given
+from search.settings.setup import make_setup
+from search.storage.paths import StudyPaths
+from search.storage.queue import FAILURE
+from search.storage.study import load_study
+from search.storage.trials import made_trials
 
 FIRST = ((0.0, 32), (0.99, 8), (0.9, 8), (0.99, 32), (0.0, 8))
 """Sparsity and bits; the rest follows in the grid's order."""

@@ -1,10 +1,10 @@
 """Small networks on a large device: epochs/s alone, shared, captured, compiled and stacked.
 
-An epoch is 42,000 images in batches of the model's size. `alone` is `objectives.training.train_`
-in one process, `shared` so many processes that do the same at once (epochs/s of all together), and
-the others are plain loops of one step: as Python gives it, compiled by TorchInductor, captured as
-a CUDA graph, and of so many networks stacked into one by `torch.func.vmap`. Each is timed until
-`SECONDS` have gone, after a first time that prepares it.
+An epoch is 42,000 images in batches of the model's size. `alone` is
+`objectives.training.loop.train_` in one process, `shared` so many processes that do the same at
+once (epochs/s of all together), and the others are plain loops of one step: as Python gives it,
+compiled by TorchInductor, captured as a CUDA graph, and of so many networks stacked into one by
+`torch.func.vmap`. Each is timed until `SECONDS` have gone, after a first time that prepares it.
 """
 
 import multiprocessing
@@ -24,7 +24,7 @@ from benchmarks.training import CASES, RandomImages
 from models.errors import first_line
 from models.registry import MODELS, ModelSpec
 from objectives.context import Context
-from objectives.training import train_
+from objectives.training.loop import train_
 
 NETWORKS = ("cnn", "lenet300", "lenet5")
 SHARED = (2, 4, 8)

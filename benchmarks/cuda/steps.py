@@ -1,7 +1,7 @@
 """AlexNet's training step at 227: images/s by batch size, and where the time goes.
 
 Images lie in device memory as uint8, 32 x 32, and are augmented and enlarged there, step by step,
-as a trial does it. `bare` is a plain loop, `trained` is `objectives.training.train_`.
+as a trial does it. `bare` is a plain loop, `trained` is `objectives.training.loop.train_`.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from benchmarks.training import Case, RandomImages
 from models.data_source import DataOptions
 from models.registry import MODELS
 from objectives.context import Context
-from objectives.training import train_
+from objectives.training.loop import train_
 
 BATCHES = (64, 128, 256, 512, 1024, 2048)
 STEPS = 20

@@ -21,7 +21,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from objectives.files import write_atomically
-from search.paths import StudyPaths
+from search.storage.paths import StudyPaths
 
 PART_BYTES = 15_000_000
 LARGE = 4096

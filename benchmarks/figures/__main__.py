@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import benchmarks.figures
-import search.paper
+import search.results.paper
 from benchmarks.figures.blocks import check_blocks, write_blocks
 from benchmarks.figures.files import check_files, keep_file, mnist
 from benchmarks.figures.prose import check_facts, check_prose
@@ -14,7 +14,7 @@ from benchmarks.figures.retrain import check_one_epoch, check_retrained, record_
 from benchmarks.figures.rows import check_rows
 from benchmarks.figures.tables import MAKERS, STUDIES
 
-PAPER = Path(search.paper.__file__).with_suffix("")
+PAPER = Path(search.results.paper.__file__).with_name("published")
 """The folder of the tables that were published."""
 
 

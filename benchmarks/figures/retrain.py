@@ -16,8 +16,8 @@ import torch
 from benchmarks.figures.rows import read
 from benchmarks.figures.tables import GRID
 from search import run
-from search.paths import StudyPaths
-from search.study import load_study
+from search.storage.paths import StudyPaths
+from search.storage.study import load_study
 
 ONE_EPOCH = GRID / "one-epoch.csv"
 """One row of the grid after one epoch each on 5,000 embedded digits, by processor."""

@@ -9,7 +9,7 @@ from tabulate import tabulate
 
 from benchmarks.figures.rows import read
 from objectives.quality import retained_saving
-from search.paper import PublishedRow, paper_rows, rerun_rows
+from search.results.paper import PublishedRow, paper_rows, rerun_rows
 
 STUDIES = Path(__file__).parents[2] / "studies"
 GRID = STUDIES / "2026-11-27-cnn-mnist"

@@ -22,11 +22,11 @@ from onnx import TensorProto, helper
 from torch import Tensor
 
 from models.errors import first_line
-from objectives.activations import attach_rounding_, rounded
 from objectives.context import Context
 from objectives.errors import MeasurementError
-from objectives.exporter import INPUT_NAME
-from objectives.state import NetworkState
+from objectives.network.exporter import INPUT_NAME
+from objectives.network.state import NetworkState
+from objectives.training.activations import attach_rounding_, rounded
 
 COMPARED_INPUTS = 4
 

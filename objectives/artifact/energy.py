@@ -48,8 +48,8 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper, shape_inference
 
+from objectives.artifact.stored_weights import StoredWeight, StoredWeights
 from objectives.container.payloads import ELEMENTS
-from objectives.stored_weights import StoredWeight, StoredWeights
 
 ENERGY_VERSION = 2
 """Goes up when a file's estimate changes. The first one multiplied by every weight alike."""

@@ -17,18 +17,18 @@ import onnx
 from onnx import ModelProto, helper
 
 from models.errors import first_line
-from objectives.agreement import check_answers
+from objectives.artifact.agreement import check_answers
+from objectives.artifact.graph import GraphEditor
 from objectives.context import Context
 from objectives.errors import MeasurementError
-from objectives.graph import GraphEditor
-from objectives.state import NetworkState
+from objectives.network.state import NetworkState
 
 
 def export_onnx(state: NetworkState, context: Context) -> bytes:
     """Return the artifact: the same bytes for the same state.
 
-    Its answers are those of the network of `state`, see `objectives.agreement`. The graph may have
-    been exported of another state of the same structure, unless this shows a difference.
+    Its answers are those of the network of `state`, see `objectives.artifact.agreement`. The graph
+    may have been exported of another state of the same structure, unless this shows a difference.
 
     Raises:
         MeasurementError: The network cannot be exported, or the file does not answer as it does.

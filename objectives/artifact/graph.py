@@ -8,17 +8,17 @@ from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 from torch import Tensor
 
 from models.layers import Layer
-from objectives.integers import INTEGER_OPERATORS
-from objectives.onnx_types import (
+from objectives.artifact.onnx_types import (
     CODE_TYPES,
     INPUT_TYPES,
     INTEGER_TYPES,
     LEAST_OPSET,
     integer_tensor,
 )
-from objectives.state import ActivationFormat, LayerFormat
-from objectives.stored_weights import CODEBOOK
-from objectives.value_graph import ValueGraph
+from objectives.artifact.stored_weights import CODEBOOK
+from objectives.network.integers import INTEGER_OPERATORS
+from objectives.network.state import ActivationFormat, LayerFormat
+from objectives.network.value_graph import ValueGraph
 
 LARGEST_INTEGER = 2**31 - 1
 

@@ -4,7 +4,7 @@ from typing import Literal
 
 from onnx import NodeProto, TensorProto
 
-from objectives.value_graph import ValueGraph
+from objectives.network.value_graph import ValueGraph
 
 Kernel = Literal["integers", "floats", "floats, unpacked each time"]
 

@@ -14,11 +14,11 @@ import torch
 from onnx import ModelProto
 
 from models.data_source import DataSource, Part
-from objectives.energy import estimate_energy_uj
+from objectives.artifact.energy import estimate_energy_uj
+from objectives.artifact.runtime import OnnxClassifier
+from objectives.artifact.sizes import gzip_bytes
+from objectives.artifact.stored_weights import StoredWeights
 from objectives.errors import MeasurementError
-from objectives.runtime import OnnxClassifier
-from objectives.sizes import gzip_bytes
-from objectives.stored_weights import StoredWeights
 
 WARM_UP_RUNS = 10
 LATENCY_RUNS = 200
@@ -56,7 +56,7 @@ class Measurement(FileMeasurement):
     ships_container: bool = False
     """Whether the container is what is shipped."""
     energy_uj: float | None
-    """Estimated microjoules of one input; see `objectives.energy`."""
+    """Estimated microjoules of one input; see `objectives.artifact.energy`."""
     nonzero_weights: dict[str, tuple[int, int]]
     """Non-zero and all weights of each layer, as stored."""
 
@@ -94,7 +94,7 @@ def measure_file(path: Path, data: DataSource) -> Measurement:
 
 
 def measure_any(path: Path, data: DataSource) -> FileMeasurement:
-    """Measure an ONNX file from anywhere; see `objectives.runtime` for what it must be.
+    """Measure an ONNX file from anywhere; see `objectives.artifact.runtime` for what it must be.
 
     Raises:
         MeasurementError: It cannot be run on such data; the text does not name the file.

@@ -11,20 +11,20 @@ from torch import Tensor
 
 from objectives.context import Context
 from objectives.errors import MeasurementError
-from objectives.state import NetworkState
+from objectives.network.state import NetworkState
 
 
 def restore_weights(model: ModelProto, context: Context) -> dict[str, Tensor]:
     """Return a state dict of the context's network with the weights that `model` stores.
 
     Where a plan has removed channels or split layers, it is that of the network with this
-    structure, as `objectives.structure` gives it. Folded batch norms become such as change
+    structure, as `objectives.network.structure` gives it. Folded batch norms become such as change
     nothing. What `forward` does not read is not in the file: it is as in a new network. A network
     with these weights answers as the file does, but for the rounding of what is between layers in
     a file of integers.
 
     Args:
-        model: As `objectives.stages.export` writes it.
+        model: As `objectives.artifact.export` writes it.
         context: With the network that it was made of.
 
     Raises:

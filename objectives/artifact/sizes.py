@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from zlib_ng import zlib_ng
 
-from objectives.state import copy_weights
+from objectives.network.state import copy_weights
 
 GZIP_LEVEL = 6
 """The paper's 32-bit sizes are those of this level within 2 %."""

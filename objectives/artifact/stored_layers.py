@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from onnx import ModelProto
 
-from objectives.kernels import kernel_of
-from objectives.sizes import gzip_bytes
-from objectives.stages.measure import count_weights
-from objectives.stored_weights import StoredWeights
-from objectives.value_graph import ValueGraph
+from objectives.artifact.kernels import kernel_of
+from objectives.artifact.measure import count_weights
+from objectives.artifact.sizes import gzip_bytes
+from objectives.artifact.stored_weights import StoredWeights
+from objectives.network.value_graph import ValueGraph
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +25,7 @@ class StoredLayer:
     gzip_bytes: int
     """Of the same after gzip, alone."""
     kernel: str
-    """What ONNX Runtime computes it on; "" of an embedding. See `objectives.kernels`."""
+    """What ONNX Runtime computes it on; "" of an embedding. See `objectives.artifact.kernels`."""
 
 
 def stored_layers(model: ModelProto) -> list[StoredLayer]:

@@ -18,10 +18,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 from safetensors.torch import load, save
 
+from objectives.cache.locks import hold
 from objectives.files import write_atomically
-from objectives.locks import hold
+from objectives.network.state import NetworkState
 from objectives.progress import Progress
-from objectives.state import NetworkState
 
 log = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from objectives.source import global_names_in, is_of_library, names_in
+from objectives.network.source import global_names_in, is_of_library, names_in
 
 _OF_PYTHON = (bool, int, float, complex, str, bytes, type(None), type(...), slice, range)
 _OF_TORCH = (torch.dtype, torch.device, torch.layout, torch.memory_format)

@@ -28,9 +28,9 @@ from math import prod
 from onnx import GraphProto, NodeProto
 
 from models.layers import Layer
-from objectives.groups import Groups
-from objectives.value_graph import PASSING, Product, ValueGraph
-from objectives.values import Values
+from objectives.network.groups import Groups
+from objectives.network.value_graph import PASSING, Product, ValueGraph
+from objectives.network.values import Values
 
 INTEGER_OPERATORS = {
     "Conv": "QLinearConv",

@@ -20,7 +20,7 @@ from torch.nn.utils.spectral_norm import SpectralNorm, SpectralNormLoadStateDict
 from torch.nn.utils.weight_norm import WeightNorm
 
 from models.errors import BadInputError
-from objectives.fold import BATCH_NORMS, CONVOLUTIONS
+from objectives.network.fold import BATCH_NORMS, CONVOLUTIONS
 
 SPLITTABLE = (nn.Linear, *CONVOLUTIONS)
 

@@ -12,7 +12,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from models.layers import Layer
-from objectives.calls import unseen
+from objectives.network.calls import unseen
 
 _FUNCTIONS = "_read_instead"
 """Attribute of a module: what is read in the place of its parameters, by name."""

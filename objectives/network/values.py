@@ -21,9 +21,9 @@ from onnx import ModelProto, ValueInfoProto
 from torch import Tensor, nn
 
 from models.errors import first_line
-from objectives.calls import CallWatch
 from objectives.errors import MeasurementError
-from objectives.exporter import INPUT_NAME
+from objectives.network.calls import CallWatch
+from objectives.network.exporter import INPUT_NAME
 
 TOLERANCE = 1e-4
 """Largest difference of equal numbers, of the largest; sums in another order give 1e-6."""

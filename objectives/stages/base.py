@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from objectives.context import Context
-from objectives.state import NetworkState
+from objectives.network.state import NetworkState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

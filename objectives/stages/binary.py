@@ -30,12 +30,12 @@ from torch import Tensor, nn
 
 from models.checks import require
 from objectives.context import Context
-from objectives.fake_quantize import per_channel
-from objectives.masks import MaskKeeper
+from objectives.network.state import LayerFormat, NetworkState, copy_weights
+from objectives.network.substitution import substitute_, substitute_for_good_
 from objectives.stages.tuned import TunedSettings
-from objectives.state import LayerFormat, NetworkState, copy_weights
-from objectives.substitution import substitute_, substitute_for_good_
-from objectives.training import tune_
+from objectives.training.fake_quantize import per_channel
+from objectives.training.loop import tune_
+from objectives.training.masks import MaskKeeper
 
 Ends = Literal["none", "first", "last", "both"]
 ENDS: tuple[Ends, ...] = get_args(Ends)

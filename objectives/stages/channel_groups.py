@@ -21,12 +21,12 @@ from torch import Tensor, nn
 
 from models.errors import first_line
 from models.layers import LAYERS, Layer
-from objectives.agreement import TOLERANCE, distance
+from objectives.artifact.agreement import TOLERANCE, distance
 from objectives.context import Context
 from objectives.errors import TrialError
-from objectives.exporter import MOST_KEPT
-from objectives.fold import CONVOLUTIONS
-from objectives.state import NetworkState, copy_weights
+from objectives.network.exporter import MOST_KEPT
+from objectives.network.fold import CONVOLUTIONS
+from objectives.network.state import NetworkState, copy_weights
 
 Worth = Callable[[Any], Tensor]
 """Takes a group of Torch-Pruning's, gives what each of its channels is worth, (channels,)."""

@@ -2,8 +2,8 @@
 
 Single zeros make a file smaller, but a runtime still multiplies by them; a channel that is gone
 is in no matrix any more, so the file gets faster too. What it takes with it, its normalization
-and its part of the layers that read it, is worked out in `objectives/channels.py`. The worth of a
-channel c is the mean, over the layers l of its group, of
+and its part of the layers that read it, is worked out in `objectives/stages/channel_groups.py`.
+The worth of a channel c is the mean, over the layers l of its group, of
 
     sum |w|^p    over the weights w of l that make c or read it, p = 1 or 2        (Eq. 1)
 
@@ -20,11 +20,11 @@ from typing import Any, ClassVar, Literal, Protocol, get_args
 from torch_pruning.pruner.importance import GroupMagnitudeImportance
 
 from models.checks import require
-from objectives.channels import keep_channels
 from objectives.context import Context
+from objectives.network.state import NetworkState, copy_weights
 from objectives.stages.base import Tuning
-from objectives.state import NetworkState, copy_weights
-from objectives.training import require_training, tune_
+from objectives.stages.channel_groups import keep_channels
+from objectives.training.loop import require_training, tune_
 
 Norm = Literal["l1", "l2"]
 NORMS: tuple[Norm, ...] = get_args(Norm)

@@ -26,11 +26,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.checks import require
-from objectives.codebook import attach_codebook_, detach_codebook_, round_bias_
 from objectives.context import Context
+from objectives.network.state import LayerFormat, NetworkState, copy_weights
 from objectives.stages.tuned import TunedSettings
-from objectives.state import LayerFormat, NetworkState, copy_weights
-from objectives.training import stage_seed, tune_
+from objectives.training.codebook import attach_codebook_, detach_codebook_, round_bias_
+from objectives.training.loop import stage_seed, tune_
 
 Initialization = Literal["linear", "density", "random"]
 INITIALIZATIONS: tuple[Initialization, ...] = get_args(Initialization)

@@ -34,10 +34,10 @@ from models.checks import require
 from models.layers import Layer
 from objectives.context import Context
 from objectives.errors import TrialError
+from objectives.network.state import NetworkState, copy_weights
+from objectives.network.structure import can_be_split, replace_layer_, split_layer
 from objectives.stages.base import Tuning
-from objectives.state import NetworkState, copy_weights
-from objectives.structure import can_be_split, replace_layer_, split_layer
-from objectives.training import require_training, tune_
+from objectives.training.loop import require_training, tune_
 
 SEARCHED_ENERGY = (0.3, 0.99)
 ROUNDING = 1e-6

@@ -7,7 +7,7 @@ Notation: x a weight or an input, b bits, f the place of the radix point, q the 
 with round half to even; q in [-2^(b-1), 2^(b-1) - 1], for weights without the lowest one, so that
 they are symmetric. Each layer has an f for its weights and one for its inputs, f may be negative
 or more than b. That of the inputs is the largest at which training images do not overflow, but for
-the outliers that `objectives.value_ranges` leaves out,
+the outliers that `objectives.training.value_ranges` leaves out,
 
     f = floor(log2(q_max / max |x|))                                            (Eq. 2)
 
@@ -34,21 +34,21 @@ from torch import Tensor, nn
 
 from models.checks import require
 from models.layers import Layer
-from objectives.activations import attach_activations_
 from objectives.context import Context
-from objectives.fake_quantize import (
+from objectives.network.groups import Groups
+from objectives.network.state import ActivationFormat, LayerFormat, NetworkState, copy_weights
+from objectives.stages.tuned import TunedSettings
+from objectives.training.activations import attach_activations_
+from objectives.training.fake_quantize import (
     LARGEST_BIAS,
     SMALLEST_SCALE,
     WeightGrid,
     fake_quantize,
 )
-from objectives.groups import Groups
-from objectives.masks import MaskKeeper
-from objectives.quantizers import attach_weight_, detach_weight_
-from objectives.stages.tuned import TunedSettings
-from objectives.state import ActivationFormat, LayerFormat, NetworkState, copy_weights
-from objectives.training import tune_
-from objectives.value_ranges import value_ranges
+from objectives.training.loop import tune_
+from objectives.training.masks import MaskKeeper
+from objectives.training.quantizers import attach_weight_, detach_weight_
+from objectives.training.value_ranges import value_ranges
 
 WIDTHS = (32, 16, 8, 4)
 SEARCHED_WIDTHS = (16, 8, 4)

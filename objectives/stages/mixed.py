@@ -29,11 +29,11 @@ import numpy as np
 
 from models.checks import require
 from objectives.context import Context
-from objectives.evaluate import network_accuracy_pct
-from objectives.sensitivity import BITS, bits_divergence
+from objectives.network.state import NetworkState
 from objectives.stages.base import Tuning
 from objectives.stages.quantize import Quantization
-from objectives.state import NetworkState
+from objectives.training.evaluate import network_accuracy_pct
+from objectives.training.sensitivity import BITS, bits_divergence
 
 MOST_UNITS = 20_000
 """Of the budget, in which sizes are counted."""

@@ -24,10 +24,10 @@ from torch import Tensor, nn
 
 from models.checks import require
 from objectives.context import Context
-from objectives.masks import MaskKeeper, apply_masks_
+from objectives.network.state import NetworkState, copy_weights
 from objectives.stages.base import Tuning
-from objectives.state import NetworkState, copy_weights
-from objectives.training import require_training, tune_
+from objectives.training.loop import require_training, tune_
+from objectives.training.masks import MaskKeeper, apply_masks_
 
 SEARCHED_PATTERNS = ("2:4", "1:4", "4:8", "2:8", "1:8", "1:16")
 

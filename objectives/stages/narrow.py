@@ -5,8 +5,9 @@ share `width` of the channels of each layer, a dense network has about width^2 o
 is trained as a baseline is, on the same batches, and compared with the baseline of full width, so
 that both ways to a small file are in one study.
 
-The narrow network is the one that `objectives.channels` leaves of the full one; layers whose shape
-that changes are initialized anew, for their own numbers of inputs, and nothing trained is kept.
+The narrow network is the one that `objectives.stages.channel_groups` leaves of the full one;
+layers whose shape that changes are initialized anew, for their own numbers of inputs, and nothing
+trained is kept.
 
 Source: Zhu & Gupta 2017, arXiv:1710.01878, section 4 ("large-sparse" against "small-dense"); with
 the very network that channel removal gives, Liu et al. 2019, arXiv:1810.05270.
@@ -19,12 +20,12 @@ import torch
 from torch import nn
 
 from models.checks import require
-from objectives.channels import equal_worth, keep_channels
 from objectives.context import Context
+from objectives.network.state import NetworkState, copy_weights
+from objectives.network.structure import fit_shapes_, make_weights_plain_
 from objectives.stages.base import Tuning
-from objectives.state import NetworkState, copy_weights
-from objectives.structure import fit_shapes_, make_weights_plain_
-from objectives.training import require_training, stage_seed, train_
+from objectives.stages.channel_groups import equal_worth, keep_channels
+from objectives.training.loop import require_training, stage_seed, train_
 
 SEARCHED_WIDTH = (0.1, 1.0)
 

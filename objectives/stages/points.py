@@ -30,13 +30,13 @@ from torch import Tensor, nn
 
 from models.checks import require
 from models.layers import Layer
-from objectives.codebook import look_up, nearest_entries, round_bias_, without_unused
 from objectives.context import Context
+from objectives.network.state import LayerFormat, NetworkState, copy_weights
+from objectives.network.substitution import substitute_, substitute_for_good_
 from objectives.stages.cluster import initial_centroids
 from objectives.stages.tuned import TunedSettings
-from objectives.state import LayerFormat, NetworkState, copy_weights
-from objectives.substitution import substitute_, substitute_for_good_
-from objectives.training import tune_
+from objectives.training.codebook import look_up, nearest_entries, round_bias_, without_unused
+from objectives.training.loop import tune_
 
 MOST_BITS = 8
 SEARCHED_BITS = (1, 6)

@@ -28,13 +28,13 @@ import torch
 from torch import Tensor, nn
 
 from models.checks import require
-from objectives.codebook import nearest_entries, round_bias_
 from objectives.context import Context
-from objectives.masks import MaskKeeper
+from objectives.network.state import LayerFormat, NetworkState, copy_weights
+from objectives.network.substitution import substitute_, substitute_for_good_
 from objectives.stages.tuned import TunedSettings
-from objectives.state import LayerFormat, NetworkState, copy_weights
-from objectives.substitution import substitute_, substitute_for_good_
-from objectives.training import tune_
+from objectives.training.codebook import nearest_entries, round_bias_
+from objectives.training.loop import tune_
+from objectives.training.masks import MaskKeeper
 
 FEWEST_BITS, MOST_BITS = 2, 6
 """More would have exponents that float32 does not."""

@@ -16,9 +16,9 @@ so distances are measured by what inputs make of them. k-means repeats two steps
 With the second moments S = x^T x = R R^T of the inputs, ||x (c - v)||^2 = ||(c - v) R||^2: the
 groups are those of plain k-means on v R. The M-step's minimum is the mean of the v, whatever S is.
 An entry without blocks splits the one with most error. Then all entries are fine-tuned, the
-gradient of each being the sum over its blocks (`objectives.codebook`), from labels or from the
-baseline's answers (the recipe's distillation, as in the paper). The file holds codes, and entries
-as float16.
+gradient of each being the sum over its blocks (`objectives.training.codebook`), from labels or
+from the baseline's answers (the recipe's distillation, as in the paper). The file holds codes, and
+entries as float16.
 
 The convolution that the input reaches first stays in floats, as in the paper, and is fine-tuned
 with the others' entries: its blocks are few, and all that follows depends on them. A dense layer
@@ -46,20 +46,20 @@ from torch import Tensor, nn
 
 from models.checks import require
 from models.layers import Layer, compressible_layers
-from objectives.codebook import (
+from objectives.context import Context
+from objectives.network.fold import CONVOLUTIONS
+from objectives.network.state import LayerFormat, NetworkState, copy_weights
+from objectives.network.structure import SPLITTABLE
+from objectives.network.value_graph import ValueGraph
+from objectives.stages.tuned import TunedSettings
+from objectives.training.codebook import (
     attach_codebook_,
     detach_codebook_,
     round_bias_,
     round_codebook_,
 )
-from objectives.context import Context
-from objectives.fold import CONVOLUTIONS
-from objectives.layer_inputs import input_moments
-from objectives.stages.tuned import TunedSettings
-from objectives.state import LayerFormat, NetworkState, copy_weights
-from objectives.structure import SPLITTABLE
-from objectives.training import stage_seed, tune_
-from objectives.value_graph import ValueGraph
+from objectives.training.layer_inputs import input_moments
+from objectives.training.loop import stage_seed, tune_
 
 MOST_BITS = 12
 SEARCHED_BITS = (3, 8)

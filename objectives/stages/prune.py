@@ -21,15 +21,15 @@ from torch import Tensor
 
 from models.checks import require
 from objectives.context import Context
-from objectives.masks import (
+from objectives.network.state import NetworkState, copy_weights
+from objectives.training.loop import require_training, tune_
+from objectives.training.masks import (
     ALLOCATIONS,
     Allocation,
     MaskKeeper,
     magnitude_mask,
     magnitude_masks,
 )
-from objectives.state import NetworkState, copy_weights
-from objectives.training import require_training, tune_
 
 MASK_UPDATES = 100
 FEWEST_STEPS_BETWEEN_UPDATES = 4

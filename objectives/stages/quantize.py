@@ -3,14 +3,14 @@
 32 bits change nothing. 16 bits round each weight to float16; a layer with a number beyond what
 that holds, 65,504, stays as it is. 8 bits are full-integer: weights int8, what is computed between
 layers uint8, asymmetric, its ranges read off training images and followed while it trains
-(`objectives.activations`); biases int32 at the product of the two scales. Where integers would
-make the file slower, weights alone become integers (`objectives.integers`). Fewer bits are the
-same on a coarser grid. Then the network is fine-tuned while quantized, with the
+(`objectives.training.activations`); biases int32 at the product of the two scales. Where integers
+would make the file slower, weights alone become integers (`objectives.network.integers`). Fewer
+bits are the same on a coarser grid. Then the network is fine-tuned while quantized, with the
 pruning masks kept and the weights' scales learned (quantization-aware training); with 0 epochs of
 it this is post-training quantization.
 
 Source: Jacob et al. 2018, arXiv:1712.05877, sections 2 and 3; formulas in
-`objectives/fake_quantize.py`.
+`objectives/training/fake_quantize.py`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,15 +21,15 @@ from torch import Tensor, nn
 
 from models.checks import require
 from models.layers import Layer
-from objectives.activations import GroupQuantizer, RangesFollow, attach_groups_
 from objectives.context import Context
-from objectives.fake_quantize import LARGEST_BIAS, WeightGrid, fit_grid
-from objectives.integers import IntegerPlan
-from objectives.masks import MaskKeeper
-from objectives.quantizers import attach_weight_, detach_weight_
-from objectives.state import LayerFormat, NetworkState, copy_weights
-from objectives.training import require_training, tune_
-from objectives.value_ranges import RANGE_RULES, RangeRule, value_ranges
+from objectives.network.integers import IntegerPlan
+from objectives.network.state import LayerFormat, NetworkState, copy_weights
+from objectives.training.activations import GroupQuantizer, RangesFollow, attach_groups_
+from objectives.training.fake_quantize import LARGEST_BIAS, WeightGrid, fit_grid
+from objectives.training.loop import require_training, tune_
+from objectives.training.masks import MaskKeeper
+from objectives.training.quantizers import attach_weight_, detach_weight_
+from objectives.training.value_ranges import RANGE_RULES, RangeRule, value_ranges
 
 PRECISIONS = (32, 16, 8, 6, 5, 4, 3, 2)
 
@@ -70,7 +70,7 @@ class Quantization:
     calibration_images: int = 1024
     """Training images, evenly spread, that the ranges between layers are read off."""
     input_range: RangeRule = "percentile"
-    """How; see `objectives.value_ranges`."""
+    """How; see `objectives.training.value_ranges`."""
     integers: IntegerRule = "fast"
     """Whether to compute on integers only where the file gets faster by it, or everywhere."""
 

@@ -6,11 +6,11 @@ from typing import ClassVar
 import torch
 
 from models.checks import require
+from objectives.artifact.sizes import checkpoint_bytes
 from objectives.context import Context
-from objectives.sizes import checkpoint_bytes
-from objectives.state import NetworkState, copy_weights
-from objectives.structure import make_weights_plain_
-from objectives.training import require_training, stage_seed, train_
+from objectives.network.state import NetworkState, copy_weights
+from objectives.network.structure import make_weights_plain_
+from objectives.training.loop import require_training, stage_seed, train_
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

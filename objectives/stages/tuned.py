@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 from models.checks import require
 from objectives.stages.base import Tuning
-from objectives.training import require_training
+from objectives.training.loop import require_training
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,9 @@
 """Round what is computed between layers, while a network is trained, as its file will.
 
-The values of a group have one scale (`objectives.integers`). Its range is read off training images
-first (`objectives.value_ranges`). While the network is trained it follows, as a moving average
-over batches, for the first half of the steps; then it stays, so that weights settle for the
-numbers that the file will have.
+The values of a group have one scale (`objectives.network.integers`). Its range is read off
+training images first (`objectives.training.value_ranges`). While the network is trained it
+follows, as a moving average over batches, for the first half of the steps; then it stays, so that
+weights settle for the numbers that the file will have.
 
 Source: Jacob et al. 2018, arXiv:1712.05877, section 3.1.
 """
@@ -15,11 +15,11 @@ from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor, nn
 
 from models.classifier import StepCallback
-from objectives.calls import CallWatch
-from objectives.fake_quantize import asymmetric_range, fake_quantize
-from objectives.state import ActivationFormat
-from objectives.value_ranges import Range, extremes, range_of
-from objectives.values import Values
+from objectives.network.calls import CallWatch
+from objectives.network.state import ActivationFormat
+from objectives.network.values import Values
+from objectives.training.fake_quantize import asymmetric_range, fake_quantize
+from objectives.training.value_ranges import Range, extremes, range_of
 
 RENEWED = 0.02
 """Share of a range that each batch renews."""
@@ -28,7 +28,7 @@ FOLLOWING = 0.5
 
 
 class GroupQuantizer:
-    """Rounds the values of one group (Eq. 1 of `objectives.fake_quantize`, uint8).
+    """Rounds the values of one group (Eq. 1 of `objectives.training.fake_quantize`, uint8).
 
     Args:
         ranges: Of each value, by name.

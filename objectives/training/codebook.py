@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from models.layers import Layer
-from objectives.state import LayerFormat
-from objectives.substitution import substitute_, substitute_for_good_
+from objectives.network.state import LayerFormat
+from objectives.network.substitution import substitute_, substitute_for_good_
 
 
 class _Lookup(torch.autograd.Function):

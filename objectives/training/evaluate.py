@@ -10,7 +10,7 @@ def network_accuracy_pct(network: nn.Module, data: DataSource, part: Part) -> fl
     """Return the percentage of inputs of `part` that `network` gets right.
 
     The network computes where it is and is left in the mode that it was in; results that are
-    reported come from the file instead, by `objectives.stages.measure`.
+    reported come from the file instead, by `objectives.artifact.measure`.
 
     Args:
         network: Takes inputs (N, ...), returns logits (N, classes).

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from objectives.value_ranges import visit_values
-from objectives.values import Values
+from objectives.network.values import Values
+from objectives.training.value_ranges import visit_values
 
 PATCHED_INPUTS = 16
 """Inputs whose patches are made at a time: those of 256 images can take gigabytes."""

@@ -1,7 +1,7 @@
 """Quantize a weight with scales that are learned: s = s_0 * e^g, g the logarithm of a gain.
 
-With x^ as in Eq. 1 of `objectives/fake_quantize.py`, rounding taken as passing gradients straight
-through and "inside" as 1 where clamping changes nothing and 0 elsewhere,
+With x^ as in Eq. 1 of `objectives/training/fake_quantize.py`, rounding taken as passing gradients
+straight through and "inside" as 1 where clamping changes nothing and 0 elsewhere,
 
     d x^ / d x = inside,   d x^ / d g = x^ - x * inside                           (Eq. 2)
 
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from objectives.fake_quantize import dequantized_, per_channel, unclamped
+from objectives.training.fake_quantize import dequantized_, per_channel, unclamped
 
 PART = 2**18
 """Weights that each thread of a CPU quantizes at a time: a megabyte."""

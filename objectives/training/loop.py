@@ -16,11 +16,11 @@ from models.classifier import Classifier, Loss, StepCallback, cross_entropy
 from models.lightning import PACKAGES, is_lightning_module, trainer_of, without_traces
 from objectives.context import Context
 from objectives.errors import TrainingDivergedError, TrialError
-from objectives.evaluate import network_accuracy_pct
-from objectives.heap import freed_memory_kept
+from objectives.network.state import NetworkState
+from objectives.network.substitution import Learning
 from objectives.recipe import Recipe, distillation_loss
-from objectives.state import NetworkState
-from objectives.substitution import Learning
+from objectives.training.evaluate import network_accuracy_pct
+from objectives.training.heap import freed_memory_kept
 
 
 def stage_seed(seed: int, stage: str) -> int:

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from models.layers import Layer
-from objectives.fake_quantize import WeightGrid, fake_quantize, per_channel
-from objectives.learned_scale import quantize_learning
-from objectives.state import LayerFormat
-from objectives.substitution import substitute_, substitute_for_good_
+from objectives.network.state import LayerFormat
+from objectives.network.substitution import substitute_, substitute_for_good_
+from objectives.training.fake_quantize import WeightGrid, fake_quantize, per_channel
+from objectives.training.learned_scale import quantize_learning
 
 
 class WeightFakeQuantizer(nn.Module):

@@ -13,9 +13,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from objectives.context import Context
-from objectives.fake_quantize import WeightGrid, fake_quantize, fit_grid, per_channel
-from objectives.masks import magnitude_mask
-from objectives.state import NetworkState
+from objectives.network.state import NetworkState
+from objectives.training.fake_quantize import WeightGrid, fake_quantize, fit_grid, per_channel
+from objectives.training.masks import magnitude_mask
 
 DENSITIES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 BITS = (8, 6, 5, 4, 3, 2)

@@ -29,10 +29,10 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from objectives.calls import CallWatch
 from objectives.errors import MeasurementError
-from objectives.fake_quantize import INPUT_MAX, asymmetric_range, fake_quantize
-from objectives.values import Values
+from objectives.network.calls import CallWatch
+from objectives.network.values import Values
+from objectives.training.fake_quantize import INPUT_MAX, asymmetric_range, fake_quantize
 
 CALIBRATION_BATCH = 256
 """Inputs in a forward pass: no result depends on it but by rounding."""

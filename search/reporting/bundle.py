@@ -12,15 +12,15 @@ import onnx
 from safetensors.torch import save
 
 from models.errors import BadInputError
+from objectives.artifact.code import write_container
+from objectives.artifact.measure import Measurement, measure_file
+from objectives.artifact.restore import restore_weights
 from objectives.errors import MeasurementError
 from objectives.files import sha256_of, write_atomically
-from objectives.restore import restore_weights
-from objectives.stages.code import write_container
-from objectives.stages.measure import Measurement, measure_file
-from search.card import CONTAINER, ONNX, WEIGHTS, CardFacts, model_card
-from search.setup import StudySetup
-from search.table import Row, StudyTable
-from search.vocabulary import CODERS
+from search.reporting.card import CONTAINER, ONNX, WEIGHTS, CardFacts, model_card
+from search.results.table import Row, StudyTable
+from search.settings.setup import StudySetup
+from search.settings.vocabulary import CODERS
 
 log = logging.getLogger(__name__)
 

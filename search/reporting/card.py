@@ -7,11 +7,11 @@ from pathlib import Path
 import onnxruntime
 
 from models.loaders import LoaderData
-from objectives.stages.measure import Measurement
-from search.provenance import machine, versions
-from search.remake import remake_command
-from search.setup import StudySetup
-from search.table import Row, StudyTable
+from objectives.artifact.measure import Measurement
+from search.results.remake import remake_command
+from search.results.table import Row, StudyTable
+from search.settings.provenance import machine, versions
+from search.settings.setup import StudySetup
 
 ONNX, CONTAINER, WEIGHTS = "model.onnx", "model.onc", "model.safetensors"
 

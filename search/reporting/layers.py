@@ -7,13 +7,13 @@ from optuna import Study
 from plotly.subplots import make_subplots
 from tabulate import tabulate
 
+from objectives.artifact.stored_layers import StoredLayer, stored_layers
 from objectives.plan import Plan
-from objectives.stored_layers import StoredLayer, stored_layers
-from search.drawing import Drawing
-from search.front import chosen_trial
-from search.paths import StudyPaths
-from search.plots import BLUE, GREY
-from search.table import StudyTable
+from search.reporting.drawing import Drawing
+from search.reporting.plots import BLUE, GREY
+from search.results.front import chosen_trial
+from search.results.table import StudyTable
+from search.storage.paths import StudyPaths
 
 PIXELS_A_LAYER = 34
 LEAST_PIXELS = 320

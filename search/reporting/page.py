@@ -1,7 +1,7 @@
 """The report as one HTML page: no other file, no network, readable on a phone and in the dark.
 
 A click on a point, or on a button of the front, shows what that trial is, its file and the command
-that makes it again. The page's parts lie in `search/page/`.
+that makes it again. The page's parts lie in `search/reporting/page_parts/`.
 """
 
 import html
@@ -13,12 +13,12 @@ from typing import Any
 
 from optuna import Study
 
-from search.drawing import Drawing
-from search.front import chosen_trial, front_rows
-from search.notes import notes, settings
-from search.recommendation import recommendation
-from search.remake import remake_command
-from search.table import Row, StudyTable, other_estimate
+from search.reporting.drawing import Drawing
+from search.results.front import chosen_trial, front_rows
+from search.results.notes import notes, settings
+from search.results.recommendation import recommendation
+from search.results.remake import remake_command
+from search.results.table import Row, StudyTable, other_estimate
 
 FRONT = "The Pareto front on validation, with accuracies on test, and how to make each again"
 
@@ -40,7 +40,7 @@ def page(
         further_notes: Sentences behind those that the table tells.
     """
     first, *rest = drawings
-    parts = files("search") / "page"
+    parts = files("search.reporting") / "page_parts"
     facts = {row.trial.number: _facts(table, row) for row in table.rows}
     chosen = chosen_trial(study)
     recommended = None if chosen is None else chosen.number

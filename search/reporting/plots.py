@@ -2,10 +2,10 @@
 
 import plotly.graph_objects as go
 
-from search.counting import words
-from search.drawing import Drawing
-from search.front import front_rows
-from search.table import StudyTable
+from search.reporting.drawing import Drawing
+from search.results.counting import words
+from search.results.front import front_rows
+from search.results.table import StudyTable
 
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#777777"
 """Okabe and Ito's colours, told apart by everybody."""

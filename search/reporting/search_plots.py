@@ -8,13 +8,13 @@ import plotly.graph_objects as go
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from search.counting import counted_alike, saving, words
-from search.drawing import Drawing
-from search.front import REFERENCE, front_point, hypervolume
-from search.plots import BLUE, GREEN, GREY, ORANGE
-from search.study import quiet_optuna
-from search.table import Row, StudyTable
-from search.trials import made_trials
+from search.reporting.drawing import Drawing
+from search.reporting.plots import BLUE, GREEN, GREY, ORANGE
+from search.results.counting import counted_alike, saving, words
+from search.results.front import REFERENCE, front_point, hypervolume
+from search.results.table import Row, StudyTable
+from search.storage.study import quiet_optuna
+from search.storage.trials import made_trials
 
 COLORS = (BLUE, ORANGE, GREEN, "#cc79a7", "#e69f00", GREY)
 

@@ -6,10 +6,10 @@ from optuna import Study
 from optuna.trial import TrialState
 
 from models.errors import BadInputError
-from search.front import chosen_trial, keeps_limits
-from search.queue import FAILURE
-from search.stopping import STOPPED
-from search.table import Row, StudyTable
+from search.results.front import chosen_trial, keeps_limits
+from search.results.table import Row, StudyTable
+from search.sampling.stopping import STOPPED
+from search.storage.queue import FAILURE
 
 Criterion = Literal["quality", "saving"]
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from optuna.trial import FrozenTrial
 from tabulate import tabulate
 
-from search.notes import EPOCHS_BEFORE
-from search.table import StudyTable
+from search.results.notes import EPOCHS_BEFORE
+from search.results.table import StudyTable
 
 
 def cost_table(table: StudyTable, form: str) -> str:

@@ -8,11 +8,11 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from tabulate import tabulate
 
-from search.counting import reduction_factor, words
-from search.paper import Point
-from search.table import Row, StudyTable
-from search.trials import made_trials
-from search.vocabulary import EXTRA_OBJECTIVES
+from search.results.counting import reduction_factor, words
+from search.results.paper import Point
+from search.results.table import Row, StudyTable
+from search.settings.vocabulary import EXTRA_OBJECTIVES
+from search.storage.trials import made_trials
 
 
 def front_rows(table: StudyTable) -> list[Row]:

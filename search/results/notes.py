@@ -3,12 +3,12 @@
 from dataclasses import asdict
 from statistics import mean, stdev
 
-from search.announce import dead_layers
-from search.confirm import CONFIRMATION
-from search.front import compressed_points, dominated
-from search.paths import StudyPaths
-from search.presets import label as preset_label
-from search.table import GZIP, Row, StudyTable
+from search.results.front import compressed_points, dominated
+from search.results.table import GZIP, Row, StudyTable
+from search.settings.presets import label as preset_label
+from search.storage.paths import StudyPaths
+from search.workers.announce import dead_layers
+from search.workers.confirm import CONFIRMATION
 
 EPOCHS_BEFORE = "epochs_before_trials"
 """Study attribute: epochs trained before the first trial, for the sensitivity of layers."""

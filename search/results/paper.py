@@ -65,7 +65,7 @@ def rerun_rows(table: str) -> dict[Point, PublishedRow]:
 
 
 def _read(name: str) -> Iterator[dict[str, str]]:
-    file = files("search").joinpath("paper", f"{name}.csv")
+    file = files("search.results").joinpath("published", f"{name}.csv")
     if file.is_file():
         yield from csv.DictReader(file.read_text().splitlines())
 

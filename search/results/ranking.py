@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from search.counting import counted_alike, reduction_factor, saving, size, words
-from search.table import Row, StudyTable
+from search.results.counting import counted_alike, reduction_factor, saving, size, words
+from search.results.table import Row, StudyTable
 
 SHARES = "stage_bytes"
 """Study attribute: trial, and the bytes after each stage of its plan, in order."""
@@ -22,7 +22,7 @@ def methods_of(row: Row, coders: Sequence[str]) -> tuple[str, ...]:
 def ranking(tables: Sequence[StudyTable], form: str) -> str:
     """Return the best row of each set of methods, by U on validation; "" if there is one set.
 
-    All are counted alike, and the heading says how: see `search.counting`.
+    All are counted alike, and the heading says how: see `search.results.counting`.
     """
     counted = counted_alike(tables)
     best: dict[tuple[str, ...], Row] = {}

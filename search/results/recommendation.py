@@ -2,9 +2,9 @@
 
 from optuna import Study
 
-from search.counting import words
-from search.front import chosen_trial
-from search.table import StudyTable
+from search.results.counting import words
+from search.results.front import chosen_trial
+from search.results.table import StudyTable
 
 _WHY = {
     "quality": "its Q (Eq. 5) is the highest on validation",

@@ -4,8 +4,8 @@ import shlex
 from dataclasses import fields
 
 from objectives.plan import Plan
-from search.config import StudyConfig
-from search.setup import has_names
+from search.settings.config import StudyConfig
+from search.settings.setup import has_names
 
 _FROM_CONFIG = (
     "model",

@@ -11,13 +11,13 @@ from optuna.trial import FrozenTrial, TrialState
 from tabulate import tabulate
 
 from models.registry import MODELS
-from objectives.energy import ENERGY_VERSION
+from objectives.artifact.energy import ENERGY_VERSION
 from objectives.plan import Plan
-from search.config import StudyConfig
-from search.paper import UNREPRODUCIBLE, PublishedRow, paper_rows, rerun_rows
-from search.queue import FAILURE
-from search.stopping import STOPPED
-from search.trials import foreign_trials
+from search.results.paper import UNREPRODUCIBLE, PublishedRow, paper_rows, rerun_rows
+from search.sampling.stopping import STOPPED
+from search.settings.config import StudyConfig
+from search.storage.queue import FAILURE
+from search.storage.trials import foreign_trials
 
 CSV_ATTRIBUTES = (
     "artifact_bytes",

@@ -12,10 +12,10 @@ import numpy as np
 from optuna.trial import BaseTrial
 
 from objectives.plan import Plan
-from objectives.sensitivity import Sensitivity
 from objectives.stages.prune import LOWEST_SEARCHED_DENSITY
 from objectives.stages.quantize import PRECISIONS
-from search.config import StudyConfig
+from objectives.training.sensitivity import Sensitivity
+from search.settings.config import StudyConfig
 
 MOST_GROUPS = 9
 FIRST_CHANGES_PCT = (1.0, 3.0, 10.0, 30.0)

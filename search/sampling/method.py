@@ -7,12 +7,12 @@ from optuna.storages import RDBStorage
 
 from models.checks import require
 from models.errors import BadInputError
-from search.config import StudyConfig
-from search.queue import SampledQueue, TrialQueue
-from search.samplers import SAMPLERS, SamplerName, resolve_sampler, sampler_maker
-from search.space import FiniteSpace, SearchSpace
-from search.stopping import STOPPING_RULES, StoppingRuleName
-from search.storage import StudyLock
+from search.sampling.samplers import SAMPLERS, SamplerName, resolve_sampler, sampler_maker
+from search.sampling.space import FiniteSpace, SearchSpace
+from search.sampling.stopping import STOPPING_RULES, StoppingRuleName
+from search.settings.config import StudyConfig
+from search.storage.database import StudyLock
+from search.storage.queue import SampledQueue, TrialQueue
 
 FINITE_SPACES = ("paper", "plan")
 """Those that have a grid."""
@@ -26,13 +26,13 @@ class SearchMethod:
     """Who chooses trials, how many, and which are cut short."""
 
     sampler: SamplerName = "auto"
-    """See `search.samplers`."""
+    """See `search.sampling.samplers`."""
     trials: int | None = None
     """With a sampler, trials that the study shall have; for the grid, to run now at most."""
     stopping_rule: StoppingRuleName = "none"
-    """See `search.stopping`."""
+    """See `search.sampling.stopping`."""
     warm_start: bool = False
-    """Whether pruning begins at the nearest pruned network; see `search.warm_start`."""
+    """Whether pruning begins at the nearest pruned network; see `search.sampling.warm_start`."""
 
     def check(self, config: StudyConfig) -> None:
         """Raise `BadInputError` if the method does not suit the study."""

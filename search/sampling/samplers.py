@@ -7,7 +7,7 @@ from typing import Literal, get_args
 import optuna
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 
-from search.config import StudyConfig
+from search.settings.config import StudyConfig
 
 SamplerName = Literal["auto", "grid", "tpe", "random", "gp", "nsgaii"]
 SAMPLERS: tuple[SamplerName, ...] = get_args(SamplerName)

@@ -15,8 +15,8 @@ from objectives.plan import (
     WITHOUT_ZEROS,
     Plan,
 )
-from search.config import StudyConfig
-from search.layerwise import LayerwiseSpace
+from search.sampling.layerwise import LayerwiseSpace
+from search.settings.config import StudyConfig
 
 
 class SearchSpace(Protocol):

@@ -8,15 +8,21 @@ from typing import Any
 from models.data_source import Augmentation
 from models.errors import BadInputError
 from models.layers import ALL_LAYERS
-from objectives.masks import ALLOCATIONS, Allocation
 from objectives.plan import MASKINGS, STRUCTURES, Plan
 from objectives.recipe import LrDecay, Recipe
 from objectives.stages.base import Tuning
 from objectives.stages.prune import LOWEST_SEARCHED_DENSITY, WeightPruning
 from objectives.stages.quantize import PAPER_PRECISIONS, PRECISIONS, Quantization
 from objectives.stages.train import BaselineTraining
-from search.config_checks import check
-from search.vocabulary import CODERS, EXTRA_OBJECTIVES, PAPER_SPARSITIES, ObjectiveName, SpaceName
+from objectives.training.masks import ALLOCATIONS, Allocation
+from search.settings.config_checks import check
+from search.settings.vocabulary import (
+    CODERS,
+    EXTRA_OBJECTIVES,
+    PAPER_SPARSITIES,
+    ObjectiveName,
+    SpaceName,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

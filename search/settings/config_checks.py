@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 from models.checks import require
 from models.errors import BadInputError
 from objectives.plan import MASKINGS, REPRESENTATIONS, WITHOUT_ZEROS, Plan
-from search.vocabulary import EXTRA_OBJECTIVES, METHODS, OBJECTIVES, SPACES
+from search.settings.vocabulary import EXTRA_OBJECTIVES, METHODS, OBJECTIVES, SPACES
 
 if TYPE_CHECKING:
-    from search.config import StudyConfig
+    from search.settings.config import StudyConfig
 
 
 def check(config: "StudyConfig") -> None:

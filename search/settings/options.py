@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from search.parsing import (
+from search.settings.parsing import (
     OneLineParser,
     add_data_root,
     add_study_location,

@@ -2,7 +2,7 @@
 
 from models.errors import BadInputError
 from models.registry import ModelSpec
-from search.config import StudyConfig
+from search.settings.config import StudyConfig
 
 QUICK_INPUT_SIZE = 67
 """The smallest input that AlexNet takes."""

@@ -9,7 +9,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from search.cores import usable_cores
+from search.settings.cores import usable_cores
 
 PACKAGES = ("torch", "pytorch-lightning", "optuna", "onnx", "onnxruntime", "numpy")
 """Their versions can change a result."""

@@ -13,12 +13,12 @@ from models.data_source import DataOptions, DataSource
 from models.errors import BadInputError
 from models.registry import DATA, MODELS, ModelSpec
 from models.resolve import resolve_data, resolve_model
+from objectives.artifact.energy import ENERGY_VERSION
 from objectives.context import Context
-from objectives.energy import ENERGY_VERSION
 from objectives.progress import Progress, SilentProgress
-from search.config import StudyConfig
-from search.given import Given
-from search.presets import preset_settings
+from search.settings.config import StudyConfig
+from search.settings.given import Given
+from search.settings.presets import preset_settings
 
 SPEC_SETTINGS = ("epochs", "qat_epochs", "batch_size", "lr", "input_size")
 ONLY_IN_SPACES = {

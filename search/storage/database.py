@@ -20,8 +20,8 @@ from sqlalchemy import event
 
 from models.errors import BadInputError
 from objectives.errors import DiskFullError
-from search.paths import StudyPaths
-from search.patience import PatientStorage, connect_patiently_
+from search.storage.paths import StudyPaths
+from search.storage.patience import PatientStorage, connect_patiently_
 
 log = logging.getLogger(__name__)
 

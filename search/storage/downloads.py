@@ -13,7 +13,7 @@ from optuna import Trial
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 
 from objectives.files import write_atomically
-from search.paths import StudyPaths
+from search.storage.paths import StudyPaths
 
 
 class LinkedArtifactStore(FileSystemArtifactStore):

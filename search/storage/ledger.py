@@ -16,7 +16,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy import DateTime, Enum, Integer, String, column, func, select
 
-from search.patience import patient
+from search.storage.patience import patient
 
 TRIALS = sqlalchemy.table(
     "trials",

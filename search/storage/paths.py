@@ -50,7 +50,7 @@ class StudyPaths:
 
     @property
     def downloads(self) -> Path:
-        """What a dashboard offers for download, of all studies; see `search.downloads`."""
+        """What a dashboard offers for download, of all studies; see `search.storage.downloads`."""
         return self.root / "artifact-store"
 
     @property

@@ -12,8 +12,8 @@ from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
-from search.ledger import Ledger, Running, Vigil, Waiting
-from search.storage import MISSED_HEARTBEATS, StudyLock
+from search.storage.database import MISSED_HEARTBEATS, StudyLock
+from search.storage.ledger import Ledger, Running, Vigil, Waiting
 
 MAX_ATTEMPTS = 3
 """A combination whose worker died this often is given up."""

@@ -10,11 +10,11 @@ from optuna import Study
 from optuna.storages import RDBStorage
 
 from models.errors import BadInputError
-from search.config import StudyConfig
-from search.ledger import add_index_
-from search.paths import StudyPaths
-from search.storage import StudyLock, open_for_reading, open_storage, study_lock
-from search.vocabulary import DIRECTIONS
+from search.settings.config import StudyConfig
+from search.settings.vocabulary import DIRECTIONS
+from search.storage.database import StudyLock, open_for_reading, open_storage, study_lock
+from search.storage.ledger import add_index_
+from search.storage.paths import StudyPaths
 
 
 def open_study(

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from models.errors import BadInputError
 from objectives.plan import Plan
-from search.queue import is_foreign
+from search.storage.queue import is_foreign
 
 NEEDED = (
     "plan",

@@ -8,13 +8,13 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from objectives.context import Context
-from objectives.pace import measure_pace
-from search.config import StudyConfig
-from search.crew import Crew
-from search.paths import StudyPaths
-from search.provenance import commit
-from search.queue import FAILURE
-from search.stopping import STOPPED
+from objectives.training.pace import measure_pace
+from search.sampling.stopping import STOPPED
+from search.settings.config import StudyConfig
+from search.settings.provenance import commit
+from search.storage.paths import StudyPaths
+from search.storage.queue import FAILURE
+from search.workers.crew import Crew
 
 QUANTIZING = {"quantize", "mixed"}
 """Methods that put layers on integers."""

@@ -6,8 +6,8 @@ from objectives.errors import TrialError
 from objectives.pipeline import Pipeline
 from objectives.plan import Plan
 from objectives.result import Result
-from search.front import chosen_trial
-from search.paths import StudyPaths
+from search.results.front import chosen_trial
+from search.storage.paths import StudyPaths
 
 CONFIRMATION = "confirmation"
 """Study attribute: trial, seeds, what was measured with each, and why others failed."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from search.cores import usable_cores
+from search.settings.cores import usable_cores
 
 SMALL_NETWORK = 1_000_000
 """Weights."""

@@ -9,9 +9,9 @@ from optuna.trial import FrozenTrial
 
 from models.errors import BadInputError
 from objectives.progress import Progress, StopRequested
-from search.queue import TrialQueue
-from search.worker import POLL_SECONDS
-from search.workers import AnyTask, Workers
+from search.storage.queue import TrialQueue
+from search.workers.executors import AnyTask, Workers
+from search.workers.worker import POLL_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +31,8 @@ def drive(
 ) -> None:
     """Let `workers` run trials until each one of the queue is finished, by them or by others.
 
-    What else there is to say is said at `search.worker.work`, which does it in this process. The
-    workers are stopped in any case.
+    What else there is to say is said at `search.workers.worker.work`, which does it in this
+    process. The workers are stopped in any case.
 
     Raises:
         BadInputError: A worker cannot work on the study, or workers die before they take a trial.

@@ -13,12 +13,12 @@ from typing import Protocol
 from tqdm import tqdm
 
 from models.errors import BadInputError
-from search.fork_server import main_not_imported, process_context, without_sigint
-from search.queue import MAX_ATTEMPTS, TrialQueue
-from search.worker_progress import PROGRESS
+from search.storage.queue import MAX_ATTEMPTS, TrialQueue
+from search.workers.fork_server import main_not_imported, process_context, without_sigint
+from search.workers.worker_progress import PROGRESS
 
 AnyTask = Callable[[], int | None]
-"""Runs one trial and returns its id, None if none waited; see `search.task`."""
+"""Runs one trial and returns its id, None if none waited; see `search.workers.task`."""
 
 STOP_SECONDS = 60
 """How long a cluster's trials have for going back into the queue."""
@@ -47,7 +47,7 @@ WorkersMaker = Callable[[], tuple[Workers, AnyTask]]
 
 
 class LocalWorkers:
-    """Processes of this machine; see `search.fork_server` for how they begin.
+    """Processes of this machine; see `search.workers.fork_server` for how they begin.
 
     Args:
         count: How many.

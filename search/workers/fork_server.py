@@ -15,7 +15,7 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import BaseContext
 from types import ModuleType
 
-PRELOAD = "search.preload"
+PRELOAD = "search.workers.preload"
 
 
 def process_context(*, gpus: bool) -> BaseContext:

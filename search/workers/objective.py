@@ -4,20 +4,20 @@ from typing import Any
 
 from optuna import Trial
 
-from objectives.energy import ENERGY_VERSION
+from objectives.artifact.code import ENDING
+from objectives.artifact.energy import ENERGY_VERSION
 from objectives.errors import TrialError
 from objectives.files import sha256_of
-from objectives.memory import told_when_memory_runs_out
 from objectives.pipeline import Pipeline
 from objectives.plan import Plan
 from objectives.result import Cost, Result
-from objectives.stages.code import ENDING
-from search.config import StudyConfig
-from search.downloads import offer
-from search.ledger import Ledger
-from search.paths import StudyPaths
-from search.provenance import peak_memory, versions
-from search.stopping import has_stopping_rule, report_epochs
+from objectives.training.memory import told_when_memory_runs_out
+from search.sampling.stopping import has_stopping_rule, report_epochs
+from search.settings.config import StudyConfig
+from search.settings.provenance import peak_memory, versions
+from search.storage.downloads import offer
+from search.storage.ledger import Ledger
+from search.storage.paths import StudyPaths
 
 
 class CompressionObjective:

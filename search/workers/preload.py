@@ -1,7 +1,8 @@
-"""What workers need, imported in the process that they are forked from; see `search.fork_server`.
+"""What workers need, imported in the process that they are forked from.
 
-Nothing here may compute, or start a thread that a forked process would miss. (OpenBLAS starts
-some as NumPy and SciPy are imported, and again in a process that is forked.)
+See `search.workers.fork_server`. Nothing here may compute, or start a thread that a forked process
+would miss. (OpenBLAS starts some as NumPy and SciPy are imported, and again in a process that is
+forked.)
 """
 
 import gc
@@ -12,7 +13,7 @@ import alembic.command  # noqa: E402, F401 - as the next, imported when a study 
 import onnxscript  # noqa: E402, F401 - torch's exporter imports it when it is called first
 import optuna.storages._rdb.models  # noqa: E402, F401
 
-import search.task  # noqa: E402, F401
+import search.workers.task  # noqa: E402, F401
 
 gc.enable()
 gc.freeze()  # a collection in a worker need not look at all this, nor does it copy its pages

@@ -10,27 +10,27 @@ from optuna.storages import RDBStorage
 from optuna.trial import BaseTrial, FixedTrial, FrozenTrial
 
 from models.errors import first_line
-from objectives.cache import StageCache
+from objectives.cache.stage_cache import StageCache
 from objectives.errors import TrialError
 from objectives.pipeline import Pipeline
 from objectives.plan import Plan
 from objectives.progress import Progress
-from search.announce import describe_params
-from search.config import StudyConfig
-from search.method import SearchMethod
-from search.objective import CompressionObjective
-from search.paths import StudyPaths
-from search.queue import SampledQueue
-from search.setup import StudySetup
-from search.space import SearchSpace, search_space
-from search.stopping import stopping_rule
-from search.storage import StudyLock
-from search.trials import made_trials
-from search.warm_start import warm_started
-from search.worker import run_next
+from search.sampling.method import SearchMethod
+from search.sampling.space import SearchSpace, search_space
+from search.sampling.stopping import stopping_rule
+from search.sampling.warm_start import warm_started
+from search.settings.config import StudyConfig
+from search.settings.setup import StudySetup
+from search.storage.database import StudyLock
+from search.storage.paths import StudyPaths
+from search.storage.queue import SampledQueue
+from search.storage.trials import made_trials
+from search.workers.announce import describe_params
+from search.workers.objective import CompressionObjective
+from search.workers.worker import run_next
 
 Opener = Callable[..., tuple[optuna.Study, RDBStorage, StudyLock]]
-"""`search.study.open_study` or `join_study`."""
+"""`search.storage.study.open_study` or `join_study`."""
 
 
 class StudyWorker:
@@ -93,7 +93,7 @@ class StudyWorker:
             self.setup.data.place(torch.device("cuda"))
 
     def run_next(self) -> FrozenTrial | None:
-        """Take a trial and run it; see `search.worker.run_next`."""
+        """Take a trial and run it; see `search.workers.worker.run_next`."""
         return run_next(self.queue, self.run_trial)
 
     def run_trial(self, trial: optuna.Trial) -> list[float]:

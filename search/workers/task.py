@@ -13,13 +13,13 @@ import optuna
 
 from models.checks import require
 from models.errors import BadInputError, first_line
-from search.given import Given
-from search.method import SearchMethod
-from search.paths import StudyPaths
-from search.setup import make_setup
-from search.study import join_study
-from search.study_worker import StudyWorker
-from search.worker_progress import PROGRESS
+from search.sampling.method import SearchMethod
+from search.settings.given import Given
+from search.settings.setup import make_setup
+from search.storage.paths import StudyPaths
+from search.storage.study import join_study
+from search.workers.study_worker import StudyWorker
+from search.workers.worker_progress import PROGRESS
 
 _ONE_AT_A_TIME = threading.Lock()
 """Torch's random numbers are the process's: a second trial beside the first would change both."""
@@ -78,7 +78,7 @@ class Task:
             )
 
     def __call__(self) -> int | None:
-        """Take a trial and run it; see `search.worker.run_next`."""
+        """Take a trial and run it; see `search.workers.worker.run_next`."""
         with _ONE_AT_A_TIME:
             PROGRESS.begin(self.paths.study)
             finished = _worker(self).run_next()

@@ -12,9 +12,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from objectives.errors import TrialError
 from objectives.progress import Progress
-from search.queue import FAILURE, WORKER, TrialQueue
-from search.stopping import STOPPED, TrialStopped
-from search.storage import heartbeat
+from search.sampling.stopping import STOPPED, TrialStopped
+from search.storage.database import heartbeat
+from search.storage.queue import FAILURE, WORKER, TrialQueue
 
 log = logging.getLogger(__name__)
 

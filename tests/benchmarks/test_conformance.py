@@ -9,10 +9,10 @@ import torch
 from benchmarks.conformance.cells import STAGES, Subject, conformance_data
 from benchmarks.conformance.registry import all_networks, randomize_
 from models.data_source import DataSource
-from objectives.agreement import distance
-from objectives.restore import restore_weights
-from objectives.stages.export import export_onnx
-from objectives.state import NetworkState, copy_weights
+from objectives.artifact.agreement import distance
+from objectives.artifact.export import export_onnx
+from objectives.artifact.restore import restore_weights
+from objectives.network.state import NetworkState, copy_weights
 
 OURS = [name for name in all_networks() if not name.startswith(("timm", "torchvision"))]
 THEIRS = ["timm mobilenetv3_small_050", "timm repvgg_a0", "torchvision shufflenet_v2_x0_5"]

@@ -9,11 +9,11 @@ import torch
 
 from benchmarks.cuda import travel
 from benchmarks.cuda.__main__ import PARTS, main
-from objectives.cache import StageCache, StageKey
+from objectives.cache.stage_cache import StageCache, StageKey
+from objectives.network.state import NetworkState
 from objectives.progress import SilentProgress
-from objectives.state import NetworkState
-from search.paths import StudyPaths
-from search.storage import open_storage
+from search.storage.database import open_storage
+from search.storage.paths import StudyPaths
 
 
 def smoke(out: Path, work: Path, *options: str) -> list[dict[str, Any]]:

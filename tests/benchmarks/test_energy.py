@@ -5,7 +5,7 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from benchmarks.energy import row, widened
-from objectives.energy import Energy, estimate_energy
+from objectives.artifact.energy import Energy, estimate_energy
 
 
 def a_layer_of_16_bits() -> ModelProto:

@@ -11,12 +11,12 @@ from onnx import ValueInfoProto
 from torch import Tensor
 
 from benchmarks.integers import NETWORKS, prepared
-from objectives.activations import attach_rounding_, rounded
+from objectives.artifact.export import export_onnx
 from objectives.context import Context
-from objectives.exporter import INPUT_NAME, OUTPUT_NAME
-from objectives.stages.export import export_onnx
+from objectives.network.exporter import INPUT_NAME, OUTPUT_NAME
+from objectives.network.state import NetworkState
 from objectives.stages.quantize import Quantization
-from objectives.state import NetworkState
+from objectives.training.activations import attach_rounding_, rounded
 
 INPUTS = 20
 

@@ -15,9 +15,9 @@ from benchmarks.conformance.networks.batch_norms import NormAndRelu, SameConv
 from benchmarks.conformance.networks.convolutions import StandardizedConv
 from benchmarks.conformance.registry import randomize_
 from models.registry import ModelSpec
-from objectives.agreement import largest_difference
-from objectives.stages.export import export_onnx
-from objectives.state import NetworkState, copy_weights
+from objectives.artifact.agreement import largest_difference
+from objectives.artifact.export import export_onnx
+from objectives.network.state import NetworkState, copy_weights
 
 CHANNELS = 8
 

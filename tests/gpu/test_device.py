@@ -14,19 +14,19 @@ from toys import FewDigits, toy_context, toy_plan
 from models.data_source import DataSource
 from models.loaders import LoaderData
 from models.registry import MODELS, ModelSpec
-from objectives.cache import StageCache
+from objectives.artifact.export import export_onnx
+from objectives.cache.stage_cache import StageCache
 from objectives.context import Context
 from objectives.errors import TrialError
-from objectives.memory import OutOfMemoryError, told_when_memory_runs_out
+from objectives.network.state import NetworkState
 from objectives.pipeline import Pipeline
 from objectives.recipe import Recipe
 from objectives.stages.base import Tuning
 from objectives.stages.cluster import Clustering
-from objectives.stages.export import export_onnx
-from objectives.state import NetworkState
+from objectives.training.memory import OutOfMemoryError, told_when_memory_runs_out
 from search import run
-from search.study import load_study
-from search.trials import made_trials
+from search.storage.study import load_study
+from search.storage.trials import made_trials
 
 CUDA = pytest.param(
     "cuda",

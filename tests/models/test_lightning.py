@@ -12,8 +12,8 @@ from toys import FewDigits, toy_context, toy_plan
 from models.data_source import DataSource
 from models.loaders import LoaderData
 from models.registry import ModelSpec
+from objectives.network.state import NetworkState
 from objectives.preflight import check_network
-from objectives.state import NetworkState
 
 PACKAGES = ("pytorch_lightning", "lightning.pytorch")
 

@@ -16,23 +16,23 @@ from toys import FewDigits, toy_context, toy_plan
 from models.data_source import DataSource
 from models.loaders import LoaderData
 from models.registry import ModelSpec
-from objectives.activations import attach_activations_
-from objectives.cache import StageCache
+from objectives.artifact.energy import estimate_energy_uj
+from objectives.artifact.export import export_onnx
+from objectives.artifact.measure import count_weights
+from objectives.artifact.restore import restore_weights
+from objectives.cache.stage_cache import StageCache
 from objectives.context import Context
-from objectives.energy import estimate_energy_uj
+from objectives.network.state import NetworkState, copy_weights
 from objectives.pipeline import Pipeline
-from objectives.restore import restore_weights
 from objectives.stages.base import StageSettings, Tuning
 from objectives.stages.binary import BinaryWeights
 from objectives.stages.channels import ChannelRemoval
-from objectives.stages.export import export_onnx
 from objectives.stages.factorize import Factorization
 from objectives.stages.fixed_point import FixedPoint
-from objectives.stages.measure import count_weights
 from objectives.stages.points import QuantizationPoints
 from objectives.stages.power_of_two import PowerOfTwo
 from objectives.stages.product import ProductQuantization
-from objectives.state import NetworkState, copy_weights
+from objectives.training.activations import attach_activations_
 
 
 class Residual(nn.Module):

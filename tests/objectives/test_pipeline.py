@@ -5,13 +5,13 @@ import pytest
 from toys import FewDigits, toy_context, toy_plan
 
 from models.data_source import DataSource
-from objectives.cache import StageCache
+from objectives.artifact.export import export_onnx
+from objectives.artifact.measure import Measurement, measure_file
+from objectives.artifact.sizes import gzip_bytes
+from objectives.cache.stage_cache import StageCache
+from objectives.network.state import NetworkState, copy_weights
 from objectives.pipeline import Pipeline
 from objectives.result import Cost
-from objectives.sizes import gzip_bytes
-from objectives.stages.export import export_onnx
-from objectives.stages.measure import Measurement, measure_file
-from objectives.state import NetworkState, copy_weights
 
 GRID = [(sparsity, bits) for sparsity in (0.0, 0.5, 0.9) for bits in (32, 16, 8)]
 

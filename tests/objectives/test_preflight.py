@@ -14,11 +14,11 @@ from models.data_source import DataOptions, DataSource
 from models.errors import BadInputError
 from models.loaders import LoaderData
 from models.registry import MODELS, ModelSpec
+from objectives.artifact.export import export_onnx
 from objectives.context import Context
-from objectives.pace import measure_pace
+from objectives.network.state import NetworkState, copy_weights
 from objectives.preflight import check_network
-from objectives.stages.export import export_onnx
-from objectives.state import NetworkState, copy_weights
+from objectives.training.pace import measure_pace
 
 
 def context_of(network: nn.Module, digits: DataSource, **changes: object) -> Context:

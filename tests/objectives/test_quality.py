@@ -3,7 +3,7 @@ import math
 import pytest
 
 from objectives.quality import paper_quality, retained_saving
-from search.paper import paper_rows
+from search.results.paper import paper_rows
 
 TABLE_III = [
     (table, point) for table in ("cnn_mnist", "alexnet_cifar10") for point in paper_rows(table)

@@ -10,11 +10,11 @@ from models.errors import BadInputError
 from models.registry import ModelSpec
 from objectives.context import Context
 from objectives.errors import TrialError
-from objectives.evaluate import network_accuracy_pct
+from objectives.network.state import NetworkState
 from objectives.plan import Plan
 from objectives.recipe import Recipe, distillation_loss
 from objectives.stages.cluster import Clustering
-from objectives.state import NetworkState
+from objectives.training.evaluate import network_accuracy_pct
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 3.0]])
 TEACHER = torch.tensor([[1.0, 1.0, 0.0], [0.0, -2.0, 1.0]])

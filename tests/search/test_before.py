@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from search import export, report, run
-from search.study import load_study
+from search.storage.study import load_study
 
 FAST = ("--model", "cnn", "--data", "mnist5k", "--train-fraction", "0.1", "--epochs", "1")
 FAST += ("--qat-epochs", "1", "--sparsity", "0,0.5", "--precision", "32,8", "--workers", "1")

@@ -15,14 +15,14 @@ from objectives.stages.base import Tuning
 from objectives.stages.binary import BinaryWeights
 from objectives.stages.points import QuantizationPoints
 from search import run
-from search.config import StudyConfig
-from search.confirm import CONFIRMATION
-from search.notes import notes
-from search.remake import remake_command
-from search.stopping import TrialStopped, has_stopping_rule, report_epochs, stopping_rule
-from search.study import load_study
-from search.table import StudyTable
-from search.warm_start import warm_started
+from search.results.notes import notes
+from search.results.remake import remake_command
+from search.results.table import StudyTable
+from search.sampling.stopping import TrialStopped, has_stopping_rule, report_epochs, stopping_rule
+from search.sampling.warm_start import warm_started
+from search.settings.config import StudyConfig
+from search.storage.study import load_study
+from search.workers.confirm import CONFIRMATION
 
 FAST = ("--model", "cnn", "--data", "mnist5k", "--train-fraction", "0.2", "--qat-epochs", "1")
 
@@ -152,7 +152,7 @@ def test_a_seed_with_which_the_plan_fails_is_told(
     def diverging(*_: object) -> Result:
         raise TrainingDivergedError("The loss became nan.")
 
-    monkeypatch.setattr("search.confirm._result", diverging)
+    monkeypatch.setattr("search.workers.confirm._result", diverging)
     arguments = ("--epochs", "1", "--sparsity", "0", "--precision", "16")
     assert start(tmp_path, *arguments, "--confirm", "1") == 0
     said = notes(StudyTable(stored(tmp_path)))

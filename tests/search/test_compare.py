@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from search import compare
-from search.study import load_study
+from search.storage.study import load_study
 
 
 @pytest.fixture

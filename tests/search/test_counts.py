@@ -8,7 +8,7 @@ import pytest
 from optuna.trial import TrialState
 
 from benchmarks.load import EmptyTrial, opened
-from search.study import load_study
+from search.storage.study import load_study
 
 HEAVY = ("torch", "optuna", "onnx", "pandas", "sklearn", "sqlalchemy", "numpy")
 UNNEEDED = ("plotly", "mlxtend", "distributed", "selenium", "onnxscript")

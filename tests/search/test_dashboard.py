@@ -12,7 +12,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from search import dashboard, run
-from search.study import load_study
+from search.storage.study import load_study
 
 SECONDS = 60
 

@@ -15,10 +15,10 @@ from stub_study import StubTask, finished_numbers, in_state
 
 from models.errors import BadInputError
 from objectives.progress import SilentProgress, StopRequested
-from search.drive import drive
-from search.queue import WORKER
-from search.study import load_study
-from search.workers import ClusterWorkers
+from search.storage.queue import WORKER
+from search.storage.study import load_study
+from search.workers.drive import drive
+from search.workers.executors import ClusterWorkers
 
 pytestmark = pytest.mark.faults
 

@@ -24,8 +24,8 @@ from models.registry import MODELS
 from objectives.container import decode
 from objectives.errors import MeasurementError
 from search import export
-from search.bundle import CARD, CHECKSUMS
-from search.study import load_study
+from search.reporting.bundle import CARD, CHECKSUMS
+from search.storage.study import load_study
 
 FLOAT_TRIAL = 1
 """90 % sparse, 32 bits."""
@@ -217,7 +217,7 @@ def test_weights_that_the_file_does_not_name_are_left_out(
     def missing(*_: object) -> None:
         raise MeasurementError("The file holds no weight 'x' of the network.")
 
-    monkeypatch.setattr("search.bundle.restore_weights", missing)
+    monkeypatch.setattr("search.reporting.bundle.restore_weights", missing)
     assert exported(digits_study, tmp_path / "out") == 0
     assert caplog.messages == [
         "model.safetensors is left out. The file holds no weight 'x' of the network."

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 from optuna_dashboard import get_note, save_note
 
 from search import export, report, run
-from search.trials import NEEDED, made_trials
+from search.storage.trials import NEEDED, made_trials
 
 ARGUMENTS = ["--model", "cnn", "--data", "mnist5k", "--train-fraction", "0.1", "--epochs", "1"]
 ARGUMENTS += ["--qat-epochs", "0", "--sparsity", "0,0.5", "--precision", "32", "--study", "s"]

@@ -11,16 +11,16 @@ from optuna.samplers import RandomSampler
 from optuna.trial import create_trial
 from toys import made_attributes
 
+from objectives.artifact.code import write_container
 from objectives.container import decode
 from objectives.plan import REPRESENTATIONS, Plan
 from objectives.stages.binary import BinaryWeights
-from objectives.stages.code import write_container
 from search import run
-from search.config import StudyConfig
-from search.space import WideSpace, search_space
-from search.study import load_study
-from search.table import StudyTable
-from search.vocabulary import METHODS
+from search.results.table import StudyTable
+from search.sampling.space import WideSpace, search_space
+from search.settings.config import StudyConfig
+from search.settings.vocabulary import METHODS
+from search.storage.study import load_study
 
 FAST = ("--model", "cnn", "--data", "mnist5k", "--train-fraction", "0.3", "--epochs", "1")
 
@@ -100,8 +100,8 @@ def test_nothing_was_published_for_other_methods() -> None:
 def test_a_container_that_does_not_give_the_file_back_fails_the_trial(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from objectives.artifact import code
     from objectives.errors import MeasurementError
-    from objectives.stages import code
 
     artifact = tmp_path / "a.onnx"
     artifact.write_bytes(b"not ONNX, but bytes" * 50)
@@ -207,7 +207,7 @@ def test_each_trial_is_measured_both_ways(
 def test_a_large_file_gets_a_container_only_if_that_was_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from objectives.stages import code
+    from objectives.artifact import code
 
     artifact = tmp_path / "a.onnx"
     artifact.write_bytes(b"not ONNX, but bytes" * 50)

@@ -9,10 +9,10 @@ from toys import FewDigits
 
 from models.data_source import DataOptions
 from search import run
-from search.config import StudyConfig
-from search.presets import label
-from search.setup import StudySetup
-from search.study import load_study
+from search.settings.config import StudyConfig
+from search.settings.presets import label
+from search.settings.setup import StudySetup
+from search.storage.study import load_study
 
 FAST = ("--epochs", "1", "--qat-epochs", "1", "--sparsity", "0.5", "--precision", "8")
 

@@ -6,7 +6,7 @@ from statistics import mean
 
 import pytest
 
-from search.paper import rerun_rows
+from search.results.paper import rerun_rows
 
 STUDIES = Path(__file__).parents[2] / "studies"
 GRID = STUDIES / "2026-11-27-cnn-mnist"

@@ -17,9 +17,9 @@ import pytest
 from optuna.trial import TrialState
 from waiting import wait_until
 
-from objectives.sizes import gzip_bytes
+from objectives.artifact.sizes import gzip_bytes
 from search import report, run
-from search.study import load_study
+from search.storage.study import load_study
 
 FAST = ("--model", "cnn", "--data", "mnist5k", "--epochs", "1", "--qat-epochs", "1")
 FAST += ("--workers", "1")
@@ -107,7 +107,7 @@ def test_a_second_run_trains_nothing_and_prints_the_same_table(
     def train(*_: object, **__: object) -> None:
         raise AssertionError("A finished study trained.")
 
-    for importer in ("objectives.training", "objectives.stages.train"):
+    for importer in ("objectives.training.loop", "objectives.stages.train"):
         monkeypatch.setattr(f"{importer}.train_", train)
     before = stored_study(small).trials
     assert run.main(in_folder(small, *SMALL)) == 0

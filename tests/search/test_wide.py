@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from optuna.trial import create_trial
 
-from objectives.energy import ENERGY_VERSION
+from objectives.artifact.energy import ENERGY_VERSION
 from search import run
-from search.config import StudyConfig
-from search.front import dominated, front_rows
-from search.study import load_study
-from search.table import ENERGY, Row, StudyTable
+from search.results.front import dominated, front_rows
+from search.results.table import ENERGY, Row, StudyTable
+from search.settings.config import StudyConfig
+from search.storage.study import load_study
 
 FAST = ("--model", "cnn", "--data", "mnist5k", "--epochs", "1", "--qat-epochs", "1")
 

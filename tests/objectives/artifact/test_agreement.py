@@ -12,12 +12,12 @@ from toys import FewDigits, toy_context, toy_plan
 
 from benchmarks.conformance.registry import all_networks, randomize_
 from models.registry import ModelSpec
-from objectives import exporter
-from objectives.agreement import check_answers, distance, largest_difference
+from objectives.artifact.agreement import check_answers, distance, largest_difference
+from objectives.artifact.export import export_onnx
 from objectives.context import Context
 from objectives.errors import MeasurementError
-from objectives.stages.export import export_onnx
-from objectives.state import NetworkState, copy_weights
+from objectives.network import exporter
+from objectives.network.state import NetworkState, copy_weights
 
 
 def test_distance_is_in_standard_deviations_of_what_is_expected() -> None:

@@ -8,19 +8,19 @@ import pytest
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from toys import toy_plan
 
-from objectives.context import Context
-from objectives.energy import (
+from objectives.artifact.energy import (
     estimate_energy,
     estimate_energy_uj,
     integer_multiply_pj,
     integer_shift_pj,
     shift_places,
 )
+from objectives.artifact.export import export_onnx
+from objectives.context import Context
+from objectives.network.state import NetworkState
 from objectives.stages.binary import BinaryWeights
-from objectives.stages.export import export_onnx
 from objectives.stages.fixed_point import FixedPoint
 from objectives.stages.power_of_two import PowerOfTwo
-from objectives.state import NetworkState
 
 INT4 = helper.tensor_dtype_to_np_dtype(TensorProto.INT4)
 

@@ -10,11 +10,11 @@ from onnx import TensorProto, numpy_helper
 from toys import FewDigits, toy_context, toy_plan
 
 from models.pixels import to_pixels
-from objectives.activations import attach_activations_
+from objectives.artifact.export import export_onnx
+from objectives.artifact.measure import count_weights, measure_file
 from objectives.context import Context
-from objectives.stages.export import export_onnx
-from objectives.stages.measure import count_weights, measure_file
-from objectives.state import NetworkState
+from objectives.network.state import NetworkState
+from objectives.training.activations import attach_activations_
 
 POINTS = [(0.0, 32), (0.0, 16), (0.0, 8), (0.9, 32), (0.9, 16), (0.9, 8)]
 

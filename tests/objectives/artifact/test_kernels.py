@@ -9,16 +9,16 @@ from toys import Between, FewDigits, toy_context
 
 from benchmarks.integers import optimized_operators
 from models.registry import ModelSpec
+from objectives.artifact.export import export_onnx
+from objectives.artifact.stored_layers import stored_layers
 from objectives.stages.base import StageSettings, Tuning
 from objectives.stages.binary import BinaryWeights
 from objectives.stages.cluster import Clustering
-from objectives.stages.export import export_onnx
 from objectives.stages.fixed_point import FixedPoint
 from objectives.stages.points import QuantizationPoints
 from objectives.stages.power_of_two import PowerOfTwo
 from objectives.stages.product import ProductQuantization
 from objectives.stages.quantize import Quantization
-from objectives.stored_layers import stored_layers
 
 TUNING = Tuning(epochs=1, qat_epochs=0, batch_size=64, lr=1e-3)
 UNTRAINED: dict[str, Any] = {"qat_epochs": 0, "batch_size": 64, "lr": 1e-3}

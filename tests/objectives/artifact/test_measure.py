@@ -9,11 +9,11 @@ from onnx import numpy_helper
 from toys import FewDigits
 
 from models.pixels import to_pixels
+from objectives.artifact.export import export_onnx
+from objectives.artifact.measure import measure_file
 from objectives.context import Context
 from objectives.errors import MeasurementError
-from objectives.stages.export import export_onnx
-from objectives.stages.measure import measure_file
-from objectives.state import NetworkState
+from objectives.network.state import NetworkState
 
 
 def test_numbers_are_those_of_the_file(

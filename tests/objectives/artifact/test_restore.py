@@ -7,15 +7,15 @@ from torch import nn
 from toys import FewDigits, toy_context, toy_plan
 
 from models.registry import ModelSpec
+from objectives.artifact.export import export_onnx
+from objectives.artifact.restore import restore_weights
 from objectives.context import Context
 from objectives.errors import MeasurementError
-from objectives.restore import restore_weights
+from objectives.network.state import NetworkState, copy_weights
 from objectives.stages.base import StageSettings
 from objectives.stages.channels import ChannelRemoval
 from objectives.stages.cluster import Clustering
-from objectives.stages.export import export_onnx
 from objectives.stages.factorize import Factorization
-from objectives.state import NetworkState, copy_weights
 
 
 def restored(state: NetworkState, context: Context) -> dict[str, torch.Tensor]:

@@ -10,9 +10,9 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from toys import FewDigits
 
 from models.pixels import to_pixels
+from objectives.artifact.measure import measure_any
+from objectives.artifact.runtime import OnnxClassifier
 from objectives.errors import MeasurementError
-from objectives.runtime import OnnxClassifier
-from objectives.stages.measure import measure_any
 
 PIXELS = (1, 28, 28)
 

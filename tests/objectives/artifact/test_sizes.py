@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from objectives.sizes import LARGE_BYTES, checkpoint_bytes, gzip_bytes
+from objectives.artifact.sizes import LARGE_BYTES, checkpoint_bytes, gzip_bytes
 
 
 def weights(sparsity: float, count: int) -> bytes:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from objectives.cache import StageCache, StageKey
+from objectives.cache.stage_cache import StageCache, StageKey
 from objectives.errors import DiskFullError
+from objectives.network.state import ActivationFormat, LayerFormat, NetworkState
 from objectives.progress import SilentProgress, StopRequested
-from objectives.state import ActivationFormat, LayerFormat, NetworkState
 
 KEY = StageKey.of(stage="prune", sparsity=0.5)
 

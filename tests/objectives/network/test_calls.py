@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - as torch's own examples
 
-from objectives.calls import INPUT, CallWatch
+from objectives.network.calls import INPUT, CallWatch
 
 
 class Block(nn.Module):

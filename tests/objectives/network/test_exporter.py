@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from toys import FewDigits, toy_context
 
-from objectives import exporter
+from objectives.artifact.export import export_onnx
 from objectives.context import Context
-from objectives.stages.export import export_onnx
-from objectives.state import NetworkState, copy_weights
+from objectives.network import exporter
+from objectives.network.state import NetworkState, copy_weights
 
 
 @pytest.fixture

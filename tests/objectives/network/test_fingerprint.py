@@ -28,7 +28,7 @@ from torch.nn import functional
 from toys import FewDigits, toy_context
 
 from models.registry import ModelSpec
-from objectives.fingerprint import Fingerprint
+from objectives.network.fingerprint import Fingerprint
 
 
 def told(value: object) -> str:
@@ -236,7 +236,7 @@ def test_objects_within_each_other_have_an_end() -> None:
 
 
 def test_sets_are_told_alike_in_each_process() -> None:
-    code = "from objectives.fingerprint import Fingerprint\nfrom pathlib import Path\n"
+    code = "from objectives.network.fingerprint import Fingerprint\nfrom pathlib import Path\n"
     code += "f = Fingerprint()\nf.add({('a', 'b'), ('b', 'c'), Path('c'), 'd', 1}, '')\n"
     code += "print(f.hexdigest())"
     hashes = {
@@ -325,7 +325,8 @@ def test_each_process_tells_the_same(tmp_path: Path) -> None:
     """Sets have another order in each, and objects another address."""
     script = tmp_path / "net.py"
     script.write_text(
-        "import torch\nfrom torch import nn\nfrom objectives.fingerprint import Fingerprint\n"
+        "import torch\nfrom torch import nn\n"
+        "from objectives.network.fingerprint import Fingerprint\n"
         "class Net(nn.Module):\n"
         "    names = {'a', 'b', 'c', 'd'}\n"
         "    def __init__(self):\n"

@@ -8,9 +8,9 @@ from toys import FewDigits, toy_context
 
 from benchmarks.conformance.registry import all_networks, randomize_
 from models.registry import ModelSpec
+from objectives.artifact.export import export_onnx
 from objectives.context import Context
-from objectives.stages.export import export_onnx
-from objectives.state import NetworkState, copy_weights
+from objectives.network.state import NetworkState, copy_weights
 
 
 def a_network(name: str, digits: FewDigits) -> tuple[Context, NetworkState]:

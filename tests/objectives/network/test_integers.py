@@ -11,8 +11,8 @@ from toys import Between, FewDigits, toy_context
 
 from benchmarks.integers import optimized_operators
 from models.registry import ModelSpec
-from objectives.integers import BETWEEN, INTEGER_OPERATORS, IntegerPlan
-from objectives.stages.export import export_onnx
+from objectives.artifact.export import export_onnx
+from objectives.network.integers import BETWEEN, INTEGER_OPERATORS, IntegerPlan
 from objectives.stages.quantize import Quantization
 
 QUANTIZE: dict[str, object] = {"qat_epochs": 0, "batch_size": 64, "lr": 1e-3}

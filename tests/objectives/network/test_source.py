@@ -7,7 +7,7 @@ from toys import FewDigits, toy_context
 
 from models.registry import MODELS
 from models.resolve import resolve_model
-from objectives.source import sources_of
+from objectives.network.source import sources_of
 
 BASE = """
 from torch import nn
@@ -95,7 +95,7 @@ def test_built_in_networks_count_by_their_classes() -> None:
 
 def test_the_script_that_was_started_counts_by_its_classes(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
-    search = "from objectives.source import sources_of\nfound = list(sources_of(make()))\n"
+    search = "from objectives.network.source import sources_of\nfound = list(sources_of(make()))\n"
     script.write_text(NETWORK + search)
     found = runpy.run_path(str(script), run_name="__main__")["found"]
     assert [source.split(b"\n")[0] for source in found] == [

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from objectives.structure import SplitLayer, fit_shapes_, split_layer, split_layers_
+from objectives.network.structure import SplitLayer, fit_shapes_, split_layer, split_layers_
 
 
 def a_network(channels: int, *, split: int | None = None) -> nn.Sequential:

@@ -9,8 +9,8 @@ from toys import FewDigits, toy_context, toy_plan
 
 from models.layers import compressible_layers
 from models.registry import ModelSpec
-from objectives.state import NetworkState
-from objectives.substitution import substitute_, substitute_for_good_, substituted
+from objectives.network.state import NetworkState
+from objectives.network.substitution import substitute_, substitute_for_good_, substituted
 
 
 class Doubled(nn.Module):

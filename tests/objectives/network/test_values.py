@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from toys import FewDigits, toy_context
 
 from models.registry import ModelSpec
-from objectives.values import Values
+from objectives.network.values import Values
 
 
 class Residual(nn.Module):

@@ -9,13 +9,13 @@ from onnx import TensorProto, numpy_helper
 from toys import toy_plan
 
 from models.errors import BadInputError
+from objectives.artifact.export import export_onnx
+from objectives.artifact.measure import count_weights
+from objectives.artifact.sizes import gzip_bytes
 from objectives.context import Context
-from objectives.evaluate import network_accuracy_pct
-from objectives.sizes import gzip_bytes
+from objectives.network.state import NetworkState
 from objectives.stages.binary import BinaryWeight, BinaryWeights
-from objectives.stages.export import export_onnx
-from objectives.stages.measure import count_weights
-from objectives.state import NetworkState
+from objectives.training.evaluate import network_accuracy_pct
 
 
 def a_binary(*, epochs: int = 1, **settings: object) -> BinaryWeights:

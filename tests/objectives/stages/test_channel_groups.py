@@ -5,11 +5,11 @@ from toys import FewDigits, toy_context
 
 from models.errors import BadInputError
 from models.registry import MODELS, ModelSpec
-from objectives.channels import equal_worth, keep_channels
 from objectives.context import Context
 from objectives.errors import TrialError
+from objectives.network.state import NetworkState, copy_weights
 from objectives.preflight import check_methods
-from objectives.state import NetworkState, copy_weights
+from objectives.stages.channel_groups import equal_worth, keep_channels
 
 
 class Bound(nn.Module):

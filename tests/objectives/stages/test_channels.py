@@ -9,12 +9,12 @@ from toys import FewDigits, toy_context, toy_plan
 
 from models.errors import BadInputError
 from models.registry import MODELS, ModelSpec
+from objectives.artifact.export import export_onnx
+from objectives.artifact.measure import measure_file
+from objectives.artifact.sizes import gzip_bytes
 from objectives.context import Context
-from objectives.sizes import gzip_bytes
+from objectives.network.state import NetworkState, copy_weights
 from objectives.stages.channels import ChannelRemoval
-from objectives.stages.export import export_onnx
-from objectives.stages.measure import measure_file
-from objectives.state import NetworkState, copy_weights
 
 
 def a_removal(share: float = 0.5, *, epochs: int = 1, norm: str = "l2") -> ChannelRemoval:

@@ -15,9 +15,10 @@ from toys import toy_plan
 
 from models.errors import BadInputError
 from models.layers import compressible_layers
-from objectives.codebook import attach_codebook_, detach_codebook_
+from objectives.artifact.export import export_onnx
+from objectives.artifact.measure import count_weights
 from objectives.context import Context
-from objectives.masks import magnitude_mask
+from objectives.network.state import LayerFormat, NetworkState
 from objectives.stages.cluster import (
     INITIALIZATIONS,
     Clustering,
@@ -25,9 +26,8 @@ from objectives.stages.cluster import (
     initial_centroids,
     k_means,
 )
-from objectives.stages.export import export_onnx
-from objectives.stages.measure import count_weights
-from objectives.state import LayerFormat, NetworkState
+from objectives.training.codebook import attach_codebook_, detach_codebook_
+from objectives.training.masks import magnitude_mask
 
 SEEDED = torch.Generator().manual_seed(0)
 
@@ -183,7 +183,7 @@ def test_the_file_holds_codes_and_answers_as_the_network(
 def test_fine_tuned_centroids_answer_better_than_grouped_ones(
     baseline: NetworkState, context: Context
 ) -> None:
-    from objectives.evaluate import network_accuracy_pct
+    from objectives.training.evaluate import network_accuracy_pct
 
     pruned = toy_plan(0.9, epochs=3).prune.apply(baseline, context)
     accuracies = [

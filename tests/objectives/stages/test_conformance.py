@@ -6,6 +6,7 @@ import pytest
 import torch
 from toys import FewDigits, toy_context, toy_plan
 
+from objectives.network.state import NetworkState, copy_weights
 from objectives.stages.base import StageSettings, Tuning
 from objectives.stages.binary import BinaryWeights
 from objectives.stages.channels import ChannelRemoval
@@ -18,7 +19,6 @@ from objectives.stages.narrow import NarrowTraining
 from objectives.stages.points import QuantizationPoints
 from objectives.stages.power_of_two import PowerOfTwo
 from objectives.stages.product import ProductQuantization
-from objectives.state import NetworkState, copy_weights
 
 TUNING = Tuning(epochs=1, qat_epochs=1, batch_size=128, lr=1e-3)
 

@@ -11,13 +11,13 @@ from toys import FewDigits, toy_context, toy_plan
 
 from models.errors import BadInputError
 from models.registry import ModelSpec
-from objectives.cache import StageCache
+from objectives.artifact.export import export_onnx
+from objectives.cache.stage_cache import StageCache
 from objectives.context import Context
 from objectives.errors import TrialError
+from objectives.network.state import NetworkState, copy_weights
 from objectives.pipeline import Pipeline
-from objectives.stages.export import export_onnx
 from objectives.stages.factorize import Factorization, factors, rank_of
-from objectives.state import NetworkState, copy_weights
 
 
 def a_factorization(energy: float = 0.6, *, epochs: int = 1) -> Factorization:

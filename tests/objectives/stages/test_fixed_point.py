@@ -10,14 +10,14 @@ from onnx import TensorProto, numpy_helper
 from toys import toy_plan
 
 from models.errors import BadInputError
-from objectives.activations import attach_activations_
+from objectives.artifact.export import export_onnx
+from objectives.artifact.measure import count_weights, measure_file
 from objectives.context import Context
-from objectives.evaluate import network_accuracy_pct
-from objectives.fake_quantize import WeightGrid
-from objectives.stages.export import export_onnx
+from objectives.network.state import NetworkState
 from objectives.stages.fixed_point import FixedPoint, covering_scale, weight_scale
-from objectives.stages.measure import count_weights, measure_file
-from objectives.state import NetworkState
+from objectives.training.activations import attach_activations_
+from objectives.training.evaluate import network_accuracy_pct
+from objectives.training.fake_quantize import WeightGrid
 
 
 def a_fixed_point(bits: int, input_bits: int, *, epochs: int = 1) -> FixedPoint:

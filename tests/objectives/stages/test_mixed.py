@@ -6,13 +6,13 @@ import torch
 from toys import FewDigits, toy_context, toy_plan
 
 from models.errors import BadInputError
-from objectives.cache import StageCache
+from objectives.cache.stage_cache import StageCache
 from objectives.context import Context
+from objectives.network.state import NetworkState
 from objectives.pipeline import Pipeline
 from objectives.plan import Plan
-from objectives.sensitivity import bits_divergence
 from objectives.stages.mixed import MixedPrecision, choose_bits
-from objectives.state import NetworkState
+from objectives.training.sensitivity import bits_divergence
 
 SENSITIVITY = {
     "first": {8: 0.0, 4: 0.3, 2: 0.9},

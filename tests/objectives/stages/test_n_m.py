@@ -11,11 +11,11 @@ from toys import FewDigits, toy_context, toy_plan
 
 from models.errors import BadInputError
 from models.registry import MODELS, ModelSpec
+from objectives.artifact.export import export_onnx
+from objectives.artifact.measure import count_weights
+from objectives.network.state import NetworkState, copy_weights
 from objectives.stages.cluster import Clustering
-from objectives.stages.export import export_onnx
-from objectives.stages.measure import count_weights
 from objectives.stages.n_m import GroupPruning, n_m_mask
-from objectives.state import NetworkState, copy_weights
 
 
 def a_pruning(n: int = 2, m: int = 4, *, epochs: int = 1) -> GroupPruning:

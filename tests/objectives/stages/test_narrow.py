@@ -10,10 +10,10 @@ from toys import FewDigits, toy_context, toy_plan
 
 from models.errors import BadInputError
 from models.registry import MODELS
-from objectives.cache import StageCache
+from objectives.cache.stage_cache import StageCache
+from objectives.network.state import NetworkState
 from objectives.pipeline import Pipeline
 from objectives.stages.narrow import NarrowTraining, narrow_network
-from objectives.state import NetworkState
 from search import run
 
 

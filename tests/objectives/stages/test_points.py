@@ -8,13 +8,13 @@ from onnx import TensorProto, numpy_helper
 from toys import toy_plan
 
 from models.errors import BadInputError
-from objectives.codebook import nearest_entries
+from objectives.artifact.export import export_onnx
 from objectives.context import Context
-from objectives.evaluate import network_accuracy_pct
+from objectives.network.state import NetworkState
 from objectives.stages.cluster import initial_centroids
-from objectives.stages.export import export_onnx
 from objectives.stages.points import LearnedPoints, QuantizationPoints
-from objectives.state import NetworkState
+from objectives.training.codebook import nearest_entries
+from objectives.training.evaluate import network_accuracy_pct
 
 
 def some_points(bits: int, *, epochs: int = 1) -> QuantizationPoints:

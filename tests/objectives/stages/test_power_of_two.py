@@ -8,11 +8,11 @@ from onnx import TensorProto, numpy_helper
 from toys import toy_plan
 
 from models.errors import BadInputError
+from objectives.artifact.export import export_onnx
 from objectives.context import Context
-from objectives.evaluate import network_accuracy_pct
-from objectives.stages.export import export_onnx
+from objectives.network.state import NetworkState
 from objectives.stages.power_of_two import NearestPower, PowerOfTwo, powers_of_two
-from objectives.state import NetworkState
+from objectives.training.evaluate import network_accuracy_pct
 
 
 def a_power(bits: int, *, epochs: int = 1) -> PowerOfTwo:

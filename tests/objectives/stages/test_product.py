@@ -15,12 +15,12 @@ from toys import FewDigits, toy_context, toy_plan
 
 from models.errors import BadInputError
 from models.registry import ModelSpec
-from objectives.cache import StageCache
+from objectives.artifact.export import export_onnx
+from objectives.cache.stage_cache import StageCache
 from objectives.context import Context
-from objectives.evaluate import network_accuracy_pct
+from objectives.network.state import NetworkState
 from objectives.pipeline import Pipeline
 from objectives.plan import Plan
-from objectives.stages.export import export_onnx
 from objectives.stages.factorize import Factorization
 from objectives.stages.product import (
     FEWEST_BLOCKS,
@@ -28,7 +28,7 @@ from objectives.stages.product import (
     group_blocks,
     largest_divisor,
 )
-from objectives.state import NetworkState
+from objectives.training.evaluate import network_accuracy_pct
 
 
 def a_product(bits: int = 4, *, epochs: int = 1, **settings: object) -> ProductQuantization:

@@ -10,9 +10,9 @@ from toys import toy_plan
 
 from models.layers import compressible_layers
 from objectives.context import Context
-from objectives.masks import lamp_score, magnitude_mask, magnitude_masks
+from objectives.network.state import NetworkState
 from objectives.stages.prune import GradualPruning, scheduled_sparsity
-from objectives.state import NetworkState
+from objectives.training.masks import lamp_score, magnitude_mask, magnitude_masks
 
 TEN = torch.tensor([[0.3, -0.1, 0.9, 0.0, -0.5], [0.2, -0.2, 0.7, 0.4, -0.6]])
 

@@ -5,10 +5,10 @@ import torch
 from toys import FewDigits, toy_context, toy_plan
 
 from models.pixels import to_pixels
-from objectives.activations import attach_activations_
 from objectives.context import Context
-from objectives.fake_quantize import WeightGrid, asymmetric_range, fake_quantize, fit_grid
-from objectives.state import NetworkState
+from objectives.network.state import NetworkState
+from objectives.training.activations import attach_activations_
+from objectives.training.fake_quantize import WeightGrid, asymmetric_range, fake_quantize, fit_grid
 
 
 @pytest.fixture(scope="module")

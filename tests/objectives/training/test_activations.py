@@ -6,10 +6,10 @@ import pytest
 import torch
 from toys import toy_plan
 
-from objectives.activations import RENEWED, GroupQuantizer
 from objectives.context import Context
-from objectives.fake_quantize import fake_quantize
-from objectives.state import NetworkState
+from objectives.network.state import NetworkState
+from objectives.training.activations import RENEWED, GroupQuantizer
+from objectives.training.fake_quantize import fake_quantize
 
 
 def a_group() -> GroupQuantizer:

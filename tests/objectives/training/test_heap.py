@@ -9,7 +9,7 @@ import ctypes
 import resource
 from pathlib import Path
 import torch
-from objectives import heap
+from objectives.training import heap
 
 BYTES = 16 * 16 * 2**20
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from objectives.layer_inputs import input_moments
-from objectives.values import Values
+from objectives.network.values import Values
+from objectives.training.layer_inputs import input_moments
 
 INPUTS = torch.randn(40, 4, 9, 7, generator=torch.Generator().manual_seed(0))
 

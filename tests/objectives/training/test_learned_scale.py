@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from objectives.fake_quantize import WeightGrid, fake_quantize, per_channel
-from objectives.learned_scale import quantize_learning
+from objectives.training.fake_quantize import WeightGrid, fake_quantize, per_channel
+from objectives.training.learned_scale import quantize_learning
 
 GRIDS = [
     WeightGrid(bits, symmetric, per_channel)
@@ -63,7 +63,7 @@ def test_in_parts_the_bits_are_the_same(symmetric: bool, monkeypatch: pytest.Mon
     weight, gradient, log_gain, scale, zero_point = random_case(grid)
     found = []
     for part in (2**20, 100):
-        monkeypatch.setattr("objectives.learned_scale.PART", part)
+        monkeypatch.setattr("objectives.training.learned_scale.PART", part)
         x, g = weight.clone().requires_grad_(), log_gain.clone().requires_grad_()
         result = quantize_learning(x, g, scale, zero_point, grid.low, grid.high)
         result.backward(gradient)

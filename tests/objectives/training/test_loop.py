@@ -13,10 +13,10 @@ from models.classifier import Classifier
 from models.images import LARGEST_RUN_BYTES
 from models.registry import MODELS
 from objectives.errors import TrainingDivergedError
+from objectives.network.state import NetworkState
 from objectives.progress import SilentProgress, StopRequested
 from objectives.recipe import Recipe
-from objectives.state import NetworkState
-from objectives.training import stage_seed, train_
+from objectives.training.loop import stage_seed, train_
 
 NOTHING = NetworkState(weights={})
 

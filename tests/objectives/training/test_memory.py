@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from objectives.errors import TrialError
-from objectives.memory import OutOfMemoryError, told_when_memory_runs_out
+from objectives.training.memory import OutOfMemoryError, told_when_memory_runs_out
 
 
 @pytest.mark.faults

@@ -3,9 +3,9 @@ import torch
 from torch import Tensor, nn
 
 from objectives.errors import MeasurementError
-from objectives.fake_quantize import asymmetric_range, fake_quantize
-from objectives.value_ranges import Range, RangeRule, value_ranges
-from objectives.values import Values
+from objectives.network.values import Values
+from objectives.training.fake_quantize import asymmetric_range, fake_quantize
+from objectives.training.value_ranges import Range, RangeRule, value_ranges
 
 
 def input_range(inputs: Tensor, rule: RangeRule = "percentile") -> Range:

@@ -13,12 +13,12 @@ from optuna import Study
 from optuna.trial import TrialState, create_trial
 
 from objectives.plan import Plan
-from search.cost import cost_table
-from search.front import chosen_trial
-from search.layers import TrialLayers, layer_drawing, layer_table, recommended_layers
-from search.paths import StudyPaths
-from search.study import load_study
-from search.table import StudyTable
+from search.reporting.layers import TrialLayers, layer_drawing, layer_table, recommended_layers
+from search.results.cost import cost_table
+from search.results.front import chosen_trial
+from search.results.table import StudyTable
+from search.storage.paths import StudyPaths
+from search.storage.study import load_study
 
 
 def opened(folder: Path) -> tuple[Study, StudyTable, StudyPaths]:

@@ -8,13 +8,13 @@ import pytest
 from toys import made_attributes, toy_plan
 
 from objectives.quality import retained_saving
-from search.config import StudyConfig
-from search.confirm import CONFIRMATION
-from search.counting import counted_alike, reduction_factor, saving
-from search.front import dominance_table, dominated, front_rows, rivals
-from search.notes import notes
-from search.ranking import ranking
-from search.table import StudyTable
+from search.results.counting import counted_alike, reduction_factor, saving
+from search.results.front import dominance_table, dominated, front_rows, rivals
+from search.results.notes import notes
+from search.results.ranking import ranking
+from search.results.table import StudyTable
+from search.settings.config import StudyConfig
+from search.workers.confirm import CONFIRMATION
 
 SETTINGS = {"epochs": 1, "qat_epochs": 1, "batch_size": 1, "lr": 0.1}
 GZIP_METHODS = ("prune", "quantize")

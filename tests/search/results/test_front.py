@@ -5,7 +5,7 @@ import pytest
 from optuna._hypervolume import compute_hypervolume
 from toys import made_attributes
 
-from search.front import chosen_trial, hypervolume
+from search.results.front import chosen_trial, hypervolume
 
 
 def test_hypervolume_of_three_points_by_hand() -> None:

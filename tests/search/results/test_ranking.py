@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from search import report, run
-from search.ranking import SHARES, methods_of, ranking
-from search.study import load_study
-from search.table import StudyTable
+from search.results.ranking import SHARES, methods_of, ranking
+from search.results.table import StudyTable
+from search.storage.study import load_study
 
 FAST = ("--model", "cnn", "--data", "mnist5k", "--train-fraction", "0.3", "--epochs", "1")
 

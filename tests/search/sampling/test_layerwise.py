@@ -8,11 +8,11 @@ import optuna
 import pytest
 from onnx import numpy_helper
 
-from objectives.sensitivity import Sensitivity
+from objectives.training.sensitivity import Sensitivity
 from search import run
-from search.config import StudyConfig
-from search.layerwise import FIRST_CHANGES_PCT, MOST_GROUPS, LayerwiseSpace, layer_groups
-from search.study import load_study
+from search.sampling.layerwise import FIRST_CHANGES_PCT, MOST_GROUPS, LayerwiseSpace, layer_groups
+from search.settings.config import StudyConfig
+from search.storage.study import load_study
 
 SETTINGS = {"model": "cnn", "data": "mnist", "epochs": 1, "qat_epochs": 1, "batch_size": 1}
 CONFIG = StudyConfig(**SETTINGS, lr=0.1, space="layerwise")

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from models.errors import BadInputError
 from objectives.plan import MASKINGS, METHODS, REPRESENTATIONS, SETTINGS, Plan
-from search.config import StudyConfig
-from search.space import WideSpace
+from search.sampling.space import WideSpace
+from search.settings.config import StudyConfig
 
 T = TypeVar("T")
 

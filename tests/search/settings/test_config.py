@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from models.errors import BadInputError
-from search.config import StudyConfig
-from search.paths import StudyPaths
-from search.space import PaperSpace
+from search.sampling.space import PaperSpace
+from search.settings.config import StudyConfig
+from search.storage.paths import StudyPaths
 
 SETTINGS = {
     "model": "cnn",

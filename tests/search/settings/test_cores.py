@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from search import cores
+from search.settings import cores
 
 
 @pytest.mark.parametrize(

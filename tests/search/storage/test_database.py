@@ -11,12 +11,12 @@ from optuna.storages._cached_storage import _CachedStorage
 
 from models.errors import BadInputError
 from objectives.errors import DiskFullError
-from search.given import Given
-from search.method import SearchMethod
-from search.paths import StudyPaths
-from search.patience import PatientStorage
-from search.storage import arguments_without_password, full_disk_is_told, open_storage
-from search.task import Task
+from search.sampling.method import SearchMethod
+from search.settings.given import Given
+from search.storage.database import arguments_without_password, full_disk_is_told, open_storage
+from search.storage.paths import StudyPaths
+from search.storage.patience import PatientStorage
+from search.workers.task import Task
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 from stub_study import OPENED, StubTask
 
-from search.ledger import Running, Vigil
-from search.queue import TrialQueue
+from search.storage.ledger import Running, Vigil
+from search.storage.queue import TrialQueue
 
 GRACE = timedelta(seconds=30)
 
@@ -25,7 +25,7 @@ def running(heartbeat: datetime, *, age_seconds: float) -> Running:
 def monotonic(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The clock that nobody sets: its one item is the time."""
     now = [100.0]
-    monkeypatch.setattr("search.ledger.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("search.storage.ledger.time.monotonic", lambda: now[0])
     return now
 
 

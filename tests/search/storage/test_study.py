@@ -15,13 +15,13 @@ from sqlalchemy.event import listen
 from models.errors import BadInputError
 from objectives.errors import TrialError
 from objectives.progress import SilentProgress, StopRequested
-from search.config import StudyConfig
-from search.paths import StudyPaths
-from search.queue import FAILURE, MAX_ATTEMPTS, WORKER, SampledQueue, TrialQueue
-from search.samplers import SAMPLERS, sampler_maker
-from search.space import PaperSpace
-from search.study import load_study, open_study
-from search.worker import run_next, work
+from search.sampling.samplers import SAMPLERS, sampler_maker
+from search.sampling.space import PaperSpace
+from search.settings.config import StudyConfig
+from search.storage.paths import StudyPaths
+from search.storage.queue import FAILURE, MAX_ATTEMPTS, WORKER, SampledQueue, TrialQueue
+from search.storage.study import load_study, open_study
+from search.workers.worker import run_next, work
 
 CONFIG = StudyConfig(
     model="cnn",

@@ -1,7 +1,7 @@
 from toys import Between, FewDigits, toy_context
 
 from models.registry import MODELS, ModelSpec
-from search.announce import dead_layers, integers_told
+from search.workers.announce import dead_layers, integers_told
 
 
 def a_small_network(*_: object) -> Between:

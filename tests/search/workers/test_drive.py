@@ -19,9 +19,9 @@ from benchmarks.postgres import PostgresServer
 from models.errors import BadInputError
 from objectives.errors import DiskFullError
 from objectives.progress import SilentProgress, StopRequested
-from search.drive import drive
-from search.queue import FAILURE, WORKER, TrialQueue
-from search.workers import LocalWorkers
+from search.storage.queue import FAILURE, WORKER, TrialQueue
+from search.workers.drive import drive
+from search.workers.executors import LocalWorkers
 
 pytestmark = pytest.mark.faults
 

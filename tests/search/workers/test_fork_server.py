@@ -7,14 +7,15 @@ import sys
 
 import pytest
 
-from search import fork_server, run
-from search.fork_server import end_importing
-from search.workers import LocalWorkers
+from search import run
+from search.workers import fork_server
+from search.workers.executors import LocalWorkers
+from search.workers.fork_server import end_importing
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="others import by themselves")
 
 ALONE = """
-import search.preload
+import search.workers.preload
 print(open("/proc/self/status").read().partition("Threads:")[2].split()[0])
 """
 

@@ -1,0 +1,1 @@
+"""The file: written, compared with its network, run, measured, read back."""

@@ -1,0 +1,1 @@
+"""Results of stages that are kept: each is computed once."""

@@ -1,0 +1,1 @@
+"""Training and fine-tuning: the loop, masks, fake quantization, sensitivity."""

@@ -1,0 +1,1 @@
+"""Who carries trials out: processes, tasks, the objective, confirming."""
