@@ -17,6 +17,7 @@ lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 bench: .venv/installed-dev
 	$(BIN)/python -m benchmarks.startup --repeats 3

@@ -6,6 +6,7 @@ from models.checks import require
 from objectives.progress import StopRequested
 from search.session import Session
 from search.settings.setup import StudySetup
+from search.storage.trials import made_trials
 from search.workers.crew import Crew, gpu_workers
 from search.workers.executors import ClusterWorkers, LocalWorkers, Workers, WorkersMaker
 from search.workers.fork_server import end_importing
@@ -90,7 +91,18 @@ def work_on(setup: StudySetup, task: Task, launch: Launch) -> Session:
         if launch.confirm is not None:
             session.confirm(seeds=launch.confirm)
     except StopRequested:
-        session.show()
+        show(session)
         raise
-    session.show()
+    show(session)
     return session
+
+
+def show(session: Session) -> bool:
+    """Print the table and write the report if a trial was scored; return whether one was."""
+    from search.reporting.writing import show_report  # its plots take long to import
+
+    made = bool(made_trials(session.study))
+    if made:
+        print()
+        show_report(session.study, session.paths)
+    return made

@@ -17,7 +17,6 @@ from objectives.plan import Plan
 from objectives.preflight import check_methods, check_network
 from objectives.result import Cost
 from objectives.training.sensitivity import measure_sensitivity
-from search.report import show_report
 from search.results.front import chosen_trial
 from search.results.notes import EPOCHS_BEFORE
 from search.results.ranking import SHARES
@@ -27,7 +26,6 @@ from search.settings.setup import StudySetup, has_names
 from search.storage.paths import StudyPaths
 from search.storage.queue import SampledQueue
 from search.storage.study import is_stored, open_study
-from search.storage.trials import made_trials
 from search.workers.announce import estimate, heading, integers_told, trial_line
 from search.workers.confirm import confirm
 from search.workers.crew import Crew, crew_for, default_threads
@@ -208,11 +206,3 @@ class Session(StudyWorker):
             with self.progress.listening():
                 sizes = self.pipeline.stage_bytes(plan)
             self.study.set_user_attr(SHARES, {"trial": chosen.number, "bytes": sizes})
-
-    def show(self) -> bool:
-        """Print the table and write the report if a trial was scored; return whether one was."""
-        trials = made_trials(self.study)
-        if trials:
-            print()
-            show_report(self.study, self.paths)
-        return bool(trials)

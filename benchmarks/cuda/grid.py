@@ -18,6 +18,7 @@ from benchmarks.cuda.steps import alexnet_context, images_per_second
 from benchmarks.cuda.travel import pack, unpack
 from objectives.cache.stage_cache import DEFAULT_LIMIT_BYTES
 from objectives.progress import StopRequested
+from search.launch import show
 from search.sampling.method import SearchMethod
 from search.session import Session
 from search.settings.config import StudyConfig
@@ -79,7 +80,7 @@ def run(sitting: Sitting) -> None:
         packed = pack(paths, _needed(session), sitting.out, limit_bytes=sitting.travel_bytes)
         sitting.row("packed", entries=packed)
     sitting.row("grid", ended=len(told), left=session.queue.left())
-    if session.show():
+    if show(session):
         copyfile(paths.report("md"), sitting.out / "report.md")
 
 

@@ -1,15 +1,17 @@
 """What a reader must know beside a study's table, a sentence each."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from statistics import mean, stdev
+from typing import Any
 
 from search.results.front import compressed_points, dominated
 from search.results.table import GZIP, Row, StudyTable
 from search.settings.presets import label as preset_label
 from search.storage.paths import StudyPaths
-from search.workers.announce import dead_layers
-from search.workers.confirm import CONFIRMATION
 
+CONFIRMATION = "confirmation"
+"""Study attribute: trial, seeds, what was measured with each, and why others failed."""
 EPOCHS_BEFORE = "epochs_before_trials"
 """Study attribute: epochs trained before the first trial, for the sensitivity of layers."""
 
@@ -78,6 +80,13 @@ def foreign_sentences(table: StudyTable) -> list[str]:
         return []
     numbers = ", ".join(str(trial.number) for trial in table.foreign)
     return [f"Left out, as search.run did not make them (they have no plan): trials {numbers}."]
+
+
+def dead_layers(facts: Mapping[str, Any]) -> str:
+    """Return which layers of a trial have lost all their weights, to stand behind a sentence."""
+    counts: Mapping[str, tuple[int, int]] = facts.get("nonzero_weights") or {}
+    dead = [name.removesuffix(".weight") for name, (left, _) in counts.items() if left == 0]
+    return f"; no weight is left in {', '.join(dead)}" if dead else ""
 
 
 def _about_dead_layers(table: StudyTable) -> list[str]:

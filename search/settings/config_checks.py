@@ -1,17 +1,13 @@
 """What must hold of a study's config beyond what its stages check themselves."""
 
-from typing import TYPE_CHECKING
-
 from models.checks import require
 from models.errors import BadInputError
 from objectives.plan import MASKINGS, REPRESENTATIONS, WITHOUT_ZEROS, Plan
+from search.settings.study_settings import StudySettings
 from search.settings.vocabulary import EXTRA_OBJECTIVES, METHODS, OBJECTIVES, SPACES
 
-if TYPE_CHECKING:
-    from search.settings.config import StudyConfig
 
-
-def check(config: "StudyConfig") -> None:
+def check(config: StudySettings) -> None:
     """Raise `BadInputError` naming the first law that `config` breaks, and its value."""
     require(len(config.sparsity) > 0, "sparsity is not empty", sparsity=config.sparsity)
     require(len(config.precision) > 0, "precision is not empty", precision=config.precision)
@@ -62,7 +58,7 @@ def check(config: "StudyConfig") -> None:
     require(0 <= config.seed < 2**32, "0 <= seed < 2**32", seed=config.seed)
 
 
-def _check_methods(config: "StudyConfig") -> None:
+def _check_methods(config: StudySettings) -> None:
     unknown = sorted(set(config.methods) - set(METHODS))
     if unknown:
         known = ", ".join(METHODS)

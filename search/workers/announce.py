@@ -1,14 +1,14 @@
 """What a command says while it works: settings, how long it will take, how each trial ended."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
 from objectives.context import Context
 from objectives.training.pace import measure_pace
+from search.results.notes import dead_layers
 from search.sampling.stopping import STOPPED
 from search.settings.config import StudyConfig
 from search.settings.provenance import commit
@@ -94,10 +94,3 @@ def trial_line(trial: FrozenTrial) -> str:
         f"Q {facts['quality']:.4f}, U {facts['saving']:.4f}, {seconds:.1f} s"
         f"{dead_layers(facts)}"
     )
-
-
-def dead_layers(facts: Mapping[str, Any]) -> str:
-    """Return which layers of a trial have lost all their weights, to stand behind a sentence."""
-    counts: Mapping[str, tuple[int, int]] = facts.get("nonzero_weights") or {}
-    dead = [name.removesuffix(".weight") for name, (left, _) in counts.items() if left == 0]
-    return f"; no weight is left in {', '.join(dead)}" if dead else ""

@@ -7,10 +7,8 @@ from objectives.pipeline import Pipeline
 from objectives.plan import Plan
 from objectives.result import Result
 from search.results.front import chosen_trial
+from search.results.notes import CONFIRMATION
 from search.storage.paths import StudyPaths
-
-CONFIRMATION = "confirmation"
-"""Study attribute: trial, seeds, what was measured with each, and why others failed."""
 
 
 def confirm(study: Study, pipeline: Pipeline, paths: StudyPaths, *, seeds: int) -> None:

@@ -1,0 +1,137 @@
+"""Write a study's report as Markdown, CSV and one HTML page, and show its table."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import optuna
+import sqlalchemy
+from optuna import Study
+from optuna_dashboard import save_plotly_graph_object
+
+from models.errors import BadInputError
+from objectives.files import write_atomically
+from search.reporting.drawing import Drawing
+from search.reporting.layers import TrialLayers, layer_drawing, layer_table, recommended_layers
+from search.reporting.note import keep_note
+from search.reporting.page import FRONT, front_commands, page
+from search.reporting.plots import figures
+from search.reporting.search_plots import search_figures
+from search.results.cost import cost_table
+from search.results.front import dominance_table
+from search.results.notes import foreign_sentences, missing_files, notes, settings
+from search.results.ranking import ranking, shares
+from search.results.table import StudyTable
+from search.settings.terminal import width, wrapped
+from search.storage.paths import StudyPaths
+
+DOMINANCE = {
+    "paper": "The paper's rows, and our best file on validation that is no larger",
+    "re-run": "The re-run's rows, and our best file on validation that is no larger",
+}
+RANKING = "Methods by the retained saving of their best trial on validation"
+STAGES = "What each stage of the chosen trial saves"
+LAYERS = "What each layer of the recommended trial takes"
+COST = "What the search took"
+
+
+def show_report(
+    study: Study,
+    paths: StudyPaths,
+    against: Sequence[Study] = (),
+    *,
+    out: Path | None = None,
+) -> None:
+    """Write the study's report, then print its table and where the report is.
+
+    Written are report.md, report.csv and report.html, which needs no other file and no network;
+    the table also becomes the study's note in optuna-dashboard, unless that is the user's own.
+
+    Args:
+        study: It has been worked on.
+        paths: Where its files are.
+        against: Studies whose progress is drawn beside its own.
+        out: Folder of the report, that of the study if None.
+
+    Raises:
+        BadInputError: The study, or one of the others, has no finished trial, or the report cannot
+            be written.
+    """
+    table, *others = (_table(each) for each in (study, *against))
+    layers = recommended_layers(study, table, paths)
+    drawings = [*figures(table), *([layer_drawing(layers)] if layers else [])]
+    gone = missing_files(table, paths)
+    markdown = _markdown(table, _tables(table, others, layers, "pipe"), gone)
+    written = page(
+        study,
+        table,
+        [*drawings, *search_figures(study, table, others)],
+        _tables(table, others, layers, "html"),
+        gone,
+    )
+    folder = out or paths.folder
+    files = {ending: folder / f"report.{ending}" for ending in ("md", "csv", "html")}
+    try:
+        for ending, text in (("md", markdown), ("csv", table.csv()), ("html", written)):
+            write_atomically(files[ending], text.encode())
+    except OSError as err:
+        raise BadInputError(
+            f"The report cannot be written to {folder}: {err.strerror}. "
+            "`python -m search.report --out DIR` puts it elsewhere."
+        ) from err
+    kept = _keep_in_database(study, markdown, drawings)
+    print(table.text("simple", columns=width()))
+    for line in [*notes(table), *gone, *kept]:
+        print(wrapped(line))
+    print(f"\nReport: {files['html']}")
+
+
+def _keep_in_database(study: Study, note: str, drawings: Sequence[Drawing]) -> list[str]:
+    """Let optuna-dashboard show the report; return what there is to say of that."""
+    try:
+        is_kept = keep_note(study, note)
+        for drawing in drawings:
+            save_plotly_graph_object(study, drawing.figure, graph_object_id=drawing.name)
+    except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.SQLAlchemyError):
+        return ["The database cannot be written to: optuna-dashboard does not show the report."]
+    return [] if is_kept else ["The study's note in optuna-dashboard is your own, and stays."]
+
+
+def _table(study: Study) -> StudyTable:
+
+    table = StudyTable(study)
+    if not table.rows:
+        reasons = [
+            f"Trial {trial.number}: {trial.user_attrs['failure']}" for trial in table.failed
+        ]
+        reasons += foreign_sentences(table)
+        raise BadInputError("\n".join([f"Study '{table.name}' has no finished trial.", *reasons]))
+    return table
+
+
+def _tables(
+    table: StudyTable,
+    others: Sequence[StudyTable],
+    layers: TrialLayers | None,
+    form: str,
+) -> dict[str, str]:
+    """Return the tables that the study has beside its trials, by title."""
+    tables = {
+        **{title: dominance_table(table, source, form) for source, title in DOMINANCE.items()},
+        RANKING: ranking([table, *others], form),
+        STAGES: shares(table, form),
+        LAYERS: layer_table(layers, form) if layers else "",
+        COST: cost_table(table, form),
+    }
+    return {title: text for title, text in tables.items() if text}
+
+
+def _markdown(table: StudyTable, tables: Mapping[str, str], gone: Sequence[str]) -> str:
+
+    told = [*notes(table), *gone, f"Settings: `{settings(table)}`"]
+    lines = "\n".join(f"- {note}" for note in told)
+    parts = [f"# Study {table.name}\n\n{table.text('pipe')}\n\n{lines}\n"]
+    parts += [f"## {title}\n\n{text}\n" for title, text in tables.items()]
+    front = [f"- {told}\n  `{command}`" for told, command in front_commands(table)]
+    if front:
+        parts.append(f"## {FRONT}\n\n" + "\n".join(front) + "\n")
+    return "\n".join(parts)
