@@ -16,7 +16,7 @@ from tabulate import tabulate
 from benchmarks.integers import milliseconds_in_turn, prepared, session
 from objectives.artifact.export import export_onnx
 from objectives.artifact.stored_layers import stored_layers
-from objectives.stages.base import StageSettings, Tuning
+from objectives.stages.base import Stage, Tuning
 from objectives.stages.binary import BinaryWeights
 from objectives.stages.cluster import Clustering
 from objectives.stages.fixed_point import FixedPoint
@@ -31,7 +31,7 @@ _ROUNDED: dict[str, Any] = {"qat_epochs": 0, "batch_size": 64, "lr": 1e-3}
 _START = Tuning(epochs=1, **_ROUNDED)
 _FIXED: dict[str, Any] = {"tuning_epochs": 0, "batch_size": 64, "lr": 1e-3}
 
-FORMATS: dict[str, StageSettings | None] = {
+FORMATS: dict[str, Stage | None] = {
     "float32": None,
     "16 bits": Quantization(bits=16, **_ROUNDED),
     "8 bits": Quantization(bits=8, **_ROUNDED),

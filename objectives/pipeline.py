@@ -20,8 +20,7 @@ from objectives.plan import Plan
 from objectives.progress import CountingProgress
 from objectives.recipe import Recipe
 from objectives.result import Baseline, Cost, Result
-from objectives.stages.base import StageSettings
-from objectives.stages.train import BaselineTraining
+from objectives.stages.base import Stage
 from objectives.training.heap import return_freed_memory
 
 
@@ -47,7 +46,7 @@ class Pipeline:
         self._coders = coders
         self._cache = cache
         self._baseline_file = baseline_file
-        self._baselines: dict[tuple[Recipe, BaselineTraining], Baseline] = {}
+        self._baselines: dict[tuple[Recipe, Stage], Baseline] = {}
         self._measurements: dict[bytes, Measurement] = {}
         """By the SHA-256 of a file: the uncompressed trial's is the baseline's."""
         self._data_fingerprint = context.data.fingerprint()
@@ -166,8 +165,9 @@ class Pipeline:
         are zero or gone, and the bits of a mean remaining weight.
         """
         if plan.is_of_the_paper():
-            kept = plan.prune.kept_weights(self._layer_sizes)
-            return plan.prune.overall_sparsity(self._layer_sizes), plan.quantize.mean_bits(kept)
+            masking, stored = plan.of_the_paper("masking"), plan.of_the_paper("representation")
+            kept = masking.kept_weights(self._layer_sizes)
+            return masking.overall_sparsity(self._layer_sizes), stored.mean_bits(kept)
         remaining, bits = 0, 0.0
         for name, layer in self.context.layers_of(self.context.network_of(state)).items():
             mask = state.masks.get(name)
@@ -218,7 +218,7 @@ class Pipeline:
     def _after(
         self,
         key: StageKey,
-        settings: StageSettings,
+        settings: Stage,
         state: NetworkState,
         context: Context,
         cost: Cost,
@@ -239,7 +239,7 @@ class Pipeline:
             cost.epochs_trained += round(counting.epochs)
         return result
 
-    def _keys(self, plan: Plan) -> Iterator[tuple[StageKey, StageSettings]]:
+    def _keys(self, plan: Plan) -> Iterator[tuple[StageKey, Stage]]:
         before = ""
         for settings in plan.stages():
             recipe = plan.recipe if before else plan.recipe.of_baseline()

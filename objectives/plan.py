@@ -1,152 +1,108 @@
-"""A plan: the settings of every stage of one trial."""
+"""A plan: a recipe, and the settings of every stage of one trial."""
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from models.errors import BadInputError
 from objectives.recipe import Recipe
-from objectives.stages.base import StageSettings
-from objectives.stages.binary import BinaryWeights
-from objectives.stages.channels import ChannelRemoval
-from objectives.stages.cluster import Clustering
-from objectives.stages.factorize import Factorization
-from objectives.stages.fixed_point import FixedPoint
-from objectives.stages.mixed import MixedPrecision
-from objectives.stages.n_m import GroupPruning
-from objectives.stages.narrow import NarrowTraining
-from objectives.stages.points import QuantizationPoints
-from objectives.stages.power_of_two import PowerOfTwo
-from objectives.stages.product import ProductQuantization
-from objectives.stages.prune import WeightPruning
-from objectives.stages.quantize import Quantization
-from objectives.stages.train import BaselineTraining
+from objectives.stages import stage_types
+from objectives.stages.base import Kind, Stage
 
-SETTINGS: dict[str, Any] = {
-    "recipe": Recipe,
-    "train": BaselineTraining,
-    "narrow": NarrowTraining,
-    "channels": ChannelRemoval,
-    "factorize": Factorization,
-    "warm_start": WeightPruning,
-    "prune": WeightPruning,
-    "n_m": GroupPruning,
-    "quantize": Quantization,
-    "mixed": MixedPrecision,
-    "cluster": Clustering,
-    "product": ProductQuantization,
-    "fixed_point": FixedPoint,
-    "power_of_two": PowerOfTwo,
-    "binary": BinaryWeights,
-    "points": QuantizationPoints,
-}
-"""The type of each part of a plan, in the order of execution."""
+STAGES: dict[str, type[Stage]] = stage_types()
+"""Each type of stage by its name in plans, in the order of execution."""
 
-METHODS = tuple(name for name in SETTINGS if name not in {"recipe", "train", "warm_start"})
+METHODS = tuple(name for name, kind in STAGES.items() if kind.is_method)
 """The compression methods that are stages."""
 
-STRUCTURES = ("narrow", "channels", "factorize")
-"""Stages that decide which weights there are, before any is zeroed or stored otherwise."""
-
-MASKINGS = ("prune", "n_m")
-"""Stages that decide which weights are zero: one at most."""
-
-REPRESENTATIONS = (
-    "quantize",
-    "mixed",
-    "cluster",
-    "product",
-    "fixed_point",
-    "power_of_two",
-    "binary",
-    "points",
-)
-"""Stages that decide what a weight is stored as: one at most."""
-
-WITHOUT_ZEROS = ("product",)
-"""Those that keep no mask."""
-
-BEFORE: dict[str, dict[str, Any]] = {
-    "quantize": {"input_range": "extremes", "integers": "everywhere"},
-    "product": {"first_convolution": True},
-}
-"""Settings that plans of before do not name, by stage, and what was done then."""
+WHY_ONE = {"masking": "which weights are zero", "representation": "what a weight is stored as"}
+"""What stages of a kind decide of which a plan has one at most."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+def methods_of(kind: Kind) -> tuple[str, ...]:
+    """Return the methods that decide this."""
+    return tuple(name for name in METHODS if STAGES[name].kind == kind)
+
+
+def losing_zeros() -> tuple[str, ...]:
+    """Return the methods that keep no zeros of those before."""
+    return tuple(name for name in METHODS if STAGES[name].loses_zeros)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Plan:
     """Plain data that, with model, data and seed, decides a trial's result."""
 
     recipe: Recipe = field(default_factory=Recipe)
     """How all stages train."""
-    train: BaselineTraining
-    narrow: NarrowTraining | None = None
-    channels: ChannelRemoval | None = None
-    factorize: Factorization | None = None
-    warm_start: WeightPruning | None = None
-    """Pruning whose result is pruned further, or less; None starts from the baseline."""
-    prune: WeightPruning
-    n_m: GroupPruning | None = None
-    quantize: Quantization
-    mixed: MixedPrecision | None = None
-    cluster: Clustering | None = None
-    product: ProductQuantization | None = None
-    fixed_point: FixedPoint | None = None
-    power_of_two: PowerOfTwo | None = None
-    binary: BinaryWeights | None = None
-    points: QuantizationPoints | None = None
+    settings: tuple[Stage, ...]
+    """Of each stage, in the order of execution (see `of`); also of those that do nothing."""
+
+    @classmethod
+    def of(cls, *settings: Stage, recipe: Recipe | None = None) -> "Plan":
+        """Return the plan of these stages, whatever their order here."""
+        order = list(STAGES)
+        placed = sorted(settings, key=lambda each: order.index(each.part))
+        return cls(recipe=recipe or Recipe(), settings=tuple(placed))
 
     def __post_init__(self) -> None:
-        masking = self._chosen(MASKINGS)
-        representation = self._chosen(REPRESENTATIONS)
-        if len(masking) > 1:
-            raise BadInputError(
-                f"{' and '.join(masking)} do not go together: each decides which weights are "
-                "zero, and the later would undo the earlier."
-            )
-        if len(representation) > 1:
-            raise BadInputError(
-                f"{' and '.join(representation)} do not go together: each decides what a weight "
-                "is stored as, and the later would undo the earlier."
-            )
-        if masking and set(representation) <= set(WITHOUT_ZEROS) and representation:
-            raise BadInputError(
-                f"{masking[0]} and {representation[0]} do not go together: blocks mix pruned "
-                "weights with others, and the entries that they share would not keep the zeros."
-            )
+        for kind, what in WHY_ONE.items():
+            chosen = [stage.part for stage in self._methods() if stage.kind == kind]
+            if len(chosen) > 1:
+                raise BadInputError(
+                    f"{' and '.join(chosen)} do not go together: each decides {what}, and the "
+                    "later would undo the earlier."
+                )
+        masking = [stage for stage in self._methods() if stage.kind == "masking"]
+        for stage in self._methods():
+            if masking and stage.loses_zeros:
+                raise BadInputError(
+                    f"{masking[0].part} and {stage.part} do not go together: {stage.loses_zeros}."
+                )
 
-    def _chosen(self, names: Sequence[str]) -> list[str]:
-        return [name for name in names if not _is_neutral(getattr(self, name))]
+    def _methods(self) -> Iterator[Stage]:
+        return (stage for stage in self.stages() if stage.is_method)
 
-    def stages(self) -> Iterator[StageSettings]:
+    def stages(self) -> Iterator[Stage]:
         """Yield the settings of the stages that do something, in the order of their execution."""
-        for name in SETTINGS:
-            settings = getattr(self, name)
-            if name != "recipe" and not _is_neutral(settings):
-                yield settings
+        return (stage for stage in self.settings if not stage.is_neutral)
+
+    def get(self, part: str) -> Any:  # noqa: ANN401 - settings of whatever stage that is
+        """Return the settings of the stage of this name, None if the plan has none."""
+        return next((stage for stage in self.settings if stage.part == part), None)
+
+    def of_the_paper(self, kind: Kind) -> Any:  # noqa: ANN401 - settings of whatever stage that is
+        """Return the settings of the paper's stage of this kind, which a plan always has."""
+        return next(stage for stage in self.settings if stage.of_the_paper and stage.kind == kind)
+
+    @property
+    def train(self) -> Stage:
+        """The settings of the baseline's training."""
+        return next(stage for stage in self.settings if stage.kind == "training")
+
+    def with_stages(self, *settings: Stage) -> "Plan":
+        """Return the plan with these in the place of those of their names."""
+        parts = {stage.part: stage for stage in (*self.settings, *settings)}
+        return Plan.of(*parts.values(), recipe=self.recipe)
+
+    def without(self, kind: Kind) -> "Plan":
+        """Return the plan without stages of this kind."""
+        kept = [stage for stage in self.settings if stage.kind != kind]
+        return Plan.of(*kept, recipe=self.recipe)
 
     def uncompressed(self) -> "Plan":
         """Return the plan of the baseline."""
-        return Plan(
-            recipe=self.recipe.of_baseline(),
-            train=self.train,
-            prune=replace(self.prune, sparsity=0.0, layers={}),
-            quantize=replace(self.quantize, bits=32, layers={}),
-        )
+        return Plan.of(self.train, recipe=self.recipe.of_baseline())
 
     def is_of_the_paper(self) -> bool:
         """Return whether sparsity and bits are all that there is to say."""
-        return not any(
-            _is_neutral(getattr(self, part.name)) is False
-            for part in fields(self)
-            if part.name not in {"recipe", "train", "warm_start", "prune", "quantize"}
-        )
+        return all(stage.of_the_paper or not stage.is_method for stage in self.stages())
 
     def to_json(self) -> str:
         """Return the plan as JSON; `from_json` undoes it."""
-        parts = asdict(self)
-        return json.dumps({name: part for name, part in parts.items() if part is not None})
+        parts = {stage.part: asdict(stage) for stage in self.settings}
+        return json.dumps({"recipe": asdict(self.recipe)} | parts)
 
     @classmethod
     def from_json(cls, text: str) -> "Plan":
@@ -157,18 +113,19 @@ class Plan:
         """
         try:
             parts = json.loads(text)
-            return cls(
-                **{
-                    name: settings(**(BEFORE.get(name, {}) | parts[name]))
-                    for name, settings in SETTINGS.items()
-                    if parts.get(name) is not None
-                }
-            )
+            unknown = sorted(set(parts) - {"recipe", *STAGES})
+            if unknown:
+                raise BadInputError(
+                    f"The plan has a part {unknown[0]!r}; known are recipe, {', '.join(STAGES)}."
+                )
+            recipe = Recipe(**(parts.get("recipe") or {}))
+            settings = [
+                kind(**{**kind.before, **parts[part]})
+                for part, kind in STAGES.items()
+                if parts.get(part) is not None or (kind.of_the_paper and not parts[part])
+            ]
         except json.JSONDecodeError as err:
             raise BadInputError(f"The plan is not JSON: {err}.") from err
-        except (AttributeError, TypeError) as err:
+        except (AttributeError, KeyError, TypeError) as err:
             raise BadInputError(f"The plan is not one: {err}.") from err
-
-
-def _is_neutral(settings: StageSettings | None) -> bool:
-    return settings is None or settings.is_neutral
+        return cls.of(*settings, recipe=recipe)

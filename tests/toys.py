@@ -55,10 +55,10 @@ def toy_plan(
     lr: float = 1e-3,
 ) -> Plan:
     common = {"batch_size": 128, "lr": lr}
-    return Plan(
-        train=BaselineTraining(epochs=epochs, **common),
-        prune=WeightPruning(sparsity=sparsity, epochs=epochs, **common),
-        quantize=Quantization(bits=bits, qat_epochs=qat_epochs, integers="everywhere", **common),
+    return Plan.of(
+        BaselineTraining(epochs=epochs, **common),
+        WeightPruning(sparsity=sparsity, epochs=epochs, **common),
+        Quantization(bits=bits, qat_epochs=qat_epochs, integers="everywhere", **common),
     )
 
 

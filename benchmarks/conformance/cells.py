@@ -17,7 +17,7 @@ from objectives.artifact.export import export_onnx
 from objectives.context import Context
 from objectives.network.state import NetworkState, copy_weights
 from objectives.preflight import check_methods, check_network
-from objectives.stages.base import StageSettings, Tuning
+from objectives.stages.base import Stage, Tuning
 from objectives.stages.binary import BinaryWeights
 from objectives.stages.channels import ChannelRemoval
 from objectives.stages.cluster import Clustering
@@ -44,7 +44,7 @@ def _quantized(bits: int, **settings: Any) -> Quantization:
     return Quantization(bits=bits, qat_epochs=0, **_COMMON, **settings)
 
 
-STAGES: dict[str, StageSettings | None] = {
+STAGES: dict[str, Stage | None] = {
     "none": None,
     "prune": WeightPruning(sparsity=0.8, epochs=1, **_COMMON),
     "n_m": GroupPruning(epochs=0, **_COMMON),

@@ -7,9 +7,9 @@ from pathlib import Path
 from benchmarks.figures.rows import read
 from models.data_source import DataOptions, DataSource
 from models.resolve import resolve_data
-from objectives.container import ContainerError, decode, encode
-from objectives.artifact.sizes import gzip_bytes
 from objectives.artifact.measure import measure_any
+from objectives.artifact.sizes import gzip_bytes
+from objectives.container import ContainerError, decode, encode
 
 LISTING = "files.csv"
 """In a study's folder: its files, their sizes and accuracies."""

@@ -1,6 +1,27 @@
-"""One file per stage.
+"""The stages of a plan: training, and the methods of compression, one file each.
 
-`train`, `prune` and `quantize` are compression stages: frozen settings and a function
-`(state, settings, context) -> state`. `export` and `measure` turn the last state into the
-artifact and the artifact into numbers.
+Each file teaches its method; `base` says what a stage is. What is here is found by listing.
 """
+
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any
+
+
+@cache
+def stage_types() -> dict[str, Any]:
+    """Return each type of stage by its name in plans, in the order of execution."""
+    base = import_module(f"{__name__}.base")
+    modules = [import_module(f"{__name__}.{found.name}") for found in iter_modules(__path__)]
+    kinds: set[Any] = {
+        value
+        for module in modules
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, base.Stage)
+        and "part" in vars(value)
+        and value.__module__ == module.__name__
+    }
+    places = {kind: (base.KINDS.index(kind.kind), kind.order, kind.part) for kind in kinds}
+    return {kind.part: kind for kind in sorted(kinds, key=places.__getitem__)}

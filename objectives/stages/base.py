@@ -1,15 +1,34 @@
-"""What a compression stage is."""
+"""What a stage is: a method of compression, or the training that comes before all of them.
 
+The frozen settings of a stage are the stage: `apply` carries them out. A method is one file in
+this folder, whose class says of itself what it is; nobody else names it.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
+from models.checks import require
 from objectives.context import Context
 from objectives.network.state import NetworkState
+from objectives.suggests import Suggests
+from objectives.training.loop import require_training
+from objectives.training.masks import ALLOCATIONS, Allocation
+
+LOWEST_SEARCHED_DENSITY = 0.002
+"""Share of weights that is kept at least: a network of fewer is mostly biases."""
+
+Kind = Literal["training", "structure", "masking", "representation"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""What a stage decides, in the order of execution: the first weights; which weights there are;
+which are zero; what a weight is stored as. A plan has one at most of each of the last two."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tuning:
-    """How a stage fine-tunes unless a search says otherwise."""
+    """What a study says to all stages of its search."""
 
     epochs: int
     """Passes over the training part after weights or whole parts were removed."""
@@ -19,32 +38,68 @@ class Tuning:
     """Images in a step."""
     lr: float
     """Adam's learning rate."""
+    density: Sequence[float] = (LOWEST_SEARCHED_DENSITY, 1.0)
+    """Least and most share of weights that are kept."""
+    allocations: Sequence[Allocation] = ALLOCATIONS
+    """How the zeros may be shared among layers."""
 
 
-class StageSettings(Protocol):
-    """Frozen settings of one stage; a dataclass of JSON values.
-
-    The type of the settings is the stage: `apply` carries it out.
-    """
+class Stage(ABC):
+    """Settings of one stage: a frozen dataclass of JSON values, with defaults to search from."""
 
     stage: ClassVar[str]
-    """Name of the stage in plans, cache keys and messages."""
+    """Name in cache keys and messages."""
     version: ClassVar[int]
     """Raised when the same settings begin to give another result."""
+    kind: ClassVar[Kind]
+    order: ClassVar[int] = 100
+    """Place among those of its kind; of equal ones the name decides."""
+    part: ClassVar[str]
+    """Name in plans: that of the stage, unless it says otherwise."""
+    is_method: ClassVar[bool] = True
+    """Whether it can be asked for by its name."""
+    of_the_paper: ClassVar[bool] = False
+    """Whether Eq. 5 knows it: a plan always has it, changing nothing if need be."""
+    loses_zeros: ClassVar[str] = ""
+    """Why pruned weights would not stay zero; "" where they do."""
+    before: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Settings that plans of before do not name, and what was done then."""
     __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    def __init_subclass__(cls) -> None:
+        if "stage" in vars(cls) and "part" not in vars(cls):
+            cls.part = cls.stage
+
+    if TYPE_CHECKING:  # a dataclass would take a property for a field's default
+
+        @property
+        def epochs(self) -> int:
+            """Epochs that the stage trains; a stage that trains is cached."""
 
     @property
     def is_neutral(self) -> bool:
         """Whether the stage changes nothing; then it is left out."""
+        return False
 
     @property
     def described(self) -> str:
         """The method in a few words of a table; "" where its columns say it."""
+        return ""
 
-    @property
-    def epochs(self) -> int:
-        """Epochs that the stage trains; a stage that trains is cached."""
+    def bits_of(self, layer: str) -> float:
+        """Return the bits of a weight of `layer`, of a stage that decides them for all alike."""
+        return float(getattr(self, "bits", 32))
 
+    @classmethod
+    @abstractmethod
+    def start(cls, tuning: Tuning) -> Self:
+        """Return the settings that a search begins with."""
+
+    def suggest_wide(self, trial: Suggests, tuning: Tuning) -> Self:
+        """Return these settings with those in their place that `trial` suggests."""
+        return self
+
+    @abstractmethod
     def apply(self, state: NetworkState, context: Context) -> NetworkState:
         """Return a new state; `state` stays as it is.
 
@@ -52,3 +107,55 @@ class StageSettings(Protocol):
             TrialError: The result cannot be scored.
             StopRequested: The study is to stop.
         """
+
+
+@dataclass(frozen=True, kw_only=True)
+class FineTuned(Stage):
+    """A stage that trains what it leaves."""
+
+    fewest_epochs: ClassVar[int] = 0
+
+    epochs: int
+    """Passes over the training part."""
+    batch_size: int
+    """Images in a step."""
+    lr: float
+    """Adam's learning rate."""
+
+    def __post_init__(self) -> None:
+        fewest = self.fewest_epochs
+        require(self.epochs >= fewest, f"epochs >= {fewest}", epochs=self.epochs)
+        require_training(self)
+
+    @classmethod
+    def start(cls, tuning: Tuning) -> Self:
+        """Return the settings that a search begins with."""
+        return cls(epochs=tuning.epochs, batch_size=tuning.batch_size, lr=tuning.lr)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedAsStored(Stage):
+    """A stage that stores weights otherwise, and trains while they are what the file will hold."""
+
+    kind = "representation"
+
+    tuning_epochs: int
+    """Passes over the training part while weights are what the file will hold; 0 only rounds."""
+    batch_size: int
+    """Images in a step."""
+    lr: float
+    """Adam's learning rate."""
+
+    def __post_init__(self) -> None:
+        require(self.tuning_epochs >= 0, "tuning_epochs >= 0", tuning_epochs=self.tuning_epochs)
+        require_training(self)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs that the stage trains."""
+        return self.tuning_epochs
+
+    @classmethod
+    def start(cls, tuning: Tuning) -> Self:
+        """Return the settings that a search begins with."""
+        return cls(tuning_epochs=tuning.qat_epochs, batch_size=tuning.batch_size, lr=tuning.lr)

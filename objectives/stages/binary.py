@@ -23,7 +23,7 @@ Hashemi et al. 2017, arXiv:1612.03940, with a scale.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, Protocol, get_args
+from typing import Any, Literal, Self, get_args
 
 import torch
 from torch import Tensor, nn
@@ -32,20 +32,14 @@ from models.checks import require
 from objectives.context import Context
 from objectives.network.state import LayerFormat, NetworkState, copy_weights
 from objectives.network.substitution import substitute_, substitute_for_good_
-from objectives.stages.tuned import TunedSettings
+from objectives.stages.base import TunedAsStored, Tuning
+from objectives.suggests import Suggests
 from objectives.training.fake_quantize import per_channel
 from objectives.training.loop import tune_
 from objectives.training.masks import MaskKeeper
 
 Ends = Literal["none", "first", "last", "both"]
 ENDS: tuple[Ends, ...] = get_args(Ends)
-
-
-class Suggests(Protocol):
-    """The part of Optuna's `Trial` that this stage uses."""
-
-    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:  # noqa: ANN401 - Optuna's type
-        """Return one of `choices`."""
 
 
 class _Sign(torch.autograd.Function):
@@ -91,12 +85,13 @@ class BinaryWeight(nn.Module):
         return per_channel(self.scale(weight), weight) * sign * self._mask
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BinaryWeights(TunedSettings):
+@dataclass(frozen=True, kw_only=True)
+class BinaryWeights(TunedAsStored):
     """Let each weight be one of two numbers."""
 
-    stage: ClassVar[str] = "binary"
-    version: ClassVar[int] = 1
+    stage = "binary"
+    version = 1
+    order = 6
 
     per_channel: bool = True
     """Whether each output channel has its own a."""
@@ -106,14 +101,14 @@ class BinaryWeights(TunedSettings):
 
     def __post_init__(self) -> None:
         require(self.keep in ENDS, f"keep in {ENDS}", keep=self.keep)
-        TunedSettings.__post_init__(self)
+        super().__post_init__()
 
     @property
     def described(self) -> str:
         """The method in a few words."""
         return f"binary, per {'channel' if self.per_channel else 'tensor'}"
 
-    def suggest_wide(self, trial: Suggests) -> "BinaryWeights":
+    def suggest_wide(self, trial: Suggests, tuning: Tuning) -> Self:
         """Return these settings with the scales and the kept layers that `trial` suggests."""
         return replace(
             self,

@@ -13,18 +13,18 @@ Source: Li et al. 2017, arXiv:1608.08710, section 3.1 (p = 1, the weights that m
 Fang et al. 2023, arXiv:2301.12900, section 3.3 (p = 2, all weights of the group).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, Protocol, get_args
+from typing import Literal, Self, get_args
 
 from torch_pruning.pruner.importance import GroupMagnitudeImportance
 
 from models.checks import require
 from objectives.context import Context
 from objectives.network.state import NetworkState, copy_weights
-from objectives.stages.base import Tuning
+from objectives.stages.base import FineTuned, Tuning
 from objectives.stages.channel_groups import keep_channels
-from objectives.training.loop import require_training, tune_
+from objectives.suggests import Suggests
+from objectives.training.loop import tune_
 
 Norm = Literal["l1", "l2"]
 NORMS: tuple[Norm, ...] = get_args(Norm)
@@ -33,39 +33,24 @@ POWERS = {"l1": 1, "l2": 2}
 SEARCHED_SHARE = (0.1, 1.0)
 
 
-class Suggests(Protocol):
-    """The part of Optuna's `Trial` that this stage uses."""
-
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        """Return a value in [low, high]."""
-
-    def suggest_categorical(self, name: str, choices: Sequence[str]) -> Any:  # noqa: ANN401 - Optuna's type
-        """Return one of `choices`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChannelRemoval:
+@dataclass(frozen=True, kw_only=True)
+class ChannelRemoval(FineTuned):
     """Remove the channels of the smallest weights."""
 
-    stage: ClassVar[str] = "channels"
-    version: ClassVar[int] = 2
+    stage = "channels"
+    version = 2
+    kind = "structure"
+    order = 1
 
-    share: float
+    share: float = 0.5
     """Share of its channels that each group of layers keeps, in (0, 1]; one at least."""
     norm: Norm = "l2"
     """What a channel's worth is the sum of: magnitudes or their squares."""
-    epochs: int
-    """Passes over the training part afterwards."""
-    batch_size: int
-    """Images in a step."""
-    lr: float
-    """Adam's learning rate."""
 
     def __post_init__(self) -> None:
         require(0 < self.share <= 1, "0 < share <= 1", share=self.share)
         require(self.norm in NORMS, f"norm in {NORMS}", norm=self.norm)
-        require(self.epochs >= 0, "epochs >= 0", epochs=self.epochs)
-        require_training(self)
+        super().__post_init__()
 
     @property
     def described(self) -> str:
@@ -77,12 +62,7 @@ class ChannelRemoval:
         """All channels are kept, and nothing is fine-tuned."""
         return self.share == 1
 
-    @classmethod
-    def start(cls, tuning: Tuning) -> "ChannelRemoval":
-        """Return the settings that a search begins with."""
-        return cls(share=0.5, epochs=tuning.epochs, batch_size=tuning.batch_size, lr=tuning.lr)
-
-    def suggest_wide(self, trial: Suggests) -> "ChannelRemoval":
+    def suggest_wide(self, trial: Suggests, tuning: Tuning) -> Self:
         """Return these settings with the share and the norm that `trial` suggests."""
         return replace(
             self,

@@ -18,7 +18,7 @@ is as accurate, and takes 1.6 % more bytes, over these and 75 % zeros: linear st
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import ClassVar, Literal, Protocol, get_args
+from typing import Literal, Self, get_args
 
 import numpy as np
 import torch
@@ -28,7 +28,8 @@ from torch import Tensor
 from models.checks import require
 from objectives.context import Context
 from objectives.network.state import LayerFormat, NetworkState, copy_weights
-from objectives.stages.tuned import TunedSettings
+from objectives.stages.base import TunedAsStored, Tuning
+from objectives.suggests import Suggests
 from objectives.training.codebook import attach_codebook_, detach_codebook_, round_bias_
 from objectives.training.loop import stage_seed, tune_
 
@@ -41,13 +42,6 @@ Edges = NDArray[np.int64]
 MOST_BITS = 8
 MOST_ITERATIONS = 300
 SEARCHED_BITS = (2, 6)
-
-
-class Suggests(Protocol):
-    """The part of Optuna's `Trial` that this stage uses."""
-
-    def suggest_int(self, name: str, low: int, high: int) -> int:
-        """Return a value in [low, high]."""
 
 
 def initial_centroids(
@@ -134,12 +128,13 @@ def _error(group: Ordered) -> float:
     return float(np.square(group - group.mean()).sum())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clustering(TunedSettings):
+@dataclass(frozen=True, kw_only=True)
+class Clustering(TunedAsStored):
     """Let weights share a few values."""
 
-    stage: ClassVar[str] = "cluster"
-    version: ClassVar[int] = 2
+    stage = "cluster"
+    version = 2
+    order = 2
 
     bits: int = 4
     """Bits of a code: a layer has 2^bits values, zero among them where it was pruned."""
@@ -156,16 +151,20 @@ class Clustering(TunedSettings):
             f"initialization in {INITIALIZATIONS}",
             initialization=self.initialization,
         )
-        TunedSettings.__post_init__(self)
+        super().__post_init__()
 
     @property
     def described(self) -> str:
         """The method in a few words."""
         return f"shared, k-means ({self.initialization})"
 
-    def suggest_wide(self, trial: Suggests) -> "Clustering":
+    def suggest_wide(self, trial: Suggests, tuning: Tuning) -> Self:
         """Return these settings with the bits that `trial` suggests."""
         return replace(self, bits=trial.suggest_int("cluster.bits", *SEARCHED_BITS))
+
+    def bits_of(self, layer: str) -> float:
+        """Return the bits of a code of `layer`."""
+        return self.layers.get(layer, self.bits)
 
     def apply(self, state: NetworkState, context: Context) -> NetworkState:
         """Return shared weights, on their codebooks, and each layer's format."""

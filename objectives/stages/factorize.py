@@ -25,7 +25,7 @@ al. 2015, arXiv:1411.4229, section 2.1 (a convolution as one with fewer channels
 """
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -36,19 +36,13 @@ from objectives.context import Context
 from objectives.errors import TrialError
 from objectives.network.state import NetworkState, copy_weights
 from objectives.network.structure import can_be_split, replace_layer_, split_layer
-from objectives.stages.base import Tuning
-from objectives.training.loop import require_training, tune_
+from objectives.stages.base import FineTuned, Tuning
+from objectives.suggests import Suggests
+from objectives.training.loop import tune_
 
 SEARCHED_ENERGY = (0.3, 0.99)
 ROUNDING = 1e-6
 """Singular values of this share of the norm of W, and less, are the rounding of float32."""
-
-
-class Suggests(Protocol):
-    """The part of Optuna's `Trial` that this stage uses."""
-
-    def suggest_float(self, name: str, low: float, high: float) -> float:
-        """Return a value in [low, high]."""
 
 
 def rank_of(singular_values: Tensor, energy: float) -> int:
@@ -78,43 +72,28 @@ def factors(weight: Tensor, energy: float) -> tuple[Tensor, Tensor] | None:
     return left[:, :rank] * root, root[:, None] * right[:rank]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Factorization:
+@dataclass(frozen=True, kw_only=True)
+class Factorization(FineTuned):
     """Put two thin layers in the place of each layer that gets smaller by it."""
 
-    stage: ClassVar[str] = "factorize"
-    version: ClassVar[int] = 1
+    stage = "factorize"
+    version = 1
+    kind = "structure"
+    order = 2
 
-    energy: float
+    energy: float = 0.9
     """Share of the sum of squared singular values that each layer keeps, in (0, 1]."""
-    epochs: int
-    """Passes over the training part afterwards."""
-    batch_size: int
-    """Images in a step."""
-    lr: float
-    """Adam's learning rate."""
 
     def __post_init__(self) -> None:
         require(0 < self.energy <= 1, "0 < energy <= 1", energy=self.energy)
-        require(self.epochs >= 0, "epochs >= 0", epochs=self.epochs)
-        require_training(self)
+        super().__post_init__()
 
     @property
     def described(self) -> str:
         """The method in a few words."""
         return f"factors of {100 * self.energy:.3g} % energy"
 
-    @property
-    def is_neutral(self) -> bool:
-        """Even all of the energy may be in fewer numbers than a layer has."""
-        return False
-
-    @classmethod
-    def start(cls, tuning: Tuning) -> "Factorization":
-        """Return the settings that a search begins with."""
-        return cls(energy=0.9, epochs=tuning.epochs, batch_size=tuning.batch_size, lr=tuning.lr)
-
-    def suggest_wide(self, trial: Suggests) -> "Factorization":
+    def suggest_wide(self, trial: Suggests, tuning: Tuning) -> Self:
         """Return these settings with the energy that `trial` suggests."""
         return replace(self, energy=trial.suggest_float("factorize.energy", *SEARCHED_ENERGY))
 

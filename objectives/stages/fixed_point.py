@@ -27,7 +27,7 @@ and (4, 4) bits.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +37,8 @@ from models.layers import Layer
 from objectives.context import Context
 from objectives.network.groups import Groups
 from objectives.network.state import ActivationFormat, LayerFormat, NetworkState, copy_weights
-from objectives.stages.tuned import TunedSettings
+from objectives.stages.base import TunedAsStored, Tuning
+from objectives.suggests import Suggests
 from objectives.training.activations import attach_activations_
 from objectives.training.fake_quantize import (
     LARGEST_BIAS,
@@ -55,13 +56,6 @@ SEARCHED_WIDTHS = (16, 8, 4)
 FINER_SCALES = 3
 FEWEST_ROUNDED_BITS = 16
 """From here on rounding is not trained."""
-
-
-class SuggestsCategorical(Protocol):
-    """The part of Optuna's `Trial` that this stage uses."""
-
-    def suggest_categorical(self, name: str, choices: Sequence[int]) -> Any:  # noqa: ANN401 - Optuna's type
-        """Return one of `choices`."""
 
 
 def covering_scale(largest: float, highest: int) -> float:
@@ -84,12 +78,13 @@ def weight_scale(weight: Tensor, grid: WeightGrid) -> float:
     return min(candidates, key=error)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FixedPoint(TunedSettings):
+@dataclass(frozen=True, kw_only=True)
+class FixedPoint(TunedAsStored):
     """Store weights as fixed-point numbers, and compute with such inputs."""
 
-    stage: ClassVar[str] = "fixed_point"
-    version: ClassVar[int] = 3
+    stage = "fixed_point"
+    version = 3
+    order = 4
 
     bits: int = 8
     """Width of a weight: 32, 16, 8 or 4."""
@@ -101,7 +96,7 @@ class FixedPoint(TunedSettings):
     def __post_init__(self) -> None:
         require(self.bits in WIDTHS, f"bits in {WIDTHS}", bits=self.bits)
         require(self.input_bits in WIDTHS, f"input_bits in {WIDTHS}", input_bits=self.input_bits)
-        TunedSettings.__post_init__(self)
+        super().__post_init__()
         require(
             self.calibration_images >= 1,
             "calibration_images >= 1",
@@ -119,7 +114,7 @@ class FixedPoint(TunedSettings):
         is_coarse = min(self.bits, self.input_bits) < FEWEST_ROUNDED_BITS
         return self.tuning_epochs if is_coarse else 0
 
-    def suggest_wide(self, trial: SuggestsCategorical) -> "FixedPoint":
+    def suggest_wide(self, trial: Suggests, tuning: Tuning) -> Self:
         """Return these settings with the two widths that `trial` suggests."""
         return replace(
             self,

@@ -23,15 +23,16 @@ Hessian (HAWQ-v2, Dong et al. 2020, arXiv:1911.03852); Eq. 1 measures what the t
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol
+from typing import Self
 
 import numpy as np
 
 from models.checks import require
 from objectives.context import Context
 from objectives.network.state import NetworkState
-from objectives.stages.base import Tuning
+from objectives.stages.base import Stage, Tuning
 from objectives.stages.quantize import Quantization
+from objectives.suggests import Suggests
 from objectives.training.evaluate import network_accuracy_pct
 from objectives.training.sensitivity import BITS, bits_divergence
 
@@ -39,13 +40,6 @@ MOST_UNITS = 20_000
 """Of the budget, in which sizes are counted."""
 
 SEARCHED_MEAN_BITS = (2.0, 8.0)
-
-
-class Suggests(Protocol):
-    """The part of Optuna's `Trial` that this stage uses."""
-
-    def suggest_float(self, name: str, low: float, high: float) -> float:
-        """Return a value in [low, high]."""
 
 
 def choose_bits(
@@ -105,12 +99,14 @@ def _least_loss(
     return {layer: bits[layer] for layer in weights}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MixedPrecision:
+@dataclass(frozen=True, kw_only=True)
+class MixedPrecision(Stage):
     """Store each layer's weights with bits of its own, under a budget."""
 
-    stage: ClassVar[str] = "mixed"
-    version: ClassVar[int] = 2
+    stage = "mixed"
+    version = 2
+    kind = "representation"
+    order = 1
 
     mean_bits: float
     """Budget: bits of a mean remaining weight, from 2 to 8 (Eq. 2)."""
@@ -139,11 +135,6 @@ class MixedPrecision:
         self._quantization({})  # it checks the rest
 
     @property
-    def is_neutral(self) -> bool:
-        """Rounding always changes weights."""
-        return False
-
-    @property
     def described(self) -> str:
         """The method in a few words."""
         return "symmetric, per channel, bits of each layer"
@@ -154,7 +145,7 @@ class MixedPrecision:
         return self.qat_epochs
 
     @classmethod
-    def start(cls, tuning: Tuning) -> "MixedPrecision":
+    def start(cls, tuning: Tuning) -> Self:
         """Return the settings that a search begins with."""
         return cls(
             mean_bits=max(BITS),
@@ -163,7 +154,7 @@ class MixedPrecision:
             lr=tuning.lr,
         )
 
-    def suggest_wide(self, trial: Suggests) -> "MixedPrecision":
+    def suggest_wide(self, trial: Suggests, tuning: Tuning) -> Self:
         """Return these settings with the budget that `trial` suggests."""
         return replace(self, mean_bits=trial.suggest_float("mixed.mean_bits", *SEARCHED_MEAN_BITS))
 

@@ -15,9 +15,8 @@ with the masks fixed); Hubara et al. 2021, arXiv:2102.08124 and Zhou et al. 2021
 (n:m).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -25,18 +24,12 @@ from torch import Tensor, nn
 from models.checks import require
 from objectives.context import Context
 from objectives.network.state import NetworkState, copy_weights
-from objectives.stages.base import Tuning
-from objectives.training.loop import require_training, tune_
+from objectives.stages.base import FineTuned, Tuning
+from objectives.suggests import Suggests
+from objectives.training.loop import tune_
 from objectives.training.masks import MaskKeeper, apply_masks_
 
 SEARCHED_PATTERNS = ("2:4", "1:4", "4:8", "2:8", "1:8", "1:16")
-
-
-class Suggests(Protocol):
-    """The part of Optuna's `Trial` that this stage uses."""
-
-    def suggest_categorical(self, name: str, choices: Sequence[str]) -> Any:  # noqa: ANN401 - Optuna's type
-        """Return one of `choices`."""
 
 
 def n_m_mask(weight: Tensor, n: int, m: int) -> Tensor:
@@ -55,28 +48,23 @@ def n_m_mask(weight: Tensor, n: int, m: int) -> Tensor:
     return mask.movedim(-1, 1).contiguous()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupPruning:
+@dataclass(frozen=True, kw_only=True)
+class GroupPruning(FineTuned):
     """Keep n of each m consecutive weights."""
 
-    stage: ClassVar[str] = "n_m"
-    version: ClassVar[int] = 1
+    stage = "n_m"
+    version = 1
+    kind = "masking"
+    order = 1
 
     n: int = 2
     """Weights of a group that stay."""
     m: int = 4
     """Weights of a group."""
-    epochs: int
-    """Passes over the training part afterwards."""
-    batch_size: int
-    """Images in a step."""
-    lr: float
-    """Adam's learning rate."""
 
     def __post_init__(self) -> None:
         require(1 <= self.n <= self.m, "1 <= n <= m", n=self.n, m=self.m)
-        require(self.epochs >= 0, "epochs >= 0", epochs=self.epochs)
-        require_training(self)
+        super().__post_init__()
 
     @property
     def described(self) -> str:
@@ -88,12 +76,7 @@ class GroupPruning:
         """All of m weights stay, and nothing is fine-tuned."""
         return self.n == self.m
 
-    @classmethod
-    def start(cls, tuning: Tuning) -> "GroupPruning":
-        """Return the settings that a search begins with."""
-        return cls(epochs=tuning.epochs, batch_size=tuning.batch_size, lr=tuning.lr)
-
-    def suggest_wide(self, trial: Suggests) -> "GroupPruning":
+    def suggest_wide(self, trial: Suggests, tuning: Tuning) -> Self:
         """Return these settings with the pattern that `trial` suggests."""
         pattern: str = trial.suggest_categorical("n_m.pattern", SEARCHED_PATTERNS)
         n, m = map(int, pattern.split(":"))

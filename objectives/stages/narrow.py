@@ -14,7 +14,7 @@ the very network that channel removal gives, Liu et al. 2019, arXiv:1810.05270.
 """
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol
+from typing import Self
 
 import torch
 from torch import nn
@@ -23,40 +23,30 @@ from models.checks import require
 from objectives.context import Context
 from objectives.network.state import NetworkState, copy_weights
 from objectives.network.structure import fit_shapes_, make_weights_plain_
-from objectives.stages.base import Tuning
+from objectives.stages.base import FineTuned, Tuning
 from objectives.stages.channel_groups import equal_worth, keep_channels
-from objectives.training.loop import require_training, stage_seed, train_
+from objectives.suggests import Suggests
+from objectives.training.loop import stage_seed, train_
 
 SEARCHED_WIDTH = (0.1, 1.0)
 
 
-class Suggests(Protocol):
-    """The part of Optuna's `Trial` that this stage uses."""
-
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        """Return a value in [low, high]."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NarrowTraining:
+@dataclass(frozen=True, kw_only=True)
+class NarrowTraining(FineTuned):
     """Train a newly initialized network that has fewer channels."""
 
-    stage: ClassVar[str] = "narrow"
-    version: ClassVar[int] = 1
+    stage = "narrow"
+    version = 1
+    kind = "structure"
+    order = 0
+    fewest_epochs = 1
 
-    width: float
+    width: float = 0.5
     """Share of the channels that each layer has, in (0, 1]; one at least."""
-    epochs: int
-    """Passes over the training part."""
-    batch_size: int
-    """Images in a step."""
-    lr: float
-    """Adam's learning rate."""
 
     def __post_init__(self) -> None:
         require(0 < self.width <= 1, "0 < width <= 1", width=self.width)
-        require(self.epochs >= 1, "epochs >= 1", epochs=self.epochs)
-        require_training(self)
+        super().__post_init__()
 
     @property
     def described(self) -> str:
@@ -68,12 +58,7 @@ class NarrowTraining:
         """At full width there is the baseline."""
         return self.width == 1
 
-    @classmethod
-    def start(cls, tuning: Tuning) -> "NarrowTraining":
-        """Return the settings that a search begins with."""
-        return cls(width=0.5, epochs=tuning.epochs, batch_size=tuning.batch_size, lr=tuning.lr)
-
-    def suggest_wide(self, trial: Suggests) -> "NarrowTraining":
+    def suggest_wide(self, trial: Suggests, tuning: Tuning) -> Self:
         """Return these settings with the width that `trial` suggests."""
         return replace(self, width=trial.suggest_float("narrow.width", *SEARCHED_WIDTH, log=True))
 

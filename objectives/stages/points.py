@@ -23,7 +23,7 @@ same bits, where the paper gives more to those with larger gradients; Adam moves
 """
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Protocol
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -33,20 +33,14 @@ from models.layers import Layer
 from objectives.context import Context
 from objectives.network.state import LayerFormat, NetworkState, copy_weights
 from objectives.network.substitution import substitute_, substitute_for_good_
+from objectives.stages.base import TunedAsStored, Tuning
 from objectives.stages.cluster import initial_centroids
-from objectives.stages.tuned import TunedSettings
+from objectives.suggests import Suggests
 from objectives.training.codebook import look_up, nearest_entries, round_bias_, without_unused
 from objectives.training.loop import tune_
 
 MOST_BITS = 8
 SEARCHED_BITS = (1, 6)
-
-
-class Suggests(Protocol):
-    """The part of Optuna's `Trial` that this stage uses."""
-
-    def suggest_int(self, name: str, low: int, high: int) -> int:
-        """Return a value in [low, high]."""
 
 
 class LearnedPoints(nn.Module):
@@ -80,12 +74,13 @@ class LearnedPoints(nn.Module):
         return look_up(self.codebook()[:, None], codes).view_as(weight)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuantizationPoints(TunedSettings):
+@dataclass(frozen=True, kw_only=True)
+class QuantizationPoints(TunedAsStored):
     """Learn the values that weights may have."""
 
-    stage: ClassVar[str] = "points"
-    version: ClassVar[int] = 2
+    stage = "points"
+    version = 2
+    order = 7
 
     bits: int = 4
     """Bits of a code: a layer has 2^bits values, zero among them where it was pruned, without
@@ -93,14 +88,14 @@ class QuantizationPoints(TunedSettings):
 
     def __post_init__(self) -> None:
         require(1 <= self.bits <= MOST_BITS, f"1 <= bits <= {MOST_BITS}", bits=self.bits)
-        TunedSettings.__post_init__(self)
+        super().__post_init__()
 
     @property
     def described(self) -> str:
         """The method in a few words."""
         return "learned points"
 
-    def suggest_wide(self, trial: Suggests) -> "QuantizationPoints":
+    def suggest_wide(self, trial: Suggests, tuning: Tuning) -> Self:
         """Return these settings with the bits that `trial` suggests."""
         return replace(self, bits=trial.suggest_int("points.bits", *SEARCHED_BITS))
 

@@ -22,7 +22,7 @@ rounded at each step.
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -31,20 +31,14 @@ from models.checks import require
 from objectives.context import Context
 from objectives.network.state import LayerFormat, NetworkState, copy_weights
 from objectives.network.substitution import substitute_, substitute_for_good_
-from objectives.stages.tuned import TunedSettings
+from objectives.stages.base import TunedAsStored, Tuning
+from objectives.suggests import Suggests
 from objectives.training.codebook import nearest_entries, round_bias_
 from objectives.training.loop import tune_
 from objectives.training.masks import MaskKeeper
 
 FEWEST_BITS, MOST_BITS = 2, 6
 """More would have exponents that float32 does not."""
-
-
-class Suggests(Protocol):
-    """The part of Optuna's `Trial` that this stage uses."""
-
-    def suggest_int(self, name: str, low: int, high: int) -> int:
-        """Return a value in [low, high]."""
 
 
 def powers_of_two(largest: float, bits: int) -> Tensor:
@@ -83,12 +77,13 @@ class NearestPower(nn.Module):
         return rounded
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PowerOfTwo(TunedSettings):
+@dataclass(frozen=True, kw_only=True)
+class PowerOfTwo(TunedAsStored):
     """Let each weight be 0 or a power of two with a sign."""
 
-    stage: ClassVar[str] = "power_of_two"
-    version: ClassVar[int] = 1
+    stage = "power_of_two"
+    version = 1
+    order = 5
 
     bits: int = 4
     """Bits of a code: 2 are 0 and one power with its two signs, 6 are 31 powers."""
@@ -99,14 +94,14 @@ class PowerOfTwo(TunedSettings):
             f"{FEWEST_BITS} <= bits <= {MOST_BITS}",
             bits=self.bits,
         )
-        TunedSettings.__post_init__(self)
+        super().__post_init__()
 
     @property
     def described(self) -> str:
         """The method in a few words."""
         return "0 and powers of two"
 
-    def suggest_wide(self, trial: Suggests) -> "PowerOfTwo":
+    def suggest_wide(self, trial: Suggests, tuning: Tuning) -> Self:
         """Return these settings with the bits that `trial` suggests."""
         return replace(self, bits=trial.suggest_int("power_of_two.bits", FEWEST_BITS, MOST_BITS))
 

@@ -37,9 +37,10 @@ the same; the first convolution is tuned, which stays as trained in the authors'
 (facebookresearch/kill-the-bits).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Protocol
+from types import MappingProxyType
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -51,7 +52,8 @@ from objectives.network.fold import CONVOLUTIONS
 from objectives.network.state import LayerFormat, NetworkState, copy_weights
 from objectives.network.structure import SPLITTABLE
 from objectives.network.value_graph import ValueGraph
-from objectives.stages.tuned import TunedSettings
+from objectives.stages.base import TunedAsStored, Tuning
+from objectives.suggests import Suggests
 from objectives.training.codebook import (
     attach_codebook_,
     detach_codebook_,
@@ -73,16 +75,6 @@ SPLIT = 1e-3
 """How far the halves of a split entry are moved apart, of the blocks' standard deviation."""
 COMPARED_BLOCKS = 2**16
 """Blocks whose distances are in memory at a time."""
-
-
-class Suggests(Protocol):
-    """The part of Optuna's `Trial` that this stage uses."""
-
-    def suggest_int(self, name: str, low: int, high: int) -> int:
-        """Return a value in [low, high]."""
-
-    def suggest_categorical(self, name: str, choices: Sequence[int]) -> Any:  # noqa: ANN401 - Optuna's type
-        """Return one of `choices`."""
 
 
 def largest_divisor(length: int, most: int) -> int:
@@ -156,12 +148,18 @@ def _fill_(
         errors[entry] = errors[worst]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProductQuantization(TunedSettings):
+@dataclass(frozen=True, kw_only=True)
+class ProductQuantization(TunedAsStored):
     """Let blocks of weights share the entries of a codebook."""
 
-    stage: ClassVar[str] = "product"
-    version: ClassVar[int] = 2
+    stage = "product"
+    version = 2
+    order = 3
+    loses_zeros = (
+        "blocks mix pruned weights with others, and the entries that they share would not keep "
+        "the zeros"
+    )
+    before: ClassVar[Mapping[str, Any]] = MappingProxyType({"first_convolution": True})
 
     bits: int = 6
     """Bits of a code: a layer has 2^bits entries, fewer if it has few blocks."""
@@ -180,14 +178,14 @@ class ProductQuantization(TunedSettings):
         for name in ("block", "kernel_block", "calibration_images"):
             value = getattr(self, name)
             require(value >= 1, f"{name} >= 1", **{name: value})
-        TunedSettings.__post_init__(self)
+        super().__post_init__()
 
     @property
     def described(self) -> str:
         """The method in a few words."""
         return f"shared, blocks of {self.block}"
 
-    def suggest_wide(self, trial: Suggests) -> "ProductQuantization":
+    def suggest_wide(self, trial: Suggests, tuning: Tuning) -> Self:
         """Return these settings with the bits and the block that `trial` suggests."""
         return replace(
             self,

@@ -12,9 +12,9 @@ Source: Zhu & Gupta 2017, arXiv:1710.01878, Eq. 1 with t_0 = 0 and n * delta_t =
 which is the end of the fine-tuning or, with a ramp below 1, that share of it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Protocol
+from typing import Self
 
 from pytorch_lightning import LightningModule, Trainer
 from torch import Tensor
@@ -22,7 +22,9 @@ from torch import Tensor
 from models.checks import require
 from objectives.context import Context
 from objectives.network.state import NetworkState, copy_weights
-from objectives.training.loop import require_training, tune_
+from objectives.stages.base import FineTuned, Tuning
+from objectives.suggests import Suggests
+from objectives.training.loop import tune_
 from objectives.training.masks import (
     ALLOCATIONS,
     Allocation,
@@ -34,23 +36,9 @@ from objectives.training.masks import (
 MASK_UPDATES = 100
 FEWEST_STEPS_BETWEEN_UPDATES = 4
 """Renewing the masks of AlexNet takes as long as two of its steps."""
-LOWEST_SEARCHED_DENSITY = 0.002
 LEAST_SEARCHED_RAMP = 0.3
 LR_FACTOR = 3.0
 """A search tries learning rates up to this factor above and below the one that is set."""
-
-
-class Suggests(Protocol):
-    """The part of Optuna's `Trial` that this stage uses."""
-
-    def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
-        """Return a value in [low, high]."""
-
-    def suggest_int(self, name: str, low: int, high: int) -> int:
-        """Return a value in [low, high]."""
-
-    def suggest_categorical(self, name: str, choices: Sequence[str]) -> Any:  # noqa: ANN401 - Optuna's type
-        """Return one of `choices`."""
 
 
 class GradualPruning(MaskKeeper):
@@ -97,14 +85,18 @@ def scheduled_sparsity(progress: float, initial: float, final: float) -> float:
     return final + (min(initial, final) - final) * (1 - progress) ** 3  # Eq. 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WeightPruning:
+@dataclass(frozen=True, kw_only=True)
+class WeightPruning(FineTuned):
     """Zero the smallest-magnitude weights while fine-tuning."""
 
-    stage: ClassVar[str] = "prune"
-    version: ClassVar[int] = 1
+    stage = "prune"
+    version = 1
+    kind = "masking"
+    order = 0
+    of_the_paper = True
+    fewest_epochs = 1
 
-    sparsity: float
+    sparsity: float = 0.0
     """Share of the prunable weights that are zero at the end, in [0, 1)."""
     initial_sparsity: float = 0.5
     """Share that is zero at the beginning."""
@@ -114,12 +106,6 @@ class WeightPruning:
     """Sparsity of layers by name, in [0, 1); if any has its own, the others get `sparsity`."""
     ramp: float = 1.0
     """Share of the steps in which the masks are renewed, in (0, 1]; then they stay."""
-    epochs: int
-    """Passes over the training part."""
-    batch_size: int
-    """Images in a step."""
-    lr: float
-    """Adam's learning rate."""
 
     def __post_init__(self) -> None:
         require(0 <= self.sparsity < 1, "0 <= sparsity < 1", sparsity=self.sparsity)
@@ -136,13 +122,7 @@ class WeightPruning:
         for layer, sparsity in self.layers.items():
             require(0 <= sparsity < 1, f"0 <= sparsity of {layer} < 1", sparsity=sparsity)
         require(0 < self.ramp <= 1, "0 < ramp <= 1", ramp=self.ramp)
-        require(self.epochs >= 1, "epochs >= 1", epochs=self.epochs)
-        require_training(self)
-
-    @property
-    def described(self) -> str:
-        """The method in a few words."""
-        return ""
+        super().__post_init__()
 
     @property
     def is_neutral(self) -> bool:
@@ -166,23 +146,18 @@ class WeightPruning:
             for layer, size in sizes.items()
         }
 
-    def suggest(self, trial: Suggests, sparsities: tuple[float, float]) -> "WeightPruning":
+    def suggest(self, trial: Suggests, sparsities: tuple[float, float]) -> Self:
         """Return these settings with the sparsity that `trial` suggests, of a least and a most."""
         return replace(self, sparsity=trial.suggest_float("sparsity", *sparsities))
 
-    def suggest_wide(
-        self,
-        trial: Suggests,
-        densities: Sequence[float] = (LOWEST_SEARCHED_DENSITY, 1.0),
-        allocations: Sequence[Allocation] = ALLOCATIONS,
-    ) -> "WeightPruning":
+    def suggest_wide(self, trial: Suggests, tuning: Tuning) -> Self:
         """Return settings of a wide space: density, allocation, ramp, epochs and learning rate."""
-        low, high = densities
+        low, high = tuning.density
         density = trial.suggest_float("prune.density", low, high, log=True)
         return replace(
             self,
             sparsity=1 - density,
-            allocation=trial.suggest_categorical("prune.allocation", allocations),
+            allocation=trial.suggest_categorical("prune.allocation", tuning.allocations),
             ramp=trial.suggest_float("prune.ramp", LEAST_SEARCHED_RAMP, 1.0),
             epochs=trial.suggest_int("prune.epochs", max(1, self.epochs // 3), self.epochs),
             lr=trial.suggest_float("prune.lr", self.lr / LR_FACTOR, self.lr * LR_FACTOR, log=True),
@@ -198,3 +173,13 @@ class WeightPruning:
         tune_(network, context, self, callbacks=[pruning])
         masks = {layer: mask.cpu().contiguous() for layer, mask in pruning.masks.items()}
         return NetworkState(weights=copy_weights(network), masks=masks)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmStart(WeightPruning):
+    """A pruning whose result is pruned further, or less, instead of the baseline."""
+
+    part = "warm_start"
+    order = -1
+    is_method = False
+    of_the_paper = False

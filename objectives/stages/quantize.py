@@ -15,7 +15,8 @@ Source: Jacob et al. 2018, arXiv:1712.05877, sections 2 and 3; formulas in
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, Protocol, get_args
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, Self, get_args
 
 from torch import Tensor, nn
 
@@ -24,6 +25,8 @@ from models.layers import Layer
 from objectives.context import Context
 from objectives.network.integers import IntegerPlan
 from objectives.network.state import LayerFormat, NetworkState, copy_weights
+from objectives.stages.base import Stage, Tuning
+from objectives.suggests import Suggests
 from objectives.training.activations import GroupQuantizer, RangesFollow, attach_groups_
 from objectives.training.fake_quantize import LARGEST_BIAS, WeightGrid, fit_grid
 from objectives.training.loop import require_training, tune_
@@ -39,21 +42,20 @@ IntegerRule = Literal["fast", "everywhere"]
 INTEGER_RULES: tuple[IntegerRule, ...] = get_args(IntegerRule)
 
 
-class SuggestsCategorical(Protocol):
-    """The part of Optuna's `Trial` that this stage uses."""
-
-    def suggest_categorical(self, name: str, choices: Sequence[int]) -> Any:  # noqa: ANN401 - Optuna's type
-        """Return one of `choices`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quantization:
+@dataclass(frozen=True, kw_only=True)
+class Quantization(Stage):
     """Store weights with fewer bits."""
 
-    stage: ClassVar[str] = "quantize"
-    version: ClassVar[int] = 5
+    stage = "quantize"
+    version = 5
+    kind = "representation"
+    order = 0
+    of_the_paper = True
+    before: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {"input_range": "extremes", "integers": "everywhere"}
+    )
 
-    bits: int
+    bits: int = 32
     """Storage width of a weight: 32, 16, 8, 6, 5, 4, 3 or 2."""
     layers: Mapping[str, int] = field(default_factory=dict)
     """Bits of layers by name; the others get `bits`."""
@@ -130,11 +132,16 @@ class Quantization:
             kept.values()
         )
 
-    def suggest(self, trial: SuggestsCategorical, choices: Sequence[int]) -> "Quantization":
+    @classmethod
+    def start(cls, tuning: Tuning) -> Self:
+        """Return the settings that a search begins with."""
+        return cls(qat_epochs=tuning.qat_epochs, batch_size=tuning.batch_size, lr=tuning.lr)
+
+    def suggest(self, trial: Suggests, choices: Sequence[int]) -> Self:
         """Return these settings with the precision that `trial` suggests."""
         return replace(self, bits=trial.suggest_categorical("precision", choices))
 
-    def suggest_wide(self, trial: SuggestsCategorical) -> "Quantization":
+    def suggest_wide(self, trial: Suggests, tuning: Tuning) -> Self:
         """Return settings of a wide space: any precision, symmetric or not, per channel or not."""
         return replace(
             self,

@@ -31,15 +31,10 @@ class TrialLayers:
         """Return the percentage of each layer's weights that are not zero."""
         return [100 * layer.nonzero / layer.weights for layer in self.layers]
 
-    def bits(self) -> list[int]:
+    def bits(self) -> list[float]:
         """Return the bits of a weight of each layer, as the plan has them."""
-        shared, grid = self.plan.cluster, self.plan.quantize
-        return [
-            grid.bits_of(layer.name)
-            if shared is None
-            else shared.layers.get(layer.name, shared.bits)
-            for layer in self.layers
-        ]
+        stages = [stage for stage in self.plan.stages() if stage.kind == "representation"]
+        return [stages[0].bits_of(layer.name) if stages else 32 for layer in self.layers]
 
 
 def recommended_layers(study: Study, table: StudyTable, paths: StudyPaths) -> TrialLayers | None:
@@ -61,7 +56,7 @@ def layer_table(made: TrialLayers, form: str) -> str:
             layer.name,
             f"{layer.weights:,}",
             f"{kept:.2f} %",
-            bits,
+            f"{bits:g}",
             f"{layer.size_bytes:,}",
             f"{layer.gzip_bytes:,}",
             layer.kernel,

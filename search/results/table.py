@@ -72,13 +72,17 @@ class Row:
     def sparsity(self) -> float:
         """Share of the baseline's weights that are zero or gone: Eq. 5's s."""
         counted = self.attribute("sparsity")
-        return self.plan.prune.sparsity if counted is None else float(counted)
+        if counted is None:
+            counted = self.plan.of_the_paper("masking").sparsity
+        return float(counted)
 
     @property
     def bits(self) -> float:
         """Bits of a mean weight that remains: Eq. 5's p."""
         counted = self.attribute("mean_bits")
-        return self.plan.quantize.bits if counted is None else float(counted)
+        if counted is None:
+            counted = self.plan.of_the_paper("representation").bits
+        return float(counted)
 
     @property
     def label(self) -> str:
@@ -179,9 +183,9 @@ ZIPPED: dict[str, Cell] = {"gzip": _attribute("artifact_bytes", ",d")}
 ENERGY: dict[str, Cell] = {"est. energy uJ": _energy}
 SETTINGS: dict[str, Cell] = {
     "trial": lambda row: row.trial.number,
-    "allocation": lambda row: row.plan.prune.allocation,
-    "epochs": lambda row: row.plan.prune.epochs,
-    "lr": lambda row: f"{row.plan.prune.lr:.2g}",
+    "allocation": lambda row: row.plan.of_the_paper("masking").allocation,
+    "epochs": lambda row: row.plan.of_the_paper("masking").epochs,
+    "lr": lambda row: f"{row.plan.of_the_paper('masking').lr:.2g}",
     "weights": lambda row: _weights(row.plan),
 }
 PAPER: dict[str, Cell] = {
@@ -224,7 +228,10 @@ class StudyTable:
         for trial in trials:
             if trial.state == TrialState.COMPLETE and trial.number not in foreign:
                 plan = Plan.from_json(trial.user_attrs["plan"])
-                point = (plan.prune.sparsity, plan.quantize.bits)
+                point = (
+                    plan.of_the_paper("masking").sparsity,
+                    plan.of_the_paper("representation").bits,
+                )
                 theirs, again = paper.get(point), rerun.get(point)
                 if not plan.is_of_the_paper():
                     theirs = again = None

@@ -12,7 +12,7 @@ import numpy as np
 from optuna.trial import BaseTrial
 
 from objectives.plan import Plan
-from objectives.stages.prune import LOWEST_SEARCHED_DENSITY
+from objectives.stages.base import LOWEST_SEARCHED_DENSITY
 from objectives.stages.quantize import PRECISIONS
 from objectives.training.sensitivity import Sensitivity
 from search.settings.config import StudyConfig
@@ -59,10 +59,10 @@ class LayerwiseSpace:
             sparsity |= dict.fromkeys(layers, 1 - density)
             bits |= dict.fromkeys(layers, precision)
         template = self._config.plan()
-        prune = replace(template.prune, layers=sparsity)
-        prune = replace(prune, sparsity=prune.overall_sparsity(self._sizes))
-        quantize = replace(template.quantize, bits=max(bits.values()), layers=bits)
-        return replace(template, prune=prune, quantize=quantize)
+        masking = replace(template.of_the_paper("masking"), layers=sparsity)
+        masking = replace(masking, sparsity=masking.overall_sparsity(self._sizes))
+        stored = template.of_the_paper("representation")
+        return template.with_stages(masking, replace(stored, bits=max(bits.values()), layers=bits))
 
     def first_trials(self, sensitivity: Sensitivity) -> list[dict[str, float]]:
         """Return parameters to begin with: each layer as small as four limits allow.

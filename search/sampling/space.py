@@ -3,18 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from optuna.trial import BaseTrial
 
-from objectives.plan import (
-    MASKINGS,
-    REPRESENTATIONS,
-    SETTINGS,
-    STRUCTURES,
-    WITHOUT_ZEROS,
-    Plan,
-)
+from objectives.plan import STAGES, Plan, losing_zeros, methods_of
+from objectives.stages.base import Kind, Stage
 from search.sampling.layerwise import LayerwiseSpace
 from search.settings.config import StudyConfig
 
@@ -47,10 +41,9 @@ class PaperSpace:
         """
         template, config = self._config.plan(), self._config
         sparsities = min(config.sparsity), max(config.sparsity)
-        return replace(
-            template,
-            prune=template.prune.suggest(trial, sparsities),
-            quantize=template.quantize.suggest(trial, config.precision),
+        return template.with_stages(
+            template.of_the_paper("masking").suggest(trial, sparsities),
+            template.of_the_paper("representation").suggest(trial, config.precision),
         )
 
     def grid(self) -> list[dict[str, float]]:
@@ -60,13 +53,16 @@ class PaperSpace:
         the first one, which trains the prunings, those that train most, so that the last trials
         are short.
         """
-        quantize = self._config.plan().quantize
+        stored = self._config.plan().of_the_paper("representation")
         first, *others = self._config.precision
-        others.sort(key=lambda bits: replace(quantize, bits=bits).epochs, reverse=True)
+        others.sort(key=lambda bits: replace(stored, bits=bits).epochs, reverse=True)
         return [
             {"sparsity": sparsity, "precision": bits}
             for bits, sparsity in product([first, *others], self._config.sparsity)
         ]
+
+
+DECIDING: tuple[Kind, ...] = ("structure", "masking", "representation")
 
 
 class WideSpace:
@@ -74,31 +70,25 @@ class WideSpace:
 
     def __init__(self, config: StudyConfig) -> None:
         self._config = config
-        self._structures = [name for name in STRUCTURES if name in config.methods]
-        self._maskings = [name for name in MASKINGS if name in config.methods]
-        self._representations = [name for name in REPRESENTATIONS if name in config.methods]
+        self._structures, self._maskings, self._representations = (
+            [name for name in methods_of(kind) if name in config.methods] for kind in DECIDING
+        )
 
     def suggest(self, trial: BaseTrial) -> Plan:
         """Return the plan that `trial` is to carry out."""
         plan = self._config.plan()
         structures = [name for name in self._structures if self._is_used(name, trial)]
         representation = self._one_of(self._representations, "representation", trial)
-        keeps_zeros = not set(representation) & set(WITHOUT_ZEROS)
+        keeps_zeros = not set(representation) & set(losing_zeros())
         masking = self._one_of(self._maskings, "masking", trial) if keeps_zeros else []
         if "distill" in self._config.methods:
             plan = replace(plan, recipe=plan.recipe.suggest(trial))
         chosen = [*structures, *masking, *representation]
-        return replace(plan, **{name: self._suggested(name, trial) for name in chosen})
+        return plan.with_stages(*(self._suggested(name, trial) for name in chosen))
 
-    def _suggested(self, method: str, trial: BaseTrial) -> Any:  # noqa: ANN401 - a plan's part
-        match method:
-            case "prune":  # a plan has these two always, neutral or not
-                return self._config.plan().prune.suggest_wide(
-                    trial, self._config.density, self._config.allocations
-                )
-            case "quantize":
-                return self._config.plan().quantize.suggest_wide(trial)
-        return SETTINGS[method].start(self._config.tuning).suggest_wide(trial)
+    def _suggested(self, method: str, trial: BaseTrial) -> Stage:
+        tuning = self._config.tuning
+        return STAGES[method].start(tuning).suggest_wide(trial, tuning)
 
     def _is_used(self, structure: str, trial: BaseTrial) -> bool:
         """Return whether the trial has `structure`: of several it has any, all or none."""

@@ -7,9 +7,10 @@ in the cache any more, it would be trained again.
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
 
-from objectives.plan import REPRESENTATIONS, STRUCTURES, Plan
+from objectives.plan import Plan
+from objectives.stages.base import Stage
+from objectives.stages.prune import WarmStart
 
 WARM_SHARE_OF_EPOCHS = 1 / 3
 LARGEST_DENSITY_RATIO = 2.0
@@ -27,38 +28,41 @@ def warm_started(plan: Plan, others: Iterable[Plan], is_cached: Callable[[Plan],
         others: Plans that were carried out.
         is_cached: Whether a plan's trained stages can be read.
     """
-    if plan.prune.is_neutral or is_cached(_pruned(plan)):
+    wanted = plan.of_the_paper("masking")
+    if wanted.is_neutral or is_cached(_masked(plan)):
         return plan
 
     def distance(other: Plan) -> float:
-        return abs(math.log((1 - other.prune.sparsity) / (1 - plan.prune.sparsity)))
+        kept = [1 - each.of_the_paper("masking").sparsity for each in (other, plan)]
+        return abs(math.log(kept[0] / kept[1]))
 
     near = [
         other
         for other in others
-        if other.warm_start is None  # a chain would have no end
-        and not other.prune.is_neutral
-        and other.train == plan.train
-        and all(getattr(other, name) == getattr(plan, name) for name in STRUCTURES)
-        and other.prune.allocation == plan.prune.allocation
+        if other.get(WarmStart.part) is None  # a chain would have no end
+        and not other.of_the_paper("masking").is_neutral
+        and _before_masking(other) == _before_masking(plan)
+        and other.of_the_paper("masking").allocation == wanted.allocation
         and distance(other) <= math.log(LARGEST_DENSITY_RATIO)
-        and is_cached(_pruned(other))
+        and is_cached(_masked(other))
     ]
     if not near:
         return plan
-    start = min(near, key=distance).prune
-    return replace(
-        plan,
-        warm_start=start,
-        prune=replace(
-            plan.prune,
-            initial_sparsity=min(start.sparsity, plan.prune.sparsity),
-            epochs=math.ceil(plan.prune.epochs * WARM_SHARE_OF_EPOCHS),
+    start = min(near, key=distance).of_the_paper("masking")
+    return plan.with_stages(
+        WarmStart(**vars(start)),
+        replace(
+            wanted,
+            initial_sparsity=min(start.sparsity, wanted.sparsity),
+            epochs=math.ceil(wanted.epochs * WARM_SHARE_OF_EPOCHS),
         ),
     )
 
 
-def _pruned(plan: Plan) -> Plan:
+def _before_masking(plan: Plan) -> list[Stage]:
+    return [stage for stage in plan.stages() if stage.kind in {"training", "structure"}]
+
+
+def _masked(plan: Plan) -> Plan:
     """Return `plan` up to its pruning."""
-    others: dict[str, Any] = {name: None for name in REPRESENTATIONS if name != "quantize"}
-    return replace(plan, quantize=replace(plan.quantize, bits=32, layers={}), **others)
+    return plan.without("representation")

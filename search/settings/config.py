@@ -6,7 +6,7 @@ from dataclasses import fields as dataclass_fields
 from typing import Any
 
 from models.errors import BadInputError
-from objectives.plan import MASKINGS, STRUCTURES, Plan
+from objectives.plan import Plan, methods_of
 from objectives.recipe import Recipe
 from objectives.stages.base import Tuning
 from objectives.stages.prune import WeightPruning
@@ -38,8 +38,8 @@ class StudyConfig(StudySettings):
     @property
     def trial_epochs(self) -> int:
         """Epochs of fine-tuning of one trial, at most."""
-        reshaping = sum(name in self.methods for name in STRUCTURES)
-        masking = any(name in self.methods for name in MASKINGS)
+        reshaping = sum(name in self.methods for name in methods_of("structure"))
+        masking = any(name in self.methods for name in methods_of("masking"))
         return (reshaping + masking) * self.fine_tuning_epochs + self.qat_epochs
 
     @property
@@ -62,30 +62,30 @@ class StudyConfig(StudySettings):
 
     def plan(self, sparsity: float = 0.0, bits: int = PRECISIONS[0]) -> Plan:
         """Return the plan of one combination."""
-        return Plan(
-            recipe=Recipe(
-                lr_decay=self.lr_decay,
-                distill_weight=self.distill_weight,
-                distill_temperature=self.distill_temperature,
-            ),
-            train=BaselineTraining(
+        return Plan.of(
+            BaselineTraining(
                 epochs=0 if self.weights else self.epochs,
                 batch_size=self.batch_size,
                 lr=self.lr,
                 weights=self.weights,
             ),
-            prune=WeightPruning(
+            WeightPruning(
                 sparsity=sparsity,
                 allocation=self.allocation,
                 epochs=self.fine_tuning_epochs,
                 batch_size=self.batch_size,
                 lr=self.lr,
             ),
-            quantize=Quantization(
+            Quantization(
                 bits=bits,
                 qat_epochs=self.qat_epochs,
                 batch_size=self.batch_size,
                 lr=self.lr,
+            ),
+            recipe=Recipe(
+                lr_decay=self.lr_decay,
+                distill_weight=self.distill_weight,
+                distill_temperature=self.distill_temperature,
             ),
         )
 
@@ -97,6 +97,8 @@ class StudyConfig(StudySettings):
             qat_epochs=self.qat_epochs,
             batch_size=self.batch_size,
             lr=self.lr,
+            density=self.density,
+            allocations=self.allocations,
         )
 
     def to_json(self) -> str:

@@ -2,7 +2,7 @@
 
 from models.checks import require
 from models.errors import BadInputError
-from objectives.plan import MASKINGS, REPRESENTATIONS, WITHOUT_ZEROS, Plan
+from objectives.plan import Plan, losing_zeros, methods_of
 from search.settings.study_settings import StudySettings
 from search.settings.vocabulary import EXTRA_OBJECTIVES, METHODS, OBJECTIVES, SPACES
 
@@ -73,10 +73,10 @@ def _check_methods(config: StudySettings) -> None:
         "methods names none twice",
         methods=config.methods,
     )
-    representations = set(config.methods).intersection(REPRESENTATIONS)
-    keep_no_zeros = bool(representations) and representations <= set(WITHOUT_ZEROS)
+    representations = set(config.methods).intersection(methods_of("representation"))
+    keep_no_zeros = bool(representations) and representations <= set(losing_zeros())
     require(
-        not (keep_no_zeros and set(MASKINGS) & set(config.methods)),
+        not (keep_no_zeros and set(methods_of("masking")) & set(config.methods)),
         "--methods with prune names a representation that keeps zeros",
         methods=config.methods,
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from models.data_source import Augmentation
 from models.layers import ALL_LAYERS
 from objectives.recipe import LrDecay
-from objectives.stages.prune import LOWEST_SEARCHED_DENSITY
+from objectives.stages.base import LOWEST_SEARCHED_DENSITY
 from objectives.stages.quantize import PAPER_PRECISIONS
 from objectives.training.masks import ALLOCATIONS, Allocation
 from search.settings.vocabulary import PAPER_SPARSITIES, ObjectiveName, SpaceName

@@ -130,7 +130,7 @@ def test_files_answer_as_networks_of_random_blocks(names: list[str], digits: Few
     network = context.network_of(context.untrained())
     randomize_(network)
     state = NetworkState(weights=copy_weights(network))
-    rounded = toy_plan(0, 8, qat_epochs=0).quantize.apply(state, context)
+    rounded = toy_plan(0, 8, qat_epochs=0).get("quantize").apply(state, context)
     for each in (state, rounded):
         content = export_onnx(each, context)
         assert largest_difference(content, each, context).distance < 1e-4

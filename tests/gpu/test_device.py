@@ -76,7 +76,7 @@ def test_data_on_the_device_are_the_same(
 def test_masks_hold_through_training(device: str, placed: FewDigits) -> None:
     context = on(device, placed)
     plan = toy_plan(sparsity=0.9, epochs=2)
-    state = plan.prune.apply(trained(context), context)
+    state = plan.get("prune").apply(trained(context), context)
     for layer, mask in state.masks.items():
         weight = state.weights[f"{layer}.weight"]
         assert not weight[~mask].any()
@@ -89,7 +89,7 @@ def test_fake_quantization_trains_to_a_file_that_answers_alike(
     bits: int, device: str, placed: FewDigits
 ) -> None:
     context = on(device, placed)
-    state = toy_plan(bits=bits, qat_epochs=2).quantize.apply(trained(context), context)
+    state = toy_plan(bits=bits, qat_epochs=2).get("quantize").apply(trained(context), context)
     for layer, stored in state.formats.items():
         weight, scale = state.weights[f"{layer}.weight"], stored.weight_scale
         assert scale is not None

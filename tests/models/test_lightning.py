@@ -84,7 +84,7 @@ def test_the_steps_of_a_module_of_either_are_taken(
     kind.steps = 0
     state = toy_plan(epochs=2).train.apply(NetworkState(weights={}), context)
     assert kind.steps == 2 * source.steps_per_epoch(128)
-    toy_plan(0.5, 8).quantize.apply(state, context)
+    toy_plan(0.5, 8).get("quantize").apply(state, context)
     assert kind.steps == 3 * source.steps_per_epoch(128)
 
 

@@ -188,11 +188,11 @@ def test_the_file_of_another_structure_answers_as_the_network_does(
 ) -> None:
     context = a_context(name, digits)
     before = NetworkState(weights=copy_weights(context.build_network()))
-    state = toy_plan(0.5).prune.apply(settings.apply(before, context), context)
+    state = toy_plan(0.5).get("prune").apply(settings.apply(before, context), context)
     total = sum(context.layer_sizes().values())
     kept = sum(int(mask.sum()) for mask in state.masks.values())
     assert kept < 0.5 * total
-    state = toy_plan(0.5, 16).quantize.apply(state, context)  # folds, too
+    state = toy_plan(0.5, 16).get("quantize").apply(state, context)  # folds, too
     content = export_onnx(state, context)
     counts = count_weights(onnx.load_from_string(content))
     assert sum(nonzero for nonzero, _ in counts.values()) <= kept
@@ -232,7 +232,7 @@ class TestAnyNetwork:
         plan = toy_plan(0.5, bits)
         state = plan.train.apply(NetworkState(weights={}), context)
         if bits < 32:
-            state = plan.quantize.apply(state, context)
+            state = plan.get("quantize").apply(state, context)
         state = context.fold(state)
         content = export_onnx(state, context)
         restored = context.build_network().eval()
@@ -293,7 +293,9 @@ def test_layers_with_equal_weights_stay_two(digits: FewDigits) -> None:
     weights = copy_weights(context.build_network())
     for layer in ("2.weight", "4.weight", "2.bias", "4.bias"):
         weights[layer] = torch.zeros_like(weights[layer])
-    state = toy_plan(0, 8, qat_epochs=0).quantize.apply(NetworkState(weights=weights), context)
+    state = (
+        toy_plan(0, 8, qat_epochs=0).get("quantize").apply(NetworkState(weights=weights), context)
+    )
     for formats in ({}, state.formats):
         content = export_onnx(NetworkState(weights=state.weights, formats=formats), context)
         names = {tensor.name for tensor in onnx.load_from_string(content).graph.initializer}
@@ -311,7 +313,7 @@ def test_a_layer_that_is_not_called_is_left_out(digits: FewDigits) -> None:
 
     context = toy_context(digits, model=ModelSpec(build=lambda *_: Idle(), data="own"))
     assert context.layer_sizes() == {"used": 7840}
-    state = toy_plan(0, 8, qat_epochs=0).quantize.apply(context.untrained(), context)
+    state = toy_plan(0, 8, qat_epochs=0).get("quantize").apply(context.untrained(), context)
     assert list(state.formats) == ["used"]
     file = onnx.load_from_string(export_onnx(state, context))
     assert not [each for each in file.graph.initializer if each.name.startswith("idle")]
@@ -336,7 +338,7 @@ def test_folding_changes_no_answer_and_leaves_no_batch_norm(digits: FewDigits) -
 def test_only_chosen_layers_are_compressed(digits: FewDigits) -> None:
     context = toy_context(digits, layers=("dense",))
     state = NetworkState(weights=copy_weights(context.build_network()))
-    for settings in (toy_plan(0.9).prune, toy_plan(0.9, 8).quantize):
+    for settings in (toy_plan(0.9).get("prune"), toy_plan(0.9, 8).get("quantize")):
         state = settings.apply(state, context)
     assert list(state.masks) == list(state.formats) == ["dense"]
     assert int((state.weights["conv.weight"] == 0).sum()) == 0

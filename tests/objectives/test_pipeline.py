@@ -64,7 +64,7 @@ def test_a_state_in_another_order_gives_the_same_bytes(bits: int, digits: FewDig
     """A state that is read from a file names its tensors in an order of its own."""
     context = toy_context(digits)
     begin = NetworkState(weights=copy_weights(context.build_network()))
-    state = toy_plan(0, bits, qat_epochs=0).quantize.apply(begin, context)
+    state = toy_plan(0, bits, qat_epochs=0).get("quantize").apply(begin, context)
     mixed = replace(state, formats=dict(reversed(state.formats.items())))
     assert list(mixed.formats) != list(state.formats)
     assert export_onnx(mixed, context) == export_onnx(state, context)
@@ -115,7 +115,7 @@ def test_epochs_are_told_by_their_place_in_the_plan_also_where_stages_are_cached
     pipeline.run(plan, tmp_path / "a.onnx", lambda epoch, _: told.append(epoch))
     assert told == [1, 2, 3, 4]
     told.clear()
-    other = replace(plan, quantize=replace(plan.quantize, symmetric=False))
+    other = plan.with_stages(replace(plan.get("quantize"), symmetric=False))
     pipeline.run(other, tmp_path / "a.onnx", lambda epoch, _: told.append(epoch))
     assert told == [3, 4]
 

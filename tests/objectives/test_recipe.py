@@ -44,7 +44,7 @@ def test_a_distilled_network_answers_as_its_teacher(
     teacher.weights["dense.bias"] = baseline.weights["dense.bias"].roll(1)
     teacher.weights["dense.weight"] = baseline.weights["dense.weight"].roll(1, dims=0)
     distilling = replace(context, recipe=Recipe(distill_weight=1.0), teacher=teacher)
-    pupil = toy_plan(0.5, epochs=6, lr=3e-3).prune.apply(baseline, distilling)
+    pupil = toy_plan(0.5, epochs=6, lr=3e-3).get("prune").apply(baseline, distilling)
     pixels = digits.training_inputs(200)
     with torch.no_grad():
         taught, own = (context.network_of(one)(pixels).argmax(1) for one in (teacher, pupil))
@@ -87,18 +87,16 @@ def test_settings_that_break_their_law_are_refused(settings: dict) -> None:
 
 def test_two_ways_to_store_a_weight_do_not_go_together() -> None:
     cluster = Clustering(bits=2, tuning_epochs=0, batch_size=1, lr=0.1)
-    assert not replace(toy_plan(0.9), cluster=cluster).is_of_the_paper()
+    assert not toy_plan(0.9).with_stages(cluster).is_of_the_paper()
     assert toy_plan(0.9, 8).is_of_the_paper()
     with pytest.raises(BadInputError, match="quantize and cluster do not go together: each decid"):
-        replace(toy_plan(0.9, 8), cluster=cluster)
+        toy_plan(0.9, 8).with_stages(cluster)
 
 
 def test_a_plan_with_everything_survives_json() -> None:
     plan = replace(
-        toy_plan(0.9),
-        recipe=Recipe(lr_decay="cosine", distill_weight=0.5),
-        cluster=Clustering(bits=2, layers={"conv": 4}, tuning_epochs=0, batch_size=1, lr=0.1),
-    )
+        toy_plan(0.9), recipe=Recipe(lr_decay="cosine", distill_weight=0.5)
+    ).with_stages(Clustering(bits=2, layers={"conv": 4}, tuning_epochs=0, batch_size=1, lr=0.1))
     assert Plan.from_json(plan.to_json()) == plan
     assert [stage.stage for stage in plan.stages()] == ["train", "prune", "cluster"]
     assert plan.uncompressed().recipe == Recipe(lr_decay="cosine")

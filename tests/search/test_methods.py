@@ -1,7 +1,6 @@
 """Searches that use other methods than the paper's two."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -13,7 +12,7 @@ from toys import made_attributes
 
 from objectives.artifact.code import write_container
 from objectives.container import decode
-from objectives.plan import REPRESENTATIONS, Plan
+from objectives.plan import Plan, methods_of
 from objectives.stages.binary import BinaryWeights
 from search import run
 from search.results.table import StudyTable
@@ -67,15 +66,15 @@ def test_a_search_over_two_representations_and_distillation(tmp_path: Path) -> N
 
 def test_no_plan_of_a_search_is_refused() -> None:
     """Blocks and pruning do not go together: it is one or the other."""
-    methods = ("prune", *REPRESENTATIONS)
+    methods = ("prune", *methods_of("representation"))
     common = {"model": "cnn", "data": "mnist5k", "epochs": 1, "qat_epochs": 1, "batch_size": 128}
     space = WideSpace(StudyConfig(**common, lr=1e-3, space="wide", methods=methods))
     study = create_study(sampler=RandomSampler(seed=0))
     plans = [space.suggest(study.ask()) for _ in range(50)]
-    shared = [plan for plan in plans if plan.product is not None]
+    shared = [plan for plan in plans if plan.get("product") is not None]
     assert 0 < len(shared) < len(plans)
-    assert all(plan.prune.is_neutral for plan in shared)
-    assert not any(plan.prune.is_neutral for plan in plans if plan not in shared)
+    assert all(plan.get("prune").is_neutral for plan in shared)
+    assert not any(plan.get("prune").is_neutral for plan in plans if plan not in shared)
     for trial in study.trials:
         assert (trial.params["representation"] == "product") == (
             "prune.density" not in trial.params
@@ -87,7 +86,7 @@ def test_nothing_was_published_for_other_methods() -> None:
     config = StudyConfig(**common, lr=1e-3, space="wide", methods=("quantize", "binary"))
     study = create_study()
     study.set_user_attr("config", config.to_json())
-    binary = replace(config.plan(), binary=BinaryWeights.start(config.tuning))
+    binary = config.plan().with_stages(BinaryWeights.start(config.tuning))
     for plan in (config.plan(), binary):
         facts = made_attributes(plan=plan.to_json())
         study.add_trial(create_trial(value=0.0, user_attrs=facts))
@@ -135,12 +134,12 @@ def test_a_space_of_all_methods_holds_one_masking_and_one_representation_a_plan(
     space = search_space(config, {})
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     plans = [space.suggest(study.ask()) for _ in range(100)]  # others are refused when made
-    assert {plan.n_m is None for plan in plans} == {True, False}
+    assert {plan.get("n_m") is None for plan in plans} == {True, False}
     for plan in plans:
-        maskings = [not plan.prune.is_neutral, plan.n_m is not None]
-        assert sum(maskings) == (0 if plan.product is not None else 1)
+        maskings = [not plan.get("prune").is_neutral, plan.get("n_m") is not None]
+        assert sum(maskings) == (0 if plan.get("product") is not None else 1)
     used = {
-        tuple(getattr(plan, name) is not None for name in ("narrow", "channels", "factorize"))
+        tuple(plan.get(name) is not None for name in ("narrow", "channels", "factorize"))
         for plan in plans
     }
     assert len(used) == 2**3

@@ -37,7 +37,7 @@ def a_state(digits: FewDigits, bits: int = 32) -> tuple[NetworkState, Context]:
     randomize_(network)
     state = NetworkState(weights=copy_weights(network))
     if bits < 32:
-        state = toy_plan(0, bits, qat_epochs=0).quantize.apply(state, context)
+        state = toy_plan(0, bits, qat_epochs=0).get("quantize").apply(state, context)
     return state, context
 
 

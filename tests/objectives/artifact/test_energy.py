@@ -297,7 +297,7 @@ def test_the_fewer_bits_and_the_simpler_the_weights_the_less_a_file_takes(
 
 def test_pruning_saves_energy(baseline: NetworkState, context: Context) -> None:
     """By as much as products are left out; the file's bytes stay those of all weights."""
-    pruned = toy_plan(0.9).prune.apply(baseline, context)
+    pruned = toy_plan(0.9).get("prune").apply(baseline, context)
     before, after = (
         estimate_energy(onnx.load_from_string(export_onnx(state, context)))
         for state in (baseline, pruned)

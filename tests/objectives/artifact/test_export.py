@@ -25,7 +25,10 @@ def states(baseline: NetworkState, digits: FewDigits) -> dict[tuple[float, int],
     made = {}
     for sparsity, bits in POINTS:
         state = baseline
-        for settings in (toy_plan(sparsity, bits).prune, toy_plan(sparsity, bits).quantize):
+        for settings in (
+            toy_plan(sparsity, bits).get("prune"),
+            toy_plan(sparsity, bits).get("quantize"),
+        ):
             state = state if settings.is_neutral else settings.apply(state, context)
         made[sparsity, bits] = state
     return made
@@ -155,7 +158,9 @@ def test_files_of_any_grid_run_and_answer_as_the_network_does(
     tmp_path: Path,
 ) -> None:
     quantize = replace(
-        toy_plan(0.9, bits, qat_epochs=0).quantize, symmetric=symmetric, per_channel=per_channel
+        toy_plan(0.9, bits, qat_epochs=0).get("quantize"),
+        symmetric=symmetric,
+        per_channel=per_channel,
     )
     state = quantize.apply(states[0.9, 32], context)
     network = context.network_of(state)

@@ -33,7 +33,7 @@ def batch_norms(bias: bool) -> nn.Module:
 def test_weights_of_every_precision_are_those_of_the_stage(
     bits: int, baseline: NetworkState, context: Context
 ) -> None:
-    quantize = replace(toy_plan(0, bits, qat_epochs=0).quantize, symmetric=bits != 4)
+    quantize = replace(toy_plan(0, bits, qat_epochs=0).get("quantize"), symmetric=bits != 4)
     state = quantize.apply(baseline, context)
     found = restored(state, context)
     assert list(found) == list(context.build_network().state_dict())
@@ -45,7 +45,7 @@ def test_weights_of_every_precision_are_those_of_the_stage(
 def test_shared_weights_come_out_of_their_codebook(
     bits: int, baseline: NetworkState, context: Context
 ) -> None:
-    pruned = toy_plan(0.9).prune.apply(baseline, context)
+    pruned = toy_plan(0.9).get("prune").apply(baseline, context)
     state = Clustering(bits=bits, tuning_epochs=0, batch_size=128, lr=1e-3).apply(pruned, context)
     found = restored(state, context)
     for name, weight in state.weights.items():

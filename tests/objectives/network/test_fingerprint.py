@@ -243,7 +243,7 @@ def test_sets_are_told_alike_in_each_process() -> None:
         subprocess.run(
             [sys.executable, "-c", code],
             env=os.environ | {"PYTHONHASHSEED": str(seed)},
-            cwd=Path(__file__).parents[2],
+            cwd=Path(__file__).parents[3],
             capture_output=True,
             text=True,
             check=True,
@@ -336,7 +336,7 @@ def test_each_process_tells_the_same(tmp_path: Path) -> None:
         "        return self.act(x) if 'a' in {'x', 'y', 'z'} else self.own(x)\n"
         "told = Fingerprint()\ntold.add(Net(), '')\nprint(told.hexdigest())\n"
     )
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     found = {
         subprocess.run(
             [sys.executable, script],

@@ -102,7 +102,8 @@ def test_an_optimizer_that_groups_by_name_finds_its_names_and_learns_the_scales(
     context = toy_context(digits, model=ModelSpec(build=lambda *_: Grouping(), data="own"))
     state = toy_plan().train.apply(NetworkState(weights={}), context)
     rounded, trained = (
-        toy_plan(0, bits, qat_epochs=epochs).quantize.apply(state, context) for epochs in (0, 1)
+        toy_plan(0, bits, qat_epochs=epochs).get("quantize").apply(state, context)
+        for epochs in (0, 1)
     )
     for layer, stored in trained.formats.items():
         assert not torch.equal(stored.weight_scale, rounded.formats[layer].weight_scale)

@@ -56,7 +56,7 @@ def test_the_gradient_by_hand() -> None:
 def test_the_file_holds_signs_and_zeros_stay(
     per_channel: bool, baseline: NetworkState, context: Context
 ) -> None:
-    pruned = toy_plan(0.5).prune.apply(baseline, context)
+    pruned = toy_plan(0.5).get("prune").apply(baseline, context)
     state = a_binary(per_channel=per_channel).apply(pruned, context)
     model = onnx.load_from_string(export_onnx(state, context))
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}

@@ -63,9 +63,9 @@ def test_pruned_and_quantized_afterwards_the_file_answers_as_the_network(
     bits: int, baseline: NetworkState, context: Context
 ) -> None:
     state = a_removal().apply(baseline, context)
-    state = toy_plan(0.5).prune.apply(state, context)
+    state = toy_plan(0.5).get("prune").apply(state, context)
     if bits < 32:
-        state = toy_plan(0.5, bits).quantize.apply(state, context)
+        state = toy_plan(0.5, bits).get("quantize").apply(state, context)
     assert {layer: tuple(mask.shape) for layer, mask in state.masks.items()} == {
         "conv": (6, 1, 3, 3),
         "dense": (10, 6 * 13 * 13),

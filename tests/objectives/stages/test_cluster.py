@@ -140,7 +140,7 @@ def test_the_gradient_of_a_centroid_is_the_sum_of_its_weights_gradients() -> Non
 def test_a_layer_has_as_many_values_as_its_bits_allow_and_zeros_stay(
     bits: int, baseline: NetworkState, context: Context
 ) -> None:
-    pruned = toy_plan(0.9).prune.apply(baseline, context)
+    pruned = toy_plan(0.9).get("prune").apply(baseline, context)
     state = a_clustering(bits).apply(pruned, context)
     for layer, mask in state.masks.items():
         weight = state.weights[f"{layer}.weight"]
@@ -157,7 +157,7 @@ def test_a_layer_has_as_many_values_as_its_bits_allow_and_zeros_stay(
 def test_the_file_holds_codes_and_answers_as_the_network(
     baseline: NetworkState, context: Context
 ) -> None:
-    pruned = toy_plan(0.9).prune.apply(baseline, context)
+    pruned = toy_plan(0.9).get("prune").apply(baseline, context)
     settings = a_clustering(4, layers={"conv": 2})
     state = settings.apply(pruned, context)
     content = export_onnx(state, context)
@@ -185,7 +185,7 @@ def test_fine_tuned_centroids_answer_better_than_grouped_ones(
 ) -> None:
     from objectives.training.evaluate import network_accuracy_pct
 
-    pruned = toy_plan(0.9, epochs=3).prune.apply(baseline, context)
+    pruned = toy_plan(0.9, epochs=3).get("prune").apply(baseline, context)
     accuracies = [
         network_accuracy_pct(
             context.network_of(a_clustering(1, epochs=epochs).apply(pruned, context)),

@@ -25,10 +25,10 @@ TUNING = Tuning(epochs=1, qat_epochs=1, batch_size=128, lr=1e-3)
 
 COMMON = {"epochs": 1, "batch_size": 128, "lr": 1e-3}
 STAGES = {
-    "prune": toy_plan(0.8).prune,
-    "quantize to 16 bits": toy_plan(0.0, 16).quantize,
-    "quantize to 8 bits": toy_plan(0.0, 8).quantize,
-    "quantize to 8 bits untrained": toy_plan(0.0, 8, qat_epochs=0).quantize,
+    "prune": toy_plan(0.8).get("prune"),
+    "quantize to 16 bits": toy_plan(0.0, 16).get("quantize"),
+    "quantize to 8 bits": toy_plan(0.0, 8).get("quantize"),
+    "quantize to 8 bits untrained": toy_plan(0.0, 8, qat_epochs=0).get("quantize"),
     "mix 2 to 8 bits": MixedPrecision(mean_bits=4.0, qat_epochs=1, batch_size=128, lr=1e-3),
     "share 4 values": Clustering(bits=2, tuning_epochs=1, batch_size=128, lr=1e-3),
     "product": ProductQuantization.start(TUNING),

@@ -1,4 +1,3 @@
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -117,9 +116,9 @@ def test_the_file_is_smaller_and_answers_as_the_network(
     bits: int, baseline: NetworkState, context: Context
 ) -> None:
     state = a_factorization(0.6).apply(baseline, context)
-    state = toy_plan(0.5).prune.apply(state, context)
+    state = toy_plan(0.5).get("prune").apply(state, context)
     if bits < 32:
-        state = toy_plan(0.5, bits).quantize.apply(state, context)
+        state = toy_plan(0.5, bits).get("quantize").apply(state, context)
     content = export_onnx(state, context)
     assert len(content) < 0.7 * len(export_onnx(baseline, context))
     assert list(state.masks) == ["conv.0", "conv.1", "dense.0", "dense.1"]
@@ -146,7 +145,7 @@ def test_weights_that_are_gone_count_as_zero(digits: FewDigits, tmp_path: Path) 
     pipeline = Pipeline(
         toy_context(digits), StageCache(tmp_path / "cache"), tmp_path / "baseline.onnx"
     )
-    plan = replace(toy_plan(0.5), factorize=a_factorization(0.6))
+    plan = toy_plan(0.5).with_stages(a_factorization(0.6))
     result = pipeline.run(plan, tmp_path / "a.onnx")
     stored = result.measurement.nonzero_weights
     assert set(stored) == {f"{x}.{part}.weight" for x in ("conv", "dense") for part in "01"}

@@ -99,7 +99,7 @@ def test_the_file_holds_integers_and_powers_of_two(
     context: Context,
     tmp_path: Path,
 ) -> None:
-    pruned = toy_plan(0.9).prune.apply(baseline, context)
+    pruned = toy_plan(0.9).get("prune").apply(baseline, context)
     state = a_fixed_point(bits, input_bits).apply(pruned, context)
     content = export_onnx(state, context)
     model = onnx.load_from_string(content)

@@ -91,7 +91,7 @@ def test_sensitivity_is_the_divergence_of_the_answers(
 def test_each_layer_is_stored_in_its_bits_and_all_within_the_budget(
     mean_bits: float, baseline: NetworkState, context: Context
 ) -> None:
-    pruned = toy_plan(0.5).prune.apply(baseline, context)
+    pruned = toy_plan(0.5).get("prune").apply(baseline, context)
     state = a_mixture(mean_bits, qat_epochs=0).apply(pruned, context)
     kept = {layer: int(mask.sum()) for layer, mask in pruned.masks.items()}
     total = sum(kept[layer] * state.formats[layer].bits for layer in kept)
@@ -108,7 +108,7 @@ def test_fine_tuning_stops_when_the_network_is_accurate_enough(
     def epochs_of(stop_within_pp: float | None) -> int:
         plain = toy_plan()
         mixed = a_mixture(8.0, qat_epochs=3, stop_within_pp=stop_within_pp)
-        plan = Plan(train=plain.train, prune=plain.prune, quantize=plain.quantize, mixed=mixed)
+        plan = Plan.of(plain.train, plain.get("prune"), plain.get("quantize"), mixed)
         pipeline = Pipeline(
             toy_context(digits), StageCache(tmp_path / "cache"), tmp_path / "baseline.onnx"
         )

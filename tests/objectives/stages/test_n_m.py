@@ -72,7 +72,7 @@ def test_zeros_stay_through_later_stages_and_in_the_file(
     if later == "cluster":
         state = Clustering(bits=4, tuning_epochs=1, batch_size=128, lr=1e-3).apply(state, context)
     elif later != 32:
-        state = toy_plan(0.0, later).quantize.apply(state, context)
+        state = toy_plan(0.0, later).get("quantize").apply(state, context)
     assert list(state.masks) == ["dense"]  # the convolution reads one channel
     weight = state.weights["dense.weight"]
     assert bool((weight[~state.masks["dense"]] == 0).all())
@@ -119,10 +119,10 @@ def test_convolutions_have_groups_of_channels_and_embeddings_none(digits: FewDig
 
 
 def test_prune_beside_it_is_refused() -> None:
-    assert replace(toy_plan(0.0), n_m=a_pruning()).n_m == a_pruning()
-    assert replace(toy_plan(0.5), n_m=a_pruning(4, 4)).n_m == a_pruning(4, 4)
+    assert toy_plan(0.0).with_stages(a_pruning()).get("n_m") == a_pruning()
+    assert toy_plan(0.5).with_stages(a_pruning(4, 4)).get("n_m") == a_pruning(4, 4)
     with pytest.raises(BadInputError, match="prune and n_m do not go together: each decides"):
-        replace(toy_plan(0.5), n_m=a_pruning())
+        toy_plan(0.5).with_stages(a_pruning())
 
 
 @pytest.mark.parametrize("settings", [{"n": 0}, {"n": 5}, {"m": 1}, {"epochs": -1}])

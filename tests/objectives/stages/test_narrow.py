@@ -60,7 +60,7 @@ def test_it_is_compared_with_the_baseline_of_full_width(digits: FewDigits, tmp_p
     pipeline = Pipeline(
         toy_context(digits), StageCache(tmp_path / "cache"), tmp_path / "baseline.onnx"
     )
-    plan = replace(toy_plan(0.5, 16, epochs=2), narrow=a_training(0.25, epochs=2))
+    plan = toy_plan(0.5, 16, epochs=2).with_stages(a_training(0.25, epochs=2))
     result = pipeline.run(plan, tmp_path / "a.onnx")
     full, narrow = 12 * 9 + 10 * 2028, 3 * 9 + 10 * 507
     stored = result.baseline.measurement.nonzero_weights
@@ -76,8 +76,10 @@ def test_it_is_compared_with_the_baseline_of_full_width(digits: FewDigits, tmp_p
         (tmp_path / "a.onnx").read_bytes(), providers=["CPUExecutionProvider"]
     )
     (logits,) = session.run(None, {"input": pixels.numpy()})
-    state = plan.narrow.apply(state, pipeline.context)
-    state = plan.quantize.apply(plan.prune.apply(state, pipeline.context), pipeline.context)
+    state = plan.get("narrow").apply(state, pipeline.context)
+    state = plan.get("quantize").apply(
+        plan.get("prune").apply(state, pipeline.context), pipeline.context
+    )
     with torch.no_grad():
         expected = pipeline.context.network_of(state)(pixels).numpy()
     assert np.abs(logits - expected).max() < 1e-4

@@ -56,7 +56,7 @@ def test_weights_are_assigned_anew_as_points_move() -> None:
 
 
 def test_the_file_holds_codes_and_zeros_stay(baseline: NetworkState, context: Context) -> None:
-    pruned = toy_plan(0.9).prune.apply(baseline, context)
+    pruned = toy_plan(0.9).get("prune").apply(baseline, context)
     state = some_points(3).apply(pruned, context)
     model = onnx.load_from_string(export_onnx(state, context))
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -77,7 +77,7 @@ def test_the_file_holds_codes_and_zeros_stay(baseline: NetworkState, context: Co
 def test_points_that_no_weight_has_are_not_in_the_file(
     baseline: NetworkState, context: Context
 ) -> None:
-    pruned = toy_plan(0.9).prune.apply(baseline, context)
+    pruned = toy_plan(0.9).get("prune").apply(baseline, context)
     state = some_points(6, epochs=0).apply(pruned, context)
     for layer, mask in state.masks.items():
         stored, kept = state.formats[layer], pruned.weights[f"{layer}.weight"][mask]

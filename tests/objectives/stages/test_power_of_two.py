@@ -51,7 +51,7 @@ def test_gradients_pass_straight_through() -> None:
 
 
 def test_the_file_holds_codes_and_zeros_stay(baseline: NetworkState, context: Context) -> None:
-    pruned = toy_plan(0.9).prune.apply(baseline, context)
+    pruned = toy_plan(0.9).get("prune").apply(baseline, context)
     state = a_power(4).apply(pruned, context)
     model = onnx.load_from_string(export_onnx(state, context))
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}

@@ -93,7 +93,7 @@ def test_schedule_by_hand() -> None:
 def test_every_layer_has_exactly_its_zeros_after_fine_tuning(
     sparsity: float, baseline: NetworkState, context: Context
 ) -> None:
-    pruned = toy_plan(sparsity).prune.apply(baseline, context)
+    pruned = toy_plan(sparsity).get("prune").apply(baseline, context)
     for name in compressible_layers(context.build_network()):
         weight, mask = pruned.weights[f"{name}.weight"], pruned.masks[name]
         assert int((~mask).sum()) == round(sparsity * weight.numel())
@@ -104,7 +104,7 @@ def test_every_layer_has_exactly_its_zeros_after_fine_tuning(
 def test_fine_tuning_moves_the_weights_that_are_kept(
     baseline: NetworkState, context: Context
 ) -> None:
-    pruned = toy_plan(0.5).prune.apply(baseline, context)
+    pruned = toy_plan(0.5).get("prune").apply(baseline, context)
     kept = pruned.masks["dense"]
     moved = pruned.weights["dense.weight"][kept] != baseline.weights["dense.weight"][kept]
     assert moved.float().mean() > 0.9
@@ -127,7 +127,7 @@ def test_lamp_never_empties_a_layer_that_global_would() -> None:
 
 
 def test_pruned_weights_are_0_and_not_minus_0(baseline: NetworkState, context: Context) -> None:
-    state = toy_plan(0.9).prune.apply(baseline, context)
+    state = toy_plan(0.9).get("prune").apply(baseline, context)
     for layer, mask in state.masks.items():
         assert not torch.signbit(state.weights[f"{layer}.weight"][~mask]).any()
 
@@ -144,7 +144,7 @@ def test_masks_stay_after_the_ramp(
         renew(self, progress)
 
     monkeypatch.setattr(GradualPruning, "_renew", watched)
-    settings = replace(toy_plan(0.9, epochs=4).prune, ramp=ramp)
+    settings = replace(toy_plan(0.9, epochs=4).get("prune"), ramp=ramp)
     state = settings.apply(baseline, context)
     steps = 4 * 4  # 420 images in batches of 128
     ramp_steps = round(ramp * steps)

@@ -13,7 +13,7 @@ from objectives.training.fake_quantize import WeightGrid, asymmetric_range, fake
 
 @pytest.fixture(scope="module")
 def pruned(baseline: NetworkState, digits: FewDigits) -> NetworkState:
-    return toy_plan(0.9).prune.apply(baseline, toy_context(digits))
+    return toy_plan(0.9).get("prune").apply(baseline, toy_context(digits))
 
 
 def test_fake_quantize_equals_torchs_per_channel() -> None:
@@ -86,12 +86,12 @@ def test_ranges_hold_zero_exactly() -> None:
 
 
 def test_32_bits_are_neutral_and_16_are_not() -> None:
-    assert toy_plan(0.5, 32).quantize.is_neutral
-    assert not toy_plan(0.5, 16).quantize.is_neutral
+    assert toy_plan(0.5, 32).get("quantize").is_neutral
+    assert not toy_plan(0.5, 16).get("quantize").is_neutral
 
 
 def test_16_bits_round_every_weight_to_float16(pruned: NetworkState, context: Context) -> None:
-    half = toy_plan(0.9, 16).quantize.apply(pruned, context)
+    half = toy_plan(0.9, 16).get("quantize").apply(pruned, context)
     for name, weight in half.weights.items():
         assert torch.equal(weight, pruned.weights[name].half().float())
 
@@ -100,7 +100,7 @@ def test_16_bits_round_every_weight_to_float16(pruned: NetworkState, context: Co
 def test_8_bit_weights_lie_on_their_grid_and_zeros_stay(
     qat_epochs: int, pruned: NetworkState, context: Context
 ) -> None:
-    state = toy_plan(0.9, 8, qat_epochs=qat_epochs).quantize.apply(pruned, context)
+    state = toy_plan(0.9, 8, qat_epochs=qat_epochs).get("quantize").apply(pruned, context)
     assert_on_grid(state)
     assert_zeros_stay(state, pruned)
 
@@ -111,7 +111,9 @@ def test_8_bit_weights_lie_on_their_grid_and_zeros_stay(
 def test_weights_of_any_grid_lie_on_it(
     bits: int, symmetric: bool, per_channel: bool, pruned: NetworkState, context: Context
 ) -> None:
-    settings = replace(toy_plan(0.9, bits).quantize, symmetric=symmetric, per_channel=per_channel)
+    settings = replace(
+        toy_plan(0.9, bits).get("quantize"), symmetric=symmetric, per_channel=per_channel
+    )
     state = settings.apply(pruned, context)
     assert_on_grid(state)
     assert_zeros_stay(state, pruned)
@@ -137,7 +139,8 @@ def assert_zeros_stay(state: NetworkState, pruned: NetworkState) -> None:
 
 def test_qat_moves_weights_and_scales(pruned: NetworkState, context: Context) -> None:
     rounded, trained = (
-        toy_plan(0.9, 8, qat_epochs=epochs).quantize.apply(pruned, context) for epochs in (0, 1)
+        toy_plan(0.9, 8, qat_epochs=epochs).get("quantize").apply(pruned, context)
+        for epochs in (0, 1)
     )
     for layer in rounded.formats:
         before, after = rounded.formats[layer], trained.formats[layer]
@@ -157,7 +160,7 @@ def test_calibration_reads_the_ranges_of_training_images(
         features = network.relu(network.pool(network.conv(pixels)))
     highest = features.flatten(1).amax(1).sort().values
     for rule, high in (("percentile", highest[-6]), ("extremes", highest[-1])):
-        quantize = replace(toy_plan(0.0, 8, qat_epochs=0).quantize, input_range=rule)
+        quantize = replace(toy_plan(0.0, 8, qat_epochs=0).get("quantize"), input_range=rule)
         activations = quantize.apply(baseline, context).activations
         assert activations["input"].scale == pytest.approx(1 / 255)
         assert activations["view"].scale == pytest.approx(high.item() / 255)
@@ -167,7 +170,7 @@ def test_calibration_reads_the_ranges_of_training_images(
 def test_attached_network_computes_with_quantized_inputs(
     baseline: NetworkState, context: Context
 ) -> None:
-    state = toy_plan(0.0, 8, qat_epochs=0).quantize.apply(baseline, context)
+    state = toy_plan(0.0, 8, qat_epochs=0).get("quantize").apply(baseline, context)
     network = context.network_of(state)
     pixels = torch.rand(1, 1, 28, 28)
     plain = network(pixels)

@@ -67,6 +67,6 @@ def test_ranges_follow_the_first_half_of_a_training(
 
     monkeypatch.setattr(GroupQuantizer, "_follow", counted)
     watched = replace(context, after_epoch=lambda *_: None)  # evaluates after each epoch
-    toy_plan(0.0, 8, qat_epochs=2).quantize.apply(baseline, watched)
+    toy_plan(0.0, 8, qat_epochs=2).get("quantize").apply(baseline, watched)
     steps = watched.data.steps_per_epoch(128)
     assert followed == ["input", "view"] * steps

@@ -63,11 +63,11 @@ def test_a_plan_holds_each_layers_own_and_the_share_over_all() -> None:
     params = {"prune.density.conv": 0.5, "prune.density.dense": 0.1}
     params |= {"quantize.bits.conv": 8, "quantize.bits.dense": 4}
     plan = space.suggest(optuna.trial.FixedTrial(params))
-    assert plan.prune.layers == {"conv": 0.5, "dense": 0.9}
-    assert plan.prune.sparsity == pytest.approx(1 - 80 / 400)
-    assert plan.quantize.layers == {"conv": 8, "dense": 4}
-    kept = plan.prune.kept_weights({"conv": 100, "dense": 300})
-    assert plan.quantize.mean_bits(kept) == pytest.approx((50 * 8 + 30 * 4) / 80)
+    assert plan.get("prune").layers == {"conv": 0.5, "dense": 0.9}
+    assert plan.get("prune").sparsity == pytest.approx(1 - 80 / 400)
+    assert plan.get("quantize").layers == {"conv": 8, "dense": 4}
+    kept = plan.get("prune").kept_weights({"conv": 100, "dense": 300})
+    assert plan.get("quantize").mean_bits(kept) == pytest.approx((50 * 8 + 30 * 4) / 80)
 
 
 def test_first_trials_go_as_far_as_the_most_sensitive_layer_of_a_group() -> None:

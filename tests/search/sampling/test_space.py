@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from models.errors import BadInputError
-from objectives.plan import MASKINGS, METHODS, REPRESENTATIONS, SETTINGS, Plan
+from objectives.plan import METHODS, STAGES, WHY_ONE, Plan, methods_of
 from search.sampling.space import WideSpace
 from search.settings.config import StudyConfig
 
@@ -59,11 +59,11 @@ def test_any_plan_of_any_space_survives_json_and_keeps_its_order(
     assert again.to_json() == plan.to_json()
     assert StudyConfig.from_json(config.to_json()) == config
     names = [stage.stage for stage in plan.stages()]
-    assert names == [name for name in SETTINGS if name in names]
+    assert names == [name for name in STAGES if name in names]
     assert names[0] == "train"
     assert set(names[1:]) <= set(methods)
-    for family in (MASKINGS, REPRESENTATIONS):
-        assert len(set(names) & set(family)) <= 1
+    for kind in WHY_ONE:
+        assert len(set(names) & set(methods_of(kind))) <= 1
 
 
 @given(text=st.text(max_size=60) | st.from_regex(r'\{"(train|prune|cluster)": .{0,30}\}'))

@@ -43,9 +43,13 @@ def test_the_papers_grid_has_18_combinations() -> None:
 def test_a_combinations_plan_carries_the_configs_settings() -> None:
     config = StudyConfig(**SETTINGS, allocation="global")
     plan = config.plan(0.9, 8)
-    assert (plan.prune.sparsity, plan.quantize.bits) == (0.9, 8)
-    assert (plan.prune.allocation, plan.prune.epochs, plan.quantize.epochs) == ("global", 2, 1)
-    assert {plan.train.lr, plan.prune.lr, plan.quantize.lr} == {0.01}
+    assert (plan.get("prune").sparsity, plan.get("quantize").bits) == (0.9, 8)
+    assert (
+        plan.get("prune").allocation,
+        plan.get("prune").epochs,
+        plan.get("quantize").epochs,
+    ) == ("global", 2, 1)
+    assert {plan.train.lr, plan.get("prune").lr, plan.get("quantize").lr} == {0.01}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import pytest
 from search import report as write_report
 from search import run
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ARGUMENTS = ["--model", "cnn", "--data", "mnist5k", "--train-fraction", "0.1", "--epochs", "1"]
 ARGUMENTS += ["--qat-epochs", "0", "--sparsity", "0", "--precision", "32", "--study", "s"]
 

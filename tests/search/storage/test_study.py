@@ -55,7 +55,7 @@ def the_whole_grid() -> list[tuple[float, int]]:
 
 def sum_of_params(trial: optuna.Trial) -> float:
     plan = PaperSpace(CONFIG).suggest(trial)
-    return plan.prune.sparsity + plan.quantize.bits
+    return plan.get("prune").sparsity + plan.get("quantize").bits
 
 
 def work_on(
@@ -118,8 +118,8 @@ def test_a_sampler_stays_within_the_grid() -> None:
     config = replace(CONFIG, sparsity=(0.5, 0.9, 0.8), precision=(8, 4))
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     plans = [PaperSpace(config).suggest(study.ask()) for _ in range(30)]
-    assert {plan.quantize.bits for plan in plans} == {8, 4}
-    assert all(0.5 <= plan.prune.sparsity <= 0.9 for plan in plans)
+    assert {plan.get("quantize").bits for plan in plans} == {8, 4}
+    assert all(0.5 <= plan.get("prune").sparsity <= 0.9 for plan in plans)
 
 
 def test_at_most_so_many_trials_and_then_the_rest(tmp_path: Path) -> None:
