@@ -21,7 +21,7 @@ from optuna.trial import TrialState, create_trial
 from tabulate import tabulate
 
 from benchmarks.load import EmptyTrial, opened, sqlite_bytes
-from search.sampling.samplers import sampler_maker
+from search.sampling.sampler_choice import sampler_maker
 
 LOOKED_AT = 50
 """Trials before each milestone that a row is about; of the first ten, all."""

@@ -24,7 +24,7 @@ def run_study(options: argparse.Namespace, argv: list[str]) -> int:
     """Create or resume the study that `options` name, work on it, print its table.
 
     Args:
-        options: What `search.settings.options.parse` returned.
+        options: What `search.options.parse` returned.
         argv: The arguments that they were parsed from, to say how to resume.
 
     Returns:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import NoReturn
 
-from search.settings.options import parse
+from search.options import parse
 from search.settings.terminal import STOPPED, command
 
 

@@ -7,7 +7,7 @@ from optuna.storages import RDBStorage
 
 from models.checks import require
 from models.errors import BadInputError
-from search.sampling.samplers import SAMPLERS, SamplerName, resolve_sampler, sampler_maker
+from search.sampling.sampler_choice import SAMPLERS, resolve_sampler, sampler_maker
 from search.sampling.space import FiniteSpace, SearchSpace
 from search.sampling.stopping import STOPPING_RULES, StoppingRuleName
 from search.settings.config import StudyConfig
@@ -25,7 +25,7 @@ DEFAULT_TRIALS = 100
 class SearchMethod:
     """Who chooses trials, how many, and which are cut short."""
 
-    sampler: SamplerName = "auto"
+    sampler: str = "auto"
     """See `search.sampling.samplers`."""
     trials: int | None = None
     """With a sampler, trials that the study shall have; for the grid, to run now at most."""

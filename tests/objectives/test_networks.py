@@ -24,7 +24,7 @@ from objectives.cache.stage_cache import StageCache
 from objectives.context import Context
 from objectives.network.state import NetworkState, copy_weights
 from objectives.pipeline import Pipeline
-from objectives.stages.base import StageSettings, Tuning
+from objectives.stages.base import Stage, Tuning
 from objectives.stages.binary import BinaryWeights
 from objectives.stages.channels import ChannelRemoval
 from objectives.stages.factorize import Factorization
@@ -184,7 +184,7 @@ CHANNELS = ChannelRemoval(share=0.5, **COMMON)
     ],
 )
 def test_the_file_of_another_structure_answers_as_the_network_does(
-    name: str, settings: StageSettings, digits: FewDigits
+    name: str, settings: Stage, digits: FewDigits
 ) -> None:
     context = a_context(name, digits)
     before = NetworkState(weights=copy_weights(context.build_network()))
@@ -253,7 +253,7 @@ class TestAnyNetwork:
 
     @pytest.mark.parametrize("settings", REPRESENTED)
     def test_file_of_each_representation_answers_as_the_network_does(
-        self, name: str, settings: StageSettings, digits: FewDigits
+        self, name: str, settings: Stage, digits: FewDigits
     ) -> None:
         """Compared in the shares of rows that agree: a tie may be rounded either way."""
         context = a_context(name, digits)

@@ -4,7 +4,8 @@ import pytest
 from toys import toy_plan
 
 from models.errors import BadInputError
-from objectives.plan import Plan
+from objectives.plan import METHODS, STAGES, Plan
+from objectives.stages import method_names
 from objectives.stages.prune import WeightPruning
 from objectives.stages.quantize import Quantization
 from objectives.stages.train import BaselineTraining
@@ -54,3 +55,14 @@ def test_a_setting_that_breaks_its_law_is_refused(settings: tuple, law: str) -> 
     kind, values = settings
     with pytest.raises(BadInputError, match=law):
         kind(**(COMMON | values))
+
+
+def test_methods_are_known_by_name_before_anything_is_imported() -> None:
+    assert method_names() == sorted(METHODS)
+    assert list(STAGES)[:5] == ["train", "narrow", "channels", "factorize", "warm_start"]
+
+
+def test_a_part_that_is_unknown_is_refused() -> None:
+    parts = json.loads(toy_plan(0.5, 8).to_json()) | {"clutser": {}}
+    with pytest.raises(BadInputError, match="The plan has a part 'clutser'; known are recipe, tr"):
+        Plan.from_json(json.dumps(parts))

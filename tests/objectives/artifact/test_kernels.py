@@ -11,7 +11,7 @@ from benchmarks.integers import optimized_operators
 from models.registry import ModelSpec
 from objectives.artifact.export import export_onnx
 from objectives.artifact.stored_layers import stored_layers
-from objectives.stages.base import StageSettings, Tuning
+from objectives.stages.base import Stage, Tuning
 from objectives.stages.binary import BinaryWeights
 from objectives.stages.cluster import Clustering
 from objectives.stages.fixed_point import FixedPoint
@@ -25,7 +25,7 @@ UNTRAINED: dict[str, Any] = {"qat_epochs": 0, "batch_size": 64, "lr": 1e-3}
 FIXED_POINT = FixedPoint.start(TUNING)
 UNPACKED = "floats, unpacked each time"
 
-FORMATS: dict[str, tuple[StageSettings, str]] = {
+FORMATS: dict[str, tuple[Stage, str]] = {
     "16 bits": (Quantization(bits=16, **UNTRAINED), "floats"),
     "8 bits": (Quantization(bits=8, integers="everywhere", **UNTRAINED), "integers"),
     "4 bits": (Quantization(bits=4, integers="everywhere", **UNTRAINED), "integers"),

@@ -12,7 +12,7 @@ from objectives.artifact.restore import restore_weights
 from objectives.context import Context
 from objectives.errors import MeasurementError
 from objectives.network.state import NetworkState, copy_weights
-from objectives.stages.base import StageSettings
+from objectives.stages.base import Stage
 from objectives.stages.channels import ChannelRemoval
 from objectives.stages.cluster import Clustering
 from objectives.stages.factorize import Factorization
@@ -75,7 +75,7 @@ def test_folded_batch_norms_become_such_as_change_nothing(bias: bool, digits: Fe
 )
 @pytest.mark.parametrize("bias", [True, False])
 def test_weights_have_the_structure_that_the_plan_left(
-    bias: bool, settings: StageSettings, digits: FewDigits
+    bias: bool, settings: Stage, digits: FewDigits
 ) -> None:
     spec = ModelSpec(build=lambda *_: batch_norms(bias), data="own")
     context = toy_context(digits, model=spec)

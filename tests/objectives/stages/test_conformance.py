@@ -1,4 +1,4 @@
-"""What every compression stage owes the pipeline; a new stage is added to `STAGES`."""
+"""What every compression stage owes the pipeline; each that is there is found."""
 
 from dataclasses import asdict, replace
 
@@ -7,49 +7,31 @@ import torch
 from toys import FewDigits, toy_context, toy_plan
 
 from objectives.network.state import NetworkState, copy_weights
-from objectives.stages.base import StageSettings, Tuning
-from objectives.stages.binary import BinaryWeights
-from objectives.stages.channels import ChannelRemoval
-from objectives.stages.cluster import Clustering
+from objectives.plan import STAGES, methods_of
+from objectives.stages.base import Stage, Tuning
 from objectives.stages.factorize import Factorization
 from objectives.stages.fixed_point import FixedPoint
 from objectives.stages.mixed import MixedPrecision
-from objectives.stages.n_m import GroupPruning
-from objectives.stages.narrow import NarrowTraining
-from objectives.stages.points import QuantizationPoints
-from objectives.stages.power_of_two import PowerOfTwo
-from objectives.stages.product import ProductQuantization
 
-TUNING = Tuning(epochs=1, qat_epochs=1, batch_size=128, lr=1e-3)
-
-
-COMMON = {"epochs": 1, "batch_size": 128, "lr": 1e-3}
-STAGES = {
+COMMON = {"batch_size": 128, "lr": 1e-3}
+TUNING = Tuning(epochs=1, qat_epochs=1, **COMMON)
+FOUND: dict[str, Stage] = {name: kind.start(TUNING) for name, kind in STAGES.items()}
+"""Each method with the settings that a search begins with; of those that change nothing others."""
+CASES = {name: stage for name, stage in FOUND.items() if stage.is_method} | {
     "prune": toy_plan(0.8).get("prune"),
+    "quantize": toy_plan(0.0, 8).get("quantize"),
     "quantize to 16 bits": toy_plan(0.0, 16).get("quantize"),
-    "quantize to 8 bits": toy_plan(0.0, 8).get("quantize"),
-    "quantize to 8 bits untrained": toy_plan(0.0, 8, qat_epochs=0).get("quantize"),
-    "mix 2 to 8 bits": MixedPrecision(mean_bits=4.0, qat_epochs=1, batch_size=128, lr=1e-3),
-    "share 4 values": Clustering(bits=2, tuning_epochs=1, batch_size=128, lr=1e-3),
-    "product": ProductQuantization.start(TUNING),
-    "fixed point": FixedPoint.start(TUNING),
-    "fixed point of 16 bits": replace(FixedPoint.start(TUNING), bits=16, input_bits=16),
-    "power of two": PowerOfTwo.start(TUNING),
-    "binary": BinaryWeights.start(TUNING),
-    "points": QuantizationPoints.start(TUNING),
-    "narrow": NarrowTraining(width=0.5, **COMMON),
-    "channels": ChannelRemoval(share=0.5, **COMMON),
-    "factorize": Factorization(energy=0.6, **COMMON),
-    "n_m": GroupPruning(**COMMON),
+    "quantize untrained": toy_plan(0.0, 8, qat_epochs=0).get("quantize"),
+    "mixed": MixedPrecision(mean_bits=4.0, qat_epochs=1, **COMMON),
+    "factorize": Factorization(energy=0.6, epochs=1, **COMMON),
+    "fixed_point of 16 bits": replace(FixedPoint.start(TUNING), bits=16, input_bits=16),
 }
-RESHAPING = ("narrow", "channels", "factorize")
-"""Stages after which a network has other tensors."""
 
 
-@pytest.mark.parametrize("settings", STAGES.values(), ids=STAGES)
+@pytest.mark.parametrize("settings", CASES.values(), ids=CASES)
 class TestCompressionStage:
     def test_leaves_the_state_before_as_it_was(
-        self, settings: StageSettings, baseline: NetworkState, digits: FewDigits
+        self, settings: Stage, baseline: NetworkState, digits: FewDigits
     ) -> None:
         before = {name: tensor.clone() for name, tensor in baseline.to_tensors().items()}
         settings.apply(baseline, toy_context(digits))
@@ -58,7 +40,7 @@ class TestCompressionStage:
         assert all(torch.equal(before[name], after[name]) for name in before)
 
     def test_same_seed_same_bits(
-        self, settings: StageSettings, baseline: NetworkState, digits: FewDigits
+        self, settings: Stage, baseline: NetworkState, digits: FewDigits
     ) -> None:
         first, second = (
             settings.apply(baseline, toy_context(digits)).to_tensors() for _ in range(2)
@@ -67,17 +49,17 @@ class TestCompressionStage:
         assert all(torch.equal(first[name], second[name]) for name in first)
 
     def test_only_what_says_so_changes_names_and_shapes_of_the_weights(
-        self, settings: StageSettings, baseline: NetworkState, digits: FewDigits
+        self, settings: Stage, baseline: NetworkState, digits: FewDigits
     ) -> None:
         after = settings.apply(baseline, toy_context(digits))
         described = [
             {name: (weight.shape, weight.dtype) for name, weight in state.weights.items()}
             for state in (baseline, after)
         ]
-        assert (described[0] == described[1]) == (settings.stage not in RESHAPING)
+        assert (described[0] == described[1]) == (settings.stage not in methods_of("structure"))
 
     def test_its_network_can_be_built_again(
-        self, settings: StageSettings, baseline: NetworkState, digits: FewDigits
+        self, settings: Stage, baseline: NetworkState, digits: FewDigits
     ) -> None:
         context = toy_context(digits)
         after = settings.apply(baseline, context)
@@ -86,7 +68,7 @@ class TestCompressionStage:
         assert all(torch.equal(again[name], after.weights[name]) for name in again)
 
     def test_survives_the_cache(
-        self, settings: StageSettings, baseline: NetworkState, digits: FewDigits
+        self, settings: Stage, baseline: NetworkState, digits: FewDigits
     ) -> None:
         tensors = settings.apply(baseline, toy_context(digits)).to_tensors()
         again = NetworkState.from_tensors(tensors).to_tensors()
@@ -94,7 +76,7 @@ class TestCompressionStage:
         assert all(torch.equal(tensors[name], again[name]) for name in tensors)
 
     def test_settings_survive_as_plain_data(
-        self, settings: StageSettings, baseline: NetworkState, digits: FewDigits
+        self, settings: Stage, baseline: NetworkState, digits: FewDigits
     ) -> None:
         assert type(settings)(**asdict(settings)) == settings
         assert not settings.is_neutral

@@ -15,7 +15,7 @@ from sqlalchemy.event import listen
 from models.errors import BadInputError
 from objectives.errors import TrialError
 from objectives.progress import SilentProgress, StopRequested
-from search.sampling.samplers import SAMPLERS, sampler_maker
+from search.sampling.sampler_choice import SAMPLERS, sampler_maker
 from search.sampling.space import PaperSpace
 from search.settings.config import StudyConfig
 from search.storage.paths import StudyPaths

@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from objectives.stages import method_names
+from search.sampling.samplers import NAMES as SAMPLERS
 from search.settings.parsing import (
     OneLineParser,
     add_data_root,
@@ -155,7 +157,7 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
     )
     search.add_argument(
         "--sampler",
-        choices=("auto", "grid", "tpe", "random", "gp", "nsgaii"),
+        choices=("auto", "grid", *SAMPLERS),
         default="auto",
         help="who chooses trials (default: auto, which is grid for the space paper, nsgaii for "
         "pareto with more than 500 trials, else tpe)",
@@ -221,8 +223,7 @@ def _add_compression(parser: argparse.ArgumentParser) -> None:
         "--methods",
         type=lambda text: tuple(text.split(",")),
         metavar="M,M,...",
-        help="what a search of the space wide may use: narrow, channels, factorize; prune, n_m; "
-        "quantize, mixed, cluster, product, fixed_point, power_of_two, binary, points; distill; "
+        help=f"what a search of the space wide may use: {', '.join(method_names())}; distill; "
         "and how the file is coded: huffman, arithmetic (default: prune,quantize)",
     )
     grid.add_argument(
