@@ -21,7 +21,8 @@ PAPER = Path(search.results.paper.__file__).with_name("published")
 def documents() -> dict[Path, list[Path]]:
     """Return the files that show figures, each with the folders that have them."""
     folders = sorted(folder.parent for folder in STUDIES.glob("*/README.md"))
-    return {STUDIES.parent / "README.md": folders} | {
+    root = STUDIES.parent
+    return dict.fromkeys((root / "README.md", root / "docs" / "results.md"), folders) | {
         folder / "README.md": [folder] for folder in folders
     }
 

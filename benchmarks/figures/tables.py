@@ -87,6 +87,24 @@ def grid() -> str:
     return _drawn(rows, [*GRID_HEADERS, *theirs])
 
 
+def grid_short() -> str:
+    """Five rows of the grid in a few columns."""
+    rows = []
+    for kind, sparsity, bits in (
+        ("qat", 0.0, 32),
+        ("qat", 0.0, 8),
+        ("qat", 0.75, 8),
+        ("global", 0.9, 8),
+        ("global", 0.95, 8),
+    ):
+        zeros, stored, *sizes, _, _ = _grid_cells(kind, sparsity, bits)
+        rows.append(
+            [zeros + (", all layers together" if kind == "global" else ""), stored, *sizes]
+        )
+    headers = ["weights that are zero", "bits", "bytes", "times less", "test accuracy %"]
+    return _drawn(rows, [*headers, "against the network as trained, points"])
+
+
 def _published(row: PublishedRow) -> list[str]:
     return [f"{row.size_bytes:,}", f"{row.accuracy_pct:.2f}"]
 
@@ -270,6 +288,7 @@ MAKERS: dict[str, Callable[[], str]] = {
     maker.__name__: maker
     for maker in (
         grid,
+        grid_short,
         grid_qat,
         grid_ptq,
         grid_global,

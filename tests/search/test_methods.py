@@ -110,14 +110,14 @@ def test_a_container_that_does_not_give_the_file_back_fails_the_trial(
         write_container(artifact, ["huffman"])
 
 
-def test_help_and_readme_name_each_method(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_and_docs_name_each_method(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         run.main(["--help"])
     told = capsys.readouterr().out
-    readme = (Path(__file__).parents[2] / "README.md").read_text().split("## Methods")[1]
+    usage = (Path(__file__).parents[2] / "docs" / "usage.md").read_text().split("## Methods")[1]
     for method in METHODS:
         assert re.search(rf"\b{method}\b", told)
-        assert re.search(rf"^\|.*\b{method}\b", readme, re.MULTILINE)
+        assert re.search(rf"^\|.*\b{method}\b", usage, re.MULTILINE)
 
 
 def test_a_space_of_all_methods_holds_one_masking_and_one_representation_a_plan() -> None:
