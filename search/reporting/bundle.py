@@ -18,7 +18,8 @@ from objectives.artifact.restore import restore_weights
 from objectives.errors import MeasurementError
 from objectives.files import sha256_of, write_atomically
 from search.reporting.card import CONTAINER, ONNX, WEIGHTS, CardFacts, model_card
-from search.results.table import Row, StudyTable
+from search.results.row import Row
+from search.results.table import StudyTable
 from search.settings.setup import StudySetup
 from search.settings.vocabulary import CODERS
 

@@ -9,7 +9,8 @@ import onnxruntime
 from models.loaders import LoaderData
 from objectives.artifact.measure import Measurement
 from search.results.remake import remake_command
-from search.results.table import Row, StudyTable
+from search.results.row import Row
+from search.results.table import StudyTable
 from search.settings.provenance import machine, versions
 from search.settings.setup import StudySetup
 

@@ -14,11 +14,13 @@ from typing import Any
 from optuna import Study
 
 from search.reporting.drawing import Drawing
+from search.results.columns import other_estimate
 from search.results.front import chosen_trial, front_rows
 from search.results.notes import notes, settings
 from search.results.recommendation import recommendation
 from search.results.remake import remake_command
-from search.results.table import Row, StudyTable, other_estimate
+from search.results.row import Row
+from search.results.table import StudyTable
 
 FRONT = "The Pareto front on validation, with accuracies on test, and how to make each again"
 

@@ -12,7 +12,8 @@ from search.reporting.drawing import Drawing
 from search.reporting.plots import BLUE, GREEN, GREY, ORANGE
 from search.results.counting import counted_alike, saving, words
 from search.results.front import REFERENCE, front_point, hypervolume
-from search.results.table import Row, StudyTable
+from search.results.row import Row
+from search.results.table import StudyTable
 from search.storage.study import quiet_optuna
 from search.storage.trials import made_trials
 

@@ -7,7 +7,8 @@ from optuna.trial import TrialState
 
 from models.errors import BadInputError
 from search.results.front import chosen_trial, keeps_limits
-from search.results.table import Row, StudyTable
+from search.results.row import Row
+from search.results.table import StudyTable
 from search.sampling.stopping import STOPPED
 from search.storage.queue import FAILURE
 

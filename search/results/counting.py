@@ -8,7 +8,8 @@ that size, and else gzip's, which each has; U and the reduction factor are then 
 from collections.abc import Sequence
 
 from objectives.quality import retained_saving
-from search.results.table import GZIP, Row, StudyTable
+from search.results.row import GZIP, Row
+from search.results.table import StudyTable
 
 
 def counted_alike(tables: Sequence[StudyTable]) -> str:

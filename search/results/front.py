@@ -10,7 +10,8 @@ from tabulate import tabulate
 
 from search.results.counting import reduction_factor, words
 from search.results.paper import Point
-from search.results.table import Row, StudyTable
+from search.results.row import Row
+from search.results.table import StudyTable
 from search.settings.vocabulary import EXTRA_OBJECTIVES
 from search.storage.trials import made_trials
 

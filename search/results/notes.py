@@ -6,7 +6,8 @@ from statistics import mean, stdev
 from typing import Any
 
 from search.results.front import compressed_points, dominated
-from search.results.table import GZIP, Row, StudyTable
+from search.results.row import GZIP, Row
+from search.results.table import StudyTable
 from search.settings.presets import label as preset_label
 from search.storage.paths import StudyPaths
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from search.results.counting import counted_alike, reduction_factor, saving, size, words
-from search.results.table import Row, StudyTable
+from search.results.row import Row
+from search.results.table import StudyTable
 
 SHARES = "stage_bytes"
 """Study attribute: trial, and the bytes after each stage of its plan, in order."""

@@ -8,8 +8,10 @@ from optuna.trial import create_trial
 
 from objectives.artifact.energy import ENERGY_VERSION
 from search import run
+from search.results.columns import ENERGY
 from search.results.front import dominated, front_rows
-from search.results.table import ENERGY, Row, StudyTable
+from search.results.row import Row
+from search.results.table import StudyTable
 from search.settings.config import StudyConfig
 from search.storage.study import load_study
 

@@ -1,0 +1,74 @@
+"""A finished trial as a row of tables: what it is, what counts, what was published for it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.trial import FrozenTrial
+
+from objectives.plan import Plan
+from search.results.paper import PublishedRow
+
+GZIP = "gzip"
+"""What is counted where no container is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A finished trial and what was published for the same combination."""
+
+    trial: FrozenTrial
+    paper: PublishedRow | None
+    rerun: PublishedRow | None
+    reproducible: bool
+    """False where the paper's own stack does not give the paper's row."""
+
+    plan: Plan
+    """What was carried out."""
+
+    counted: str
+    """What x, Q and U count: `GZIP`, or the coder of the container."""
+
+    @property
+    def sparsity(self) -> float:
+        """Share of the baseline's weights that are zero or gone: Eq. 5's s."""
+        counted = self.attribute("sparsity")
+        if counted is None:
+            counted = self.plan.of_the_paper("masking").sparsity
+        return float(counted)
+
+    @property
+    def bits(self) -> float:
+        """Bits of a mean weight that remains: Eq. 5's p."""
+        counted = self.attribute("mean_bits")
+        if counted is None:
+            counted = self.plan.of_the_paper("representation").bits
+        return float(counted)
+
+    @property
+    def label(self) -> str:
+        """The combination in a few characters."""
+        return f"{100 * self.sparsity:.4g} %, {self.bits:.3g} bits"
+
+    @property
+    def size(self) -> int:
+        """The bytes that are counted."""
+        counted = self.bytes_by(self.counted)
+        assert counted is not None
+        return counted
+
+    def bytes_by(self, counted: str) -> int | None:
+        """Return the bytes by `GZIP`, or of a container by a coder; None if that is not known."""
+        if counted == GZIP:
+            return int(self.attribute("artifact_bytes"))
+        coder = self.attribute("container_coder")
+        if coder is None and self.counted != GZIP:  # trials from before it was stored
+            coder = self.counted
+        return int(self.attribute("container_bytes")) if coder == counted else None
+
+    def published(self, source: str) -> PublishedRow | None:
+        """Return the row of "paper" or "re-run", if there is one."""
+        return self.paper if source == "paper" else self.rerun
+
+    def attribute(self, name: str) -> Any:  # noqa: ANN401 - what Optuna stored
+        """Return the trial's user attribute `name`, None if it has none."""
+        return self.trial.user_attrs.get(name)
