@@ -26,6 +26,7 @@ from objectives.context import Context
 from objectives.errors import MeasurementError
 from objectives.network.exporter import INPUT_NAME
 from objectives.network.state import NetworkState
+from objectives.onnx_session import open_session
 from objectives.training.activations import attach_rounding_, rounded
 
 COMPARED_INPUTS = 4
@@ -128,25 +129,14 @@ class _Unfused:
     """A file, open with integer kernels off; gives its answers, and values inside it."""
 
     def __init__(self, content: bytes, inside: Collection[str]) -> None:
-        import onnxruntime  # here, as it starts a thread, which a forked process would miss
-
         model = onnx.load_from_string(content)
         (self._output,) = (value.name for value in model.graph.output)
         self._inside = sorted(set(inside) - {INPUT_NAME, self._output})
         for name in self._inside:
             shown = helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
             model.graph.output.append(shown)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 4  # an error is told once: by the exception
-        options.add_session_config_entry("session.disable_quant_qdq", "1")
-        try:
-            self._session = onnxruntime.InferenceSession(
-                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as err:  # ONNX Runtime's exceptions share no base class
-            told = first_line(err)
-            raise MeasurementError(f"ONNX Runtime cannot open the file: {told}") from err
+        content = model.SerializeToString()
+        self._session = open_session(content, "the file", changed="no integer fusion")
 
     def __call__(self, inputs: Tensor) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Return the answers to `inputs`, and the values inside by name."""

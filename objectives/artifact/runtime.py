@@ -5,12 +5,13 @@ The file may come from anywhere. It has one input, shaped like the data's, its b
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from models.data_source import DataSource
+from models.errors import first_line
 from objectives.errors import MeasurementError
+from objectives.onnx_session import open_session
 
 
 class OnnxClassifier:
@@ -27,7 +28,7 @@ class OnnxClassifier:
     """
 
     def __init__(self, path: Path, data: DataSource, *, threads: int) -> None:
-        self._session = _open(path, threads)
+        self._session = open_session(path, "it", threads=threads)
         self._num_classes = data.num_classes
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or len(outputs) != 1:
@@ -66,22 +67,9 @@ class OnnxClassifier:
         try:
             (given,) = self._session.run([self._output], {self._input: inputs})
         except Exception as err:  # ONNX Runtime's exceptions share no base class
-            raise MeasurementError(f"ONNX Runtime cannot run it: {_first_line(err)}") from err
+            raise MeasurementError(f"ONNX Runtime cannot run it: {first_line(err)}") from err
         answer: np.ndarray = given
         return answer
-
-
-def _open(path: Path, threads: int) -> Any:  # noqa: ANN401 - a session; its package has no types
-    import onnxruntime  # here, as it starts a thread, which a forked process would miss
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # an error is told once: by the exception
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as err:  # ONNX Runtime's exceptions share no base class
-        raise MeasurementError(f"ONNX Runtime cannot open it: {_first_line(err)}") from err
 
 
 def _check_shape(taken: list[int | str | None], given: tuple[int, ...]) -> None:
@@ -101,7 +89,3 @@ def _check_shape(taken: list[int | str | None], given: tuple[int, ...]) -> None:
             f"it takes inputs of shape ({shown}), but the data's have shape {given} each; "
             "`--input-size` resizes images."
         )
-
-
-def _first_line(err: Exception) -> str:
-    return (str(err).splitlines() or [type(err).__name__])[0]

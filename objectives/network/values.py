@@ -24,6 +24,7 @@ from models.errors import first_line
 from objectives.errors import MeasurementError
 from objectives.network.calls import CallWatch
 from objectives.network.exporter import INPUT_NAME
+from objectives.onnx_session import open_session
 
 TOLERANCE = 1e-4
 """Largest difference of equal numbers, of the largest; sums in another order give 1e-6."""
@@ -99,25 +100,18 @@ def find_values(
 
 def _values(model: ModelProto, network: nn.Module, inputs: Tensor) -> dict[str, np.ndarray]:
     """Return the floats that a graph computes with, by name, for the weights of `network`."""
-    import onnxruntime  # here, as it starts a thread, which a forked process would miss
-
     open_model = ModelProto.FromString(model.SerializeToString())
     graph = open_model.graph
     outputs = [name for node in graph.node for name in node.output if name]
     given = {value.name for value in graph.output}
     graph.output.extend(ValueInfoProto(name=name) for name in outputs if name not in given)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
     state = network.state_dict()
     names = [value.name for value in graph.input if value.name != INPUT_NAME]
     feeds = {name: state[name].detach().contiguous().numpy() for name in names}
     feeds[INPUT_NAME] = inputs.numpy()
+    session = open_session(open_model.SerializeToString(), "the graph", changed="not at all")
     try:
-        results = onnxruntime.InferenceSession(
-            open_model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-        ).run(outputs, feeds)
+        results = session.run(outputs, feeds)
     except Exception as err:  # ONNX Runtime's exceptions share no base class
         raise MeasurementError(f"ONNX Runtime cannot run the graph: {first_line(err)}") from err
     return {
