@@ -111,21 +111,31 @@ class Plan:
         Raises:
             BadInputError: It is no plan, or a setting breaks its law.
         """
+        parts = _parts(text)
         try:
-            parts = json.loads(text)
-            unknown = sorted(set(parts) - {"recipe", *STAGES})
-            if unknown:
-                raise BadInputError(
-                    f"The plan has a part {unknown[0]!r}; known are recipe, {', '.join(STAGES)}."
-                )
             recipe = Recipe(**(parts.get("recipe") or {}))
             settings = [
                 kind(**{**kind.before, **parts[part]})
                 for part, kind in STAGES.items()
-                if parts.get(part) is not None or (kind.of_the_paper and not parts[part])
+                if parts.get(part) is not None
             ]
-        except json.JSONDecodeError as err:
-            raise BadInputError(f"The plan is not JSON: {err}.") from err
-        except (AttributeError, KeyError, TypeError) as err:
+        except (AttributeError, TypeError) as err:
             raise BadInputError(f"The plan is not one: {err}.") from err
         return cls.of(*settings, recipe=recipe)
+
+
+def _parts(text: str) -> dict[str, Any]:
+    """Return the parts of a plan's JSON: those that each plan has, and none that is unknown."""
+    try:
+        parts: dict[str, Any] = dict(json.loads(text))
+    except json.JSONDecodeError as err:
+        raise BadInputError(f"The plan is not JSON: {err}.") from err
+    except (TypeError, ValueError) as err:
+        raise BadInputError(f"The plan is not one: {err}.") from err
+    known = ["recipe", *STAGES]
+    missing = [name for name, kind in STAGES.items() if kind.of_the_paper and not parts.get(name)]
+    if missing:
+        raise BadInputError(f"The plan has no {', '.join(missing)}.")
+    if unknown := sorted(set(parts) - set(known)):
+        raise BadInputError(f"The plan has a part {unknown[0]!r}; known are {', '.join(known)}.")
+    return parts

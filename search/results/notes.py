@@ -147,7 +147,9 @@ def _about_bytes(table: StudyTable) -> list[str]:
 
 
 def _about_published(table: StudyTable) -> list[str]:
-    """Return how many rows that were made elsewhere ours reach."""
+    """Return how many rows that were made elsewhere ours reach, on the same data."""
+    if table.config.data != table.papers_data:
+        return []
     counts = [
         f"{len(dominated(table, source))} of {len(points)} compressed rows of {whose}"
         for source, whose in (("paper", "the paper"), ("re-run", "its re-run"))

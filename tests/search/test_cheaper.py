@@ -211,7 +211,7 @@ def test_the_command_of_a_trial_names_preset_and_coders() -> None:
         (("--warm-start",), "`--warm-start goes with a sampler and with one sparsity for all"),
         (("--warm-start", "--space", "layerwise"), "`--warm-start goes with a sampler"),
         (("--confirm", "0"), "Argument --confirm: must be greater than 0, but got 0"),
-        (("--plan", "{}"), "The plan is not one: Plan.__init__() missing 3 required"),
+        (("--plan", "{}"), "The plan has no train, prune, quantize."),
         (("--plan", "{"), "The plan is not JSON:"),
         (("--plan", "[1]"), "The plan is not one:"),
     ],

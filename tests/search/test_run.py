@@ -152,10 +152,10 @@ def test_report_writes_markdown_csv_and_a_page_that_needs_no_network(
     ]
     assert rows[3]["paper_bytes"] == "5331"
     markdown = (small / NAME / "report.md").read_text()
-    table, against_paper, methods, layers, cost, front = markdown.split("\n## ")
+    table, paper, rerun, methods, layers, cost, front = markdown.split("\n## ")
     assert methods.count("\n|") == 2 + 4
     assert table.count("\n|") == 2 + 4
-    assert against_paper.count("\n|") == 2 + 17
+    assert paper.count("\n|") == rerun.count("\n|") == 2 + 17
     assert layers.count("\n|") == 2 + 2
     assert cost.count("\n| stage ") == 6
     assert 1 <= front.count("\n- trial ") == front.count("`python -m search.run ") <= 4

@@ -10,7 +10,7 @@ from objectives.artifact.energy import ENERGY_VERSION
 from search import run
 from search.results.columns import ENERGY
 from search.results.front import dominated, front_rows
-from search.results.row import Row
+from search.results.row import GZIP, Row
 from search.results.table import StudyTable
 from search.settings.config import StudyConfig
 from search.storage.study import load_study
@@ -105,7 +105,7 @@ def test_a_table_tells_of_which_version_an_estimate_is() -> None:
         plan = StudyConfig(
             model="cnn", data="mnist5k", epochs=1, qat_epochs=1, batch_size=64, lr=0.01
         ).plan()
-        return Row(trial, None, None, reproducible=False, plan=plan)
+        return Row(trial, None, None, reproducible=False, plan=plan, counted=GZIP)
 
     (cell,) = ENERGY.values()
     assert cell(row()) == "-"
