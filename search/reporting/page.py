@@ -15,6 +15,7 @@ from optuna import Study
 
 from search.reporting.drawing import Drawing
 from search.results.columns import other_estimate
+from search.results.counting import words
 from search.results.front import chosen_trial, front_rows
 from search.results.notes import notes, settings
 from search.results.recommendation import recommendation
@@ -100,7 +101,8 @@ def _facts(table: StudyTable, row: Row) -> dict[str, Any]:
         "numbers": {
             "Test accuracy": _accuracy(row, "test"),
             "Validation": _accuracy(row, "val"),
-            "Size": f"{row.size:,} bytes, {value('reduction_factor'):.2f} times less",
+            "Size": f"{row.size:,} bytes ({words(row.counted)}), "
+            f"{value('reduction_factor'):.2f} times less",
             "Latency": f"{value('latency_ms'):.3f} ms on one thread",
             **_energy(row),
             "Q, U": f"{value('test_quality'):.4f}, {value('test_saving'):.4f} (test)",

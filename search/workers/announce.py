@@ -88,8 +88,9 @@ def trial_line(trial: FrozenTrial) -> str:
         epochs, accuracy_pct = max(trial.intermediate_values.items())
         return f"{name} stopped early after {epochs} epochs at {accuracy_pct:.2f} %"
     seconds = sum(facts["stage_seconds"].values())
+    coded = " coded" if facts["shipped_bytes"] != facts["artifact_bytes"] else ""
     return (
-        f"{name} {facts['shipped_bytes']:,} bytes ({facts['reduction_factor']:.2f}x), "
+        f"{name} {facts['shipped_bytes']:,} bytes{coded} ({facts['reduction_factor']:.2f}x), "
         f"validation {facts['val_accuracy_pct']:.2f} % ({facts['val_delta_pct']:+.2f} pp), "
         f"Q {facts['quality']:.4f}, U {facts['saving']:.4f}, {seconds:.1f} s"
         f"{dead_layers(facts)}"
