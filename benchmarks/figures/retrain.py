@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.figures.rows import read
-from benchmarks.figures.tables import GRID
+from benchmarks.figures.tables import GRID, LENETS
 from search import run
 from search.storage.paths import StudyPaths
 from search.storage.study import load_study
@@ -23,6 +23,8 @@ ONE_EPOCH = GRID / "one-epoch.csv"
 """One row of the grid after one epoch each on 5,000 embedded digits, by processor."""
 ELSEWHERE = 0.01
 """By how much bytes may differ on another processor, of the committed ones."""
+ROUNDED = 1e-6
+"""Committed numbers are rounded by less."""
 COMPARED = ("artifact_bytes", "container_bytes", "val_accuracy_pct", "test_accuracy_pct")
 POINT = ("--sparsity", "0.9", "--precision", "8")
 QUICK = ("--data", "mnist5k", "--epochs", "1", "--fine-tune-epochs", "1", "--qat-epochs", "1")
@@ -32,18 +34,37 @@ QUICK = ("--data", "mnist5k", "--epochs", "1", "--fine-tune-epochs", "1", "--qat
 class Retrained:
     """A committed row, and what makes it again."""
 
-    file: Path
+    row: Mapping[str, str]
+    what: str
     command: tuple[str, ...]
 
 
 def retrained(data_root: Path) -> list[Retrained]:
-    """Return a row of each kind of grid; the data root has MNIST."""
-    common = ("--model", "cnn", "--data", "mnist", "--data-root", str(data_root), *POINT)
+    """Return a row of each table that today's code has made; the data root has MNIST."""
+    data = ("--data", "mnist", "--data-root", str(data_root))
     others = {"ptq": ("--qat-epochs", "0"), "global": ("--allocation", "global"), "qat": ()}
-    return [
-        Retrained(GRID / f"{kind}-seed0.csv", (*common, *options))
+    grids = [
+        Retrained(
+            next(
+                row
+                for row in read(GRID / f"{kind}-seed0.csv")
+                if (row["sparsity"], row["precision"]) == ("0.9", "8")
+            ),
+            f"{GRID.name}, {kind}",
+            ("--model", "cnn", *data, *POINT, *options),
+        )
         for kind, options in others.items()
     ]
+    shifted = ("--augment", "shift", "--methods", "prune,cluster,arithmetic")
+    lenets = [
+        Retrained(
+            next(row for row in read(folder / "files.csv") if row["file"] == "seed-0.onc"),
+            folder.name,
+            ("--model", name, *data, *shifted, "--plan", (folder / "plan.json").read_text()),
+        )
+        for name, folder in zip(("lenet300", "lenet5"), LENETS.values(), strict=True)
+    ]
+    return [*grids, *lenets]
 
 
 def processor() -> str:
@@ -83,7 +104,7 @@ def differing(
         f"{name} is {measured[name]:.6g}, committed is {row[name]}"
         for name in COMPARED
         if row.get(name)
-        and abs(measured[name] - float(row[name])) > allowed * float(row[name]) + 1e-9
+        and abs(measured[name] - float(row[name])) > allowed * float(row[name]) + ROUNDED
         and (exactly or name.endswith("bytes"))
     ]
 
@@ -115,9 +136,6 @@ def check_retrained(data_root: Path) -> list[str]:
     rows = {row["processor"] for row in read(ONE_EPOCH)}
     faults = []
     for each in retrained(data_root):
-        (row,) = [
-            row for row in read(each.file) if (row["sparsity"], row["precision"]) == ("0.9", "8")
-        ]
-        found = differing(row, trained(each.command), exactly=processor() in rows)
-        faults += [f"{each.file}: {fault}" for fault in found]
+        found = differing(each.row, trained(each.command), exactly=processor() in rows)
+        faults += [f"{each.what}: {fault}" for fault in found]
     return faults
