@@ -27,10 +27,10 @@ from tabulate import tabulate
 from benchmarks.postgres import PostgresServer, programs
 from objectives.progress import SilentProgress
 from search.storage.database import open_storage, study_lock
-from search.storage.ledger import add_index_
 from search.storage.paths import StudyPaths
 from search.storage.queue import SampledQueue
-from search.workers.drive import drive
+from search.storage.trial_queries import add_index_
+from search.workers.dispatch import dispatch
 from search.workers.executors import LocalWorkers
 from search.workers.worker import run_next
 
@@ -67,7 +67,7 @@ class EmptyTrial:
             x = trial.suggest_float("sparsity", 0, 1)
             bits = trial.suggest_int("precision", 2, 32)
             measured: dict[str, float] = {f"attribute-{n}": x for n in range(ATTRIBUTES)}
-            queue.ledger.record(trial._trial_id, measured | {STATEMENTS: sent.total()})
+            queue.queries.record(trial._trial_id, measured | {STATEMENTS: sent.total()})
             return x * bits
 
         finished = run_next(queue, objective)
@@ -97,7 +97,7 @@ def measure(database: str, url: str, folder: Path, *, trials: int, workers: int)
     def note(_: FrozenTrial) -> None:
         ends.append(time.monotonic())
 
-    drive(queue, LocalWorkers(workers), task, progress=SilentProgress(), on_finished=note)
+    dispatch(queue, LocalWorkers(workers), task, progress=SilentProgress(), on_finished=note)
     done = queue.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     numbers = {trial.number for trial in done}
     by_worker: dict[str, list[FrozenTrial]] = {}

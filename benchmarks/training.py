@@ -35,7 +35,7 @@ from objectives.network.state import NetworkState, copy_weights
 from objectives.stages.prune import FEWEST_STEPS_BETWEEN_UPDATES, MASK_UPDATES, WeightPruning
 from objectives.stages.quantize import Quantization
 from objectives.training.loop import train_
-from search.workers.crew import default_threads
+from search.workers.processes import default_threads
 
 
 class Case(NamedTuple):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from objectives.artifact.code import coder_of, write_container
+from objectives.artifact.container_file import coder_of, write_container
 from objectives.artifact.export import export_onnx
 from objectives.artifact.measure import Measurement, measure_file
 from objectives.artifact.sizes import gzip_bytes
@@ -21,7 +21,7 @@ from objectives.progress import CountingProgress
 from objectives.recipe import Recipe
 from objectives.result import Baseline, Cost, Result
 from objectives.stages.base import Stage
-from objectives.training.heap import return_freed_memory
+from objectives.training.malloc import return_freed_memory
 
 
 class Pipeline:

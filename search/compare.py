@@ -98,7 +98,7 @@ def _containers(files: Sequence[Path]) -> tuple[str | None, dict[Path, int]]:
 
     All are coded alike; None and nothing where coding would take minutes.
     """
-    from objectives.artifact.code import coded, coder_of
+    from objectives.artifact.container_file import coded, coder_of
 
     coder = coder_of(max(file.stat().st_size for file in files))
     if coder is None:

@@ -7,9 +7,9 @@ from objectives.progress import StopRequested
 from search.session import Session
 from search.settings.setup import StudySetup
 from search.storage.trials import made_trials
-from search.workers.crew import Crew, gpu_workers
 from search.workers.executors import ClusterWorkers, LocalWorkers, Workers, WorkersMaker
 from search.workers.fork_server import end_importing
+from search.workers.processes import Processes, gpu_workers
 from search.workers.task import Task
 
 
@@ -41,15 +41,15 @@ class Launch:
             return gpu_workers(self.trials_per_gpu)
         return self.workers
 
-    def maker(self, crew: Crew, task: Task) -> WorkersMaker | None:
+    def maker(self, processes: Processes, task: Task) -> WorkersMaker | None:
         """Return what starts those who run the trials, None is this process."""
-        if self.cluster is None and crew.workers == 1:
+        if self.cluster is None and processes.workers == 1:
             return None
         task.require_travel()
 
         def start() -> tuple[Workers, Task]:
             if self.cluster is None:
-                return LocalWorkers(crew.workers, crew.gpus), task
+                return LocalWorkers(processes.workers, processes.gpus), task
             return ClusterWorkers(self.cluster, task.paths.study, self.workers), task
 
         return start
@@ -77,12 +77,12 @@ def work_on(setup: StudySetup, task: Task, launch: Launch) -> Session:
         heartbeat_seconds=task.heartbeat_seconds,
         workers_here=launch.workers_here(accelerator),
     )
-    crew = session.prepare(
+    processes = session.prepare(
         cache_bytes=task.cache_bytes,
         workers=launch.workers,
         trials_per_gpu=launch.trials_per_gpu,
     )
-    workers = launch.maker(crew, task)
+    workers = launch.maker(processes, task)
     if workers is None:
         end_importing()
     try:

@@ -28,9 +28,9 @@ from search.storage.queue import SampledQueue
 from search.storage.study import is_stored, open_study
 from search.workers.announce import estimate, heading, integers_told, trial_line
 from search.workers.confirm import confirm
-from search.workers.crew import Crew, crew_for, default_threads
-from search.workers.drive import drive
+from search.workers.dispatch import dispatch
 from search.workers.executors import WorkersMaker
+from search.workers.processes import Processes, default_threads, processes_for
 from search.workers.progress import StudyProgress
 from search.workers.study_worker import StudyWorker
 from search.workers.worker import work
@@ -77,7 +77,7 @@ class Session(StudyWorker):
 
     def prepare(
         self, *, cache_bytes: int, workers: int | None = 1, trials_per_gpu: int | None = None
-    ) -> Crew:
+    ) -> Processes:
         """Queue what is missing; say what will be done and how long it will take.
 
         Returns:
@@ -89,7 +89,7 @@ class Session(StudyWorker):
         self._keep_first_weights()
         self.queue.mend()
         epochs, trials = self._left()
-        crew = crew_for(
+        processes = processes_for(
             config.accelerator,
             trials=min(trials, self._most_trials() or trials),
             threads=self.context.threads,
@@ -109,8 +109,10 @@ class Session(StudyWorker):
                 "study alone, and nobody would notice that it has changed"
             )
         if trials > 0 and config.accelerator == "cpu":
-            print(estimate(self.context, config, epochs=epochs, trials=trials, crew=crew))
-        return crew
+            print(
+                estimate(self.context, config, epochs=epochs, trials=trials, processes=processes)
+            )
+        return processes
 
     def _keep_first_weights(self) -> None:
         """Keep the random numbers that a caller's module begins with, for `search.api`."""
@@ -156,7 +158,7 @@ class Session(StudyWorker):
                     **limits,
                 )
             else:
-                drive(
+                dispatch(
                     self.queue,
                     *workers(),
                     progress=self.progress,

@@ -20,7 +20,7 @@ from objectives.network.state import NetworkState
 from objectives.network.substitution import Learning
 from objectives.recipe import Recipe, distillation_loss
 from objectives.training.evaluate import network_accuracy_pct
-from objectives.training.heap import freed_memory_kept
+from objectives.training.malloc import freed_memory_kept
 
 
 def stage_seed(seed: int, stage: str) -> int:

@@ -12,7 +12,7 @@ import onnx
 from safetensors.torch import save
 
 from models.errors import BadInputError
-from objectives.artifact.code import write_container
+from objectives.artifact.container_file import write_container
 from objectives.artifact.measure import Measurement, measure_file
 from objectives.artifact.restore import restore_weights
 from objectives.errors import MeasurementError

@@ -21,7 +21,7 @@ from sqlalchemy import event
 from models.errors import BadInputError
 from objectives.errors import DiskFullError
 from search.storage.paths import StudyPaths
-from search.storage.patience import PatientStorage, connect_patiently_
+from search.storage.reconnecting import ReconnectingStorage, reconnect_
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def open_storage(url: str, *, heartbeat_seconds: int = 5, must_exist: bool = Fal
     with _failure_in_one_line(shown):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            storage = PatientStorage(
+            storage = ReconnectingStorage(
                 url,
                 engine_kwargs=(
                     {"connect_args": {"timeout": SQLITE_WAIT_SECONDS}}
@@ -75,7 +75,7 @@ def open_storage(url: str, *, heartbeat_seconds: int = 5, must_exist: bool = Fal
             _share_(storage.engine)
             _check(storage.engine)
         else:
-            connect_patiently_(storage.engine)
+            reconnect_(storage.engine)
     return storage
 
 
@@ -174,7 +174,7 @@ class _AdvisoryLock(StudyLock):
                 url, poolclass=sqlalchemy.NullPool, isolation_level="AUTOCOMMIT"
             )
             self._engine.connect().close()
-        connect_patiently_(self._engine)
+        reconnect_(self._engine)
         digest = hashlib.sha256(f"study {study}".encode()).digest()
         self._key = int.from_bytes(digest[:8], signed=True)
         self._connections: list[sqlalchemy.Connection] = []

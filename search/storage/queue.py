@@ -13,7 +13,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from search.storage.database import MISSED_HEARTBEATS, StudyLock
-from search.storage.ledger import Ledger, Running, Vigil, Waiting
+from search.storage.trial_queries import Running, TrialQueries, Vigil, Waiting
 
 MAX_ATTEMPTS = 3
 """A combination whose worker died this often is given up."""
@@ -49,7 +49,7 @@ class TrialQueue:
         self.storage = storage
         self._grid = grid
         self._lock = lock
-        self.ledger = Ledger(storage, study._study_id, WORKER)
+        self.queries = TrialQueries(storage, study._study_id, WORKER)
         assert storage.heartbeat_interval is not None
         grace_seconds = MISSED_HEARTBEATS * storage.heartbeat_interval
         self._vigil = Vigil(timedelta(seconds=grace_seconds))
@@ -68,7 +68,7 @@ class TrialQueue:
 
     def mend(self) -> None:
         """Fail the trials of dead workers, and queue each combination that has no trial."""
-        dead = self._vigil.dead(self.ledger.running())
+        dead = self._vigil.dead(self.queries.running())
         if dead or not self._is_filled:
             with self._lock:
                 self._fail(dead)
@@ -81,7 +81,7 @@ class TrialQueue:
         `reason`.
         """
         with self._lock:
-            running = self.ledger.running()
+            running = self.queries.running()
             dead = [
                 trial
                 for trial in running
@@ -93,7 +93,7 @@ class TrialQueue:
 
     def claim(self) -> Trial | None:
         """Return a waiting trial that no other process gets, or None if none waits."""
-        while waiting := self.ledger.waiting():
+        while waiting := self.queries.waiting():
             params = {each.trial_id: each.params for each in waiting}
             for trial_id in self._best_first(waiting):
                 try:
@@ -134,7 +134,7 @@ class TrialQueue:
 
     def open_trials(self) -> int:
         """Return how many trials wait or run, here or in another process."""
-        return self.ledger.count(TrialState.WAITING, TrialState.RUNNING)
+        return self.queries.count(TrialState.WAITING, TrialState.RUNNING)
 
     def is_done(self) -> bool:
         """Return whether nothing is left to run, here or in another process."""
@@ -233,8 +233,8 @@ class SampledQueue(TrialQueue):
 
     def left_to_sample(self) -> int:
         """Return how many trials are still to be asked of the sampler."""
-        missed = self.ledger.count(TrialState.FAIL) - self.ledger.failed_with(FAILURE)
-        return max(0, self._total - (self.ledger.total() - missed - self._foreign))
+        missed = self.queries.count(TrialState.FAIL) - self.queries.failed_with(FAILURE)
+        return max(0, self._total - (self.queries.total() - missed - self._foreign))
 
     def left(self) -> int:
         """Return how many trials are still to be finished."""

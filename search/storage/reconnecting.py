@@ -13,12 +13,12 @@ from sqlalchemy import event
 
 log = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 120
+AWAY_SECONDS = 120
 """How long a server may be away."""
 RETRY_SECONDS = 1.0
 
 
-def connect_patiently_(engine: sqlalchemy.Engine) -> None:
+def reconnect_(engine: sqlalchemy.Engine) -> None:
     """Make `engine` try again while its server is away, in place; its first connection has worked.
 
     With `pool_pre_ping` a connection that the server has closed is replaced before it is used.
@@ -28,7 +28,7 @@ def connect_patiently_(engine: sqlalchemy.Engine) -> None:
     def connect(
         dialect: sqlalchemy.Dialect, _: object, arguments: list[Any], options: dict[str, Any]
     ) -> object:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + AWAY_SECONDS
         while True:
             try:
                 return dialect.connect(*arguments, **options)
@@ -42,12 +42,12 @@ def connect_patiently_(engine: sqlalchemy.Engine) -> None:
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def patient(method: Method) -> Method:
+def reconnecting(method: Method) -> Method:
     """Make `method` do again what a lost connection has cut off: twice must be as good as once."""
 
     @functools.wraps(method)
     def call(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - any method's
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + AWAY_SECONDS
         while True:
             try:
                 return method(*arguments, **options)
@@ -65,7 +65,7 @@ def _is_lost_connection(err: BaseException | None) -> bool:
     return isinstance(err, sqlalchemy.exc.DBAPIError) and err.connection_invalidated
 
 
-class PatientStorage(RDBStorage):
+class ReconnectingStorage(RDBStorage):
     """Does again what a lost connection has cut off.
 
     Where the server had done it already and only its answer was lost, a second time is harmless:
@@ -86,4 +86,4 @@ OF_THE_CACHE = (
 """What Optuna's cache of a database asks of it beside the methods of every storage."""
 
 for _name in (*BaseStorage.__abstractmethods__, *OF_THE_CACHE):
-    setattr(PatientStorage, _name, patient(getattr(RDBStorage, _name)))
+    setattr(ReconnectingStorage, _name, reconnecting(getattr(RDBStorage, _name)))

@@ -13,8 +13,8 @@ from models.errors import BadInputError
 from search.settings.config import StudyConfig
 from search.settings.vocabulary import DIRECTIONS
 from search.storage.database import StudyLock, open_for_reading, open_storage, study_lock
-from search.storage.ledger import add_index_
 from search.storage.paths import StudyPaths
+from search.storage.trial_queries import add_index_
 
 
 def open_study(

@@ -16,7 +16,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 from sqlalchemy import DateTime, Enum, Integer, String, column, func, select
 
-from search.storage.patience import patient
+from search.storage.reconnecting import reconnecting
 
 TRIALS = sqlalchemy.table(
     "trials",
@@ -77,7 +77,7 @@ class Running:
     """JSON of the user attribute that names its process."""
 
 
-class Ledger:
+class TrialQueries:
     """Reads the states of one study's trials, and writes what they have measured.
 
     Args:
@@ -157,7 +157,7 @@ class Ledger:
             for trial_id, number, started, heartbeat, now, worker in self._rows(query)
         ]
 
-    @patient
+    @reconnecting
     def record(self, trial_id: int, attributes: Mapping[str, Any]) -> None:
         """Set user attributes of a running trial, all in one transaction.
 
@@ -175,7 +175,7 @@ class Ledger:
             if rows:
                 connection.execute(sqlalchemy.insert(ATTRIBUTES), rows)
 
-    @patient
+    @reconnecting
     def _rows(self, query: sqlalchemy.Executable) -> Sequence[Any]:
         with self._engine.connect() as connection:
             return connection.execute(query).all()

@@ -14,7 +14,7 @@ from search.settings.config import StudyConfig
 from search.settings.provenance import commit
 from search.storage.paths import StudyPaths
 from search.storage.queue import FAILURE
-from search.workers.crew import Crew
+from search.workers.processes import Processes
 
 QUANTIZING = {"quantize", "mixed"}
 """Methods that put layers on integers."""
@@ -44,13 +44,13 @@ def integers_told(context: Context, methods: Sequence[str]) -> str:
 
 
 def estimate(
-    context: Context, config: StudyConfig, *, epochs: int, trials: int, crew: Crew
+    context: Context, config: StudyConfig, *, epochs: int, trials: int, processes: Processes
 ) -> str:
     """Return how long the study will take here, and how to make it shorter if that is long."""
     pace = measure_pace(context, config.batch_size)
     seconds = epochs * pace.epoch_seconds + trials * (pace.evaluation_seconds + FILE_SECONDS)
-    seconds /= crew.workers
-    by = f" by {crew.workers} workers" if crew.workers > 1 else ""
+    seconds /= processes.workers
+    by = f" by {processes.workers} workers" if processes.workers > 1 else ""
     text = (
         f"  about {_duration(seconds)} on this CPU{by}: {epochs} epochs of "
         f"{_duration(pace.epoch_seconds)}, {trials} files to measure"

@@ -19,7 +19,7 @@ FRUITLESS_DEATHS = 3
 """Workers that died in a row without having taken a trial: more would, too."""
 
 
-def drive(
+def dispatch(
     queue: TrialQueue,
     workers: Workers,
     task: AnyTask,
@@ -37,27 +37,27 @@ def drive(
     Raises:
         BadInputError: A worker cannot work on the study, or workers die before they take a trial.
     """
-    drive_ = _Drive(queue, workers, task, on_finished)
+    under_way = _Dispatch(queue, workers, task, on_finished)
     started = time.monotonic()
     try:
         while True:
             progress.check()
             queue.mend()
             late = timeout_seconds is not None and time.monotonic() - started >= timeout_seconds
-            enough = max_trials is not None and drive_.done >= max_trials
+            enough = max_trials is not None and under_way.done >= max_trials
             if not late and not enough:
-                left = None if max_trials is None else max_trials - drive_.done
-                drive_.submit(left)
-            elif not drive_.running:
+                left = None if max_trials is None else max_trials - under_way.done
+                under_way.submit(left)
+            elif not under_way.running:
                 return
-            if not drive_.running and queue.is_done():
+            if not under_way.running and queue.is_done():
                 return
-            drive_.collect()
+            under_way.collect()
     finally:
         workers.stop()
 
 
-class _Drive:
+class _Dispatch:
     """The tasks that are under way."""
 
     def __init__(

@@ -4,7 +4,7 @@ from typing import Any
 
 from optuna import Trial
 
-from objectives.artifact.code import ENDING
+from objectives.artifact.container_file import ENDING
 from objectives.artifact.energy import ENERGY_VERSION
 from objectives.errors import TrialError
 from objectives.files import sha256_of
@@ -16,20 +16,20 @@ from search.sampling.stopping import has_stopping_rule, report_epochs
 from search.settings.config import StudyConfig
 from search.settings.provenance import peak_memory, versions
 from search.storage.downloads import offer
-from search.storage.ledger import Ledger
 from search.storage.paths import StudyPaths
+from search.storage.trial_queries import TrialQueries
 
 
 class CompressionObjective:
     """Carries plans out for one study: `objective(trial, plan)` returns the trial's values."""
 
     def __init__(
-        self, pipeline: Pipeline, paths: StudyPaths, config: StudyConfig, ledger: Ledger
+        self, pipeline: Pipeline, paths: StudyPaths, config: StudyConfig, queries: TrialQueries
     ) -> None:
         self._pipeline = pipeline
         self._paths = paths
         self._config = config
-        self._ledger = ledger
+        self._queries = queries
 
     def __call__(self, trial: Trial, plan: Plan) -> list[float]:
         """Compress, measure, record; values and constraints never see the test part.
@@ -51,14 +51,14 @@ class CompressionObjective:
                 "stage_seconds": cost.stage_seconds,
                 "epochs_trained": cost.epochs_trained,
             }
-            self._ledger.record(trial._trial_id, spent)
+            self._queries.record(trial._trial_id, spent)
         attributes = describe(result)
         attributes["artifact"] = artifact.relative_to(self._paths.root).as_posix()
         attributes["artifact_sha256"] = sha256_of(artifact)
         attributes["seed"] = self._pipeline.context.seed
         attributes["versions"] = versions()
         attributes |= peak_memory()
-        self._ledger.record(trial._trial_id, attributes)
+        self._queries.record(trial._trial_id, attributes)
         container = artifact.with_suffix(ENDING)
         offer(trial, [file for file in (artifact, container) if file.exists()], self._paths)
         for name, excess in self._excesses(attributes).items():

@@ -13,7 +13,7 @@ SMALL_NETWORK = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Crew:
+class Processes:
     """Processes of one machine."""
 
     workers: int
@@ -22,15 +22,15 @@ class Crew:
     """What CUDA_VISIBLE_DEVICES is for each in turn."""
 
 
-def crew_for(
+def processes_for(
     accelerator: str,
     *,
     trials: int,
     threads: int,
     workers: int | None = None,
     trials_per_gpu: int | None = None,
-) -> Crew:
-    """Return the crew that works fastest, but for what was asked for.
+) -> Processes:
+    """Return the processes that works fastest, but for what was asked for.
 
     On a CPU one worker for as many cores as it has threads, on CUDA `trials_per_gpu` for each GPU;
     never more than there are trials to run.
@@ -42,7 +42,7 @@ def crew_for(
             "mps": 1,
         }
         workers = max(1, min(each[accelerator], trials))
-    return Crew(workers=workers, gpus=_visible_gpus() if accelerator == "cuda" else ())
+    return Processes(workers=workers, gpus=_visible_gpus() if accelerator == "cuda" else ())
 
 
 def gpu_workers(trials_per_gpu: int | None) -> int:

@@ -81,7 +81,7 @@ class StudyWorker:
         coders = self.setup.config.coders
         self.pipeline = Pipeline(self.context, cache, self.paths.baseline, coders=coders)
         self._objective = CompressionObjective(
-            self.pipeline, self.paths, self.setup.config, self.queue.ledger
+            self.pipeline, self.paths, self.setup.config, self.queue.queries
         )
         if not isinstance(self.queue, SampledQueue):  # what a sampler asks for has just been asked
             self.queue.would_wait = lambda params: self.pipeline.would_wait(self.plan_of(params))

@@ -17,7 +17,7 @@ from models.errors import BadInputError
 from objectives.progress import SilentProgress, StopRequested
 from search.storage.queue import WORKER
 from search.storage.study import load_study
-from search.workers.drive import drive
+from search.workers.dispatch import dispatch
 from search.workers.executors import ClusterWorkers
 
 pytestmark = pytest.mark.faults
@@ -53,7 +53,7 @@ def cluster(tmp_path: Path) -> Iterator[str]:
 
 
 def drive_stub(task: StubTask, address: str, progress: SilentProgress) -> None:
-    drive(
+    dispatch(
         task.queue(),
         ClusterWorkers(address, "stub", 2),
         task,

@@ -10,7 +10,8 @@ from optuna.samplers import RandomSampler
 from optuna.trial import create_trial
 from toys import made_attributes
 
-from objectives.artifact.code import write_container
+from objectives.artifact import container_file
+from objectives.artifact.container_file import write_container
 from objectives.container import decode
 from objectives.plan import Plan, methods_of
 from objectives.stages.binary import BinaryWeights
@@ -99,13 +100,12 @@ def test_nothing_was_published_for_other_methods() -> None:
 def test_a_container_that_does_not_give_the_file_back_fails_the_trial(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from objectives.artifact import code
     from objectives.errors import MeasurementError
 
     artifact = tmp_path / "a.onnx"
     artifact.write_bytes(b"not ONNX, but bytes" * 50)
     assert write_container(artifact, ["huffman"]) == len((tmp_path / "a.onc").read_bytes()) < 100
-    monkeypatch.setattr(code, "decode", lambda _: b"other bytes")
+    monkeypatch.setattr(container_file, "decode", lambda _: b"other bytes")
     with pytest.raises(MeasurementError, match=r"a\.onc does not give a\.onnx back"):
         write_container(artifact, ["huffman"])
 
@@ -206,13 +206,12 @@ def test_each_trial_is_measured_both_ways(
 def test_a_large_file_gets_a_container_only_if_that_was_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from objectives.artifact import code
 
     artifact = tmp_path / "a.onnx"
     artifact.write_bytes(b"not ONNX, but bytes" * 50)
-    monkeypatch.setattr(code, "CODED_IN_ANY_WAY", 100)
+    monkeypatch.setattr(container_file, "CODED_IN_ANY_WAY", 100)
     assert write_container(artifact) == write_container(artifact, ["huffman"])
-    monkeypatch.setattr(code, "LARGEST_CODED_UNASKED", 100)
+    monkeypatch.setattr(container_file, "LARGEST_CODED_UNASKED", 100)
     artifact.with_suffix(".onc").unlink()
     assert write_container(artifact) is None
     assert not artifact.with_suffix(".onc").exists()

@@ -9,7 +9,7 @@ import ctypes
 import resource
 from pathlib import Path
 import torch
-from objectives.training import heap
+from objectives.training import malloc
 
 BYTES = 16 * 16 * 2**20
 
@@ -30,7 +30,7 @@ c_library = ctypes.CDLL(None)  # glibc moves its thresholds by itself, as chance
 c_library.mallopt(heap.M_TRIM_THRESHOLD, 2**17)
 c_library.mallopt(heap.M_MMAP_THRESHOLD, 2**17)
 usual, at_first = faults_of_one_more(), resident()
-with heap.freed_memory_kept():
+with malloc.freed_memory_kept():
     kept, within = faults_of_one_more(), resident()
 print(usual, kept, within - at_first, resident() - at_first)
 """

@@ -15,7 +15,7 @@ from search.sampling.method import SearchMethod
 from search.settings.given import Given
 from search.storage.database import arguments_without_password, full_disk_is_told, open_storage
 from search.storage.paths import StudyPaths
-from search.storage.patience import PatientStorage
+from search.storage.reconnecting import ReconnectingStorage
 from search.workers.task import Task
 
 
@@ -132,6 +132,6 @@ def test_a_database_that_finds_no_room_is_a_full_disk(tmp_path: Path) -> None:
 def test_whatever_optunas_cache_asks_of_the_database_waits_for_one_that_is_away() -> None:
     asked = set(re.findall(r"self\._backend\.(\w+)", inspect.getsource(_CachedStorage)))
     no_query = {"get_heartbeat_interval", "get_heartbeat_stale_trial_callback"}
-    patient = {name for name in asked if name in vars(PatientStorage)}
-    assert asked - patient == no_query
-    assert len(patient) > 15
+    reconnecting = {name for name in asked if name in vars(ReconnectingStorage)}
+    assert asked - reconnecting == no_query
+    assert len(reconnecting) > 15

@@ -96,9 +96,9 @@ def test_trials_are_counted_without_a_look_at_each(tmp_path: Path) -> None:
     queue.mend()
     asked: list[str] = []
     listen(queue.storage.engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
-    assert queue.ledger.total() == len(GRID)
-    assert queue.ledger.count(TrialState.WAITING, TrialState.RUNNING) == len(GRID)
-    queue.ledger.waiting()
+    assert queue.queries.total() == len(GRID)
+    assert queue.queries.count(TrialState.WAITING, TrialState.RUNNING) == len(GRID)
+    queue.queries.waiting()
     (database,) = tmp_path.glob("*.db")
     plans = [explain(database, query) for query in asked if query.startswith("SELECT")]
     assert len(plans) == 3

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from optuna.trial import TrialState
 from stub_study import OPENED, StubTask
 
-from search.storage.ledger import Running, Vigil
 from search.storage.queue import TrialQueue
+from search.storage.trial_queries import Running, Vigil
 
 GRACE = timedelta(seconds=30)
 
@@ -25,7 +25,7 @@ def running(heartbeat: datetime, *, age_seconds: float) -> Running:
 def monotonic(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The clock that nobody sets: its one item is the time."""
     now = [100.0]
-    monkeypatch.setattr("search.storage.ledger.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("search.storage.trial_queries.time.monotonic", lambda: now[0])
     return now
 
 
@@ -83,7 +83,7 @@ def test_recorded_attributes_are_what_optuna_reads_and_a_second_record_wins(
     queue: TrialQueue, first: dict[str, object], second: dict[str, object]
 ) -> None:
     trial = queue.study.ask()
-    queue.ledger.record(trial._trial_id, first)
-    queue.ledger.record(trial._trial_id, second)
+    queue.queries.record(trial._trial_id, first)
+    queue.queries.record(trial._trial_id, second)
     assert queue.storage.get_trial(trial._trial_id).user_attrs == first | second
     queue.study.tell(trial, state=TrialState.FAIL)

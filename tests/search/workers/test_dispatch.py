@@ -20,7 +20,7 @@ from models.errors import BadInputError
 from objectives.errors import DiskFullError
 from objectives.progress import SilentProgress, StopRequested
 from search.storage.queue import FAILURE, WORKER, TrialQueue
-from search.workers.drive import drive
+from search.workers.dispatch import dispatch
 from search.workers.executors import LocalWorkers
 
 pytestmark = pytest.mark.faults
@@ -41,7 +41,7 @@ def drive_stub(
     task: StubTask, *, workers: int = 2, progress: SilentProgress | None = None, **limits: object
 ) -> list[FrozenTrial]:
     told: list[FrozenTrial] = []
-    drive(
+    dispatch(
         task.queue(),
         LocalWorkers(workers),
         task,

@@ -7,7 +7,7 @@ from torch import nn
 
 from search import run
 from search.launch import Launch
-from search.workers.crew import SMALL_NETWORK, Crew, crew_for, default_threads
+from search.workers.processes import SMALL_NETWORK, Processes, default_threads, processes_for
 
 SMALL, LARGE = nn.Linear(10, 10), nn.Linear(SMALL_NETWORK, 1)
 
@@ -28,8 +28,10 @@ SMALL, LARGE = nn.Linear(10, 10), nn.Linear(SMALL_NETWORK, 1)
 def test_four_cores_are_shared_out(
     given: dict[str, int], workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.workers.crew.usable_cores", lambda: 4)
-    assert crew_for("cpu", **({"trials": 18, "threads": 1} | given)) == Crew(workers=workers)
+    monkeypatch.setattr("search.workers.processes.usable_cores", lambda: 4)
+    assert processes_for("cpu", **({"trials": 18, "threads": 1} | given)) == Processes(
+        workers=workers
+    )
 
 
 @pytest.mark.parametrize(
@@ -39,17 +41,17 @@ def test_four_cores_are_shared_out(
 def test_only_a_large_network_trains_with_more_than_one_thread(
     network: nn.Module, workers: int | None, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("search.workers.crew.usable_cores", lambda: 4)
+    monkeypatch.setattr("search.workers.processes.usable_cores", lambda: 4)
     assert default_threads(network, workers) == threads
 
 
 def test_gpus_are_shared_out_as_they_are_visible(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("search.workers.crew.torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("search.workers.processes.torch.cuda.device_count", lambda: 2)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    crew = crew_for("cuda", trials=18, threads=1, trials_per_gpu=2)
-    assert (crew.workers, crew.gpus) == (4, ("3", "5"))
+    processes = processes_for("cuda", trials=18, threads=1, trials_per_gpu=2)
+    assert (processes.workers, processes.gpus) == (4, ("3", "5"))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    assert crew_for("cuda", trials=18, threads=1).gpus == ("0", "1")
+    assert processes_for("cuda", trials=18, threads=1).gpus == ("0", "1")
 
 
 LARGE_NETWORK = """
@@ -77,7 +79,7 @@ def test_a_large_network_resumed_where_there_are_other_cores_gives_the_same_byte
     (tmp_path / "own.py").write_text(LARGE_NETWORK)
 
     def files(folder: str, cores: int, *options: str) -> dict[str, bytes]:
-        monkeypatch.setattr("search.workers.crew.usable_cores", lambda: cores)
+        monkeypatch.setattr("search.workers.processes.usable_cores", lambda: cores)
         command = ["--model", f"{tmp_path / 'own.py'}:large", "--data", "mnist5k", *options]
         command += ["--epochs", "1", "--qat-epochs", "1", "--sparsity", "0,0.9"]
         command += ["--precision", "8", "--workers", "1", "--study", "s"]
@@ -108,6 +110,6 @@ def test_only_workers_of_this_machine_share_its_cores(
     workers: int | None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("search.workers.crew.torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("search.workers.processes.torch.cuda.device_count", lambda: 2)
     launch = Launch(**({"trials_per_gpu": 2} | options))
     assert launch.workers_here(accelerator) == workers
