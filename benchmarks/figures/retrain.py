@@ -68,14 +68,14 @@ def retrained(data_root: Path) -> list[Retrained]:
 
 
 def processor() -> str:
-    """Return the maker of this processor, and the instructions that torch uses of it."""
-    maker = platform.machine()
+    """Return the name of this processor, and the instructions that torch uses of it."""
+    name = platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         lines = cpuinfo.read_text().splitlines()
-        makers = [line.split(":")[1].strip() for line in lines if line.startswith("vendor_id")]
-        maker = makers[0] if makers else maker
-    return f"{maker} {torch.backends.cpu.get_cpu_capability()}"
+        names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+        name = names[0] if names else name
+    return f"{name} {torch.backends.cpu.get_cpu_capability()}"
 
 
 def trained(arguments: Sequence[str]) -> dict[str, float]:
