@@ -68,14 +68,14 @@ def retrained(data_root: Path) -> list[Retrained]:
 
 
 def processor() -> str:
-    """Return the name of this processor, and the instructions that torch uses of it."""
-    name = platform.machine()
+    """Return which processor this is, and the instructions that torch uses of it."""
+    facts = {"model name": platform.machine(), "cpu family": "", "model": ""}
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
-        lines = cpuinfo.read_text().splitlines()
-        names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-        name = names[0] if names else name
-    return f"{name} {torch.backends.cpu.get_cpu_capability()}"
+        lines = [line.partition(":") for line in cpuinfo.read_text().splitlines()]
+        told = {name.strip(): value.strip() for name, _, value in reversed(lines)}
+        facts |= {name: told[name] for name in facts if name in told}
+    return " ".join([*facts.values(), torch.backends.cpu.get_cpu_capability()])
 
 
 def trained(arguments: Sequence[str]) -> dict[str, float]:
