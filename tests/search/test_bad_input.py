@@ -50,7 +50,7 @@ WRONG: list[tuple[tuple[str, ...], str]] = [
     ((*MODEL, "--cache-gb", "nan"), "Argument --cache-gb: must be greater than 0, but got nan"),
     ((*MODEL, "--space", "x"), "Argument --space: invalid choice: 'x'"),
     ((*MODEL, "--plan", "{"), "The plan is not JSON: "),
-    ((*MODEL, "--plan", "{}"), "The plan is not one: "),
+    ((*MODEL, "--plan", "{}"), "The plan has no train, prune, quantize."),
     ((*MODEL, "--sampler", "x"), "Argument --sampler: invalid choice: 'x'"),
     ((*MODEL, "--space", "wide", "--sampler", "grid"), "`--sampler grid` knows no grid of the"),
     ((*MODEL, "--stopping-rule", "x"), "Argument --stopping-rule: invalid choice: 'x'"),

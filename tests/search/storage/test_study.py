@@ -15,7 +15,8 @@ from sqlalchemy.event import listen
 from models.errors import BadInputError
 from objectives.errors import TrialError
 from objectives.progress import SilentProgress, StopRequested
-from search.sampling.sampler_choice import SAMPLERS, sampler_maker
+from search.sampling.sampler_choice import sampler_maker
+from search.sampling.samplers import NAMES
 from search.sampling.space import PaperSpace
 from search.settings.config import StudyConfig
 from search.storage.paths import StudyPaths
@@ -345,7 +346,7 @@ def a_sampled_queue(folder: Path, sampler: str, total: int) -> SampledQueue:
     return SampledQueue(base.study, base.storage, base._lock, total=total, make_sampler=make)
 
 
-@pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name != "grid"])
+@pytest.mark.parametrize("sampler", NAMES)
 def test_a_sampler_goes_on_after_the_grid_until_the_study_has_enough(
     tmp_path: Path, sampler: str
 ) -> None:
