@@ -23,10 +23,9 @@ Hashemi et al. 2017, arXiv:1612.03940, with a scale.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self, get_args
+from typing import Literal, Self, get_args
 
 import torch
-from torch import Tensor, nn
 
 from models.checks import require
 from objectives.context import Context
@@ -34,55 +33,12 @@ from objectives.network.state import LayerFormat, NetworkState, copy_weights
 from objectives.network.substitution import substitute_, substitute_for_good_
 from objectives.stages.base import TunedAsStored, Tuning
 from objectives.suggests import Suggests
-from objectives.training.fake_quantize import per_channel
+from objectives.training.binary_weight import BinaryWeight
 from objectives.training.loop import tune_
 from objectives.training.masks import MaskKeeper
 
 Ends = Literal["none", "first", "last", "both"]
 ENDS: tuple[Ends, ...] = get_args(Ends)
-
-
-class _Sign(torch.autograd.Function):
-    """The sign, 1 for 0, whose gradient passes where |w| <= 1."""
-
-    @staticmethod
-    def forward(ctx: Any, weight: Tensor) -> Tensor:  # noqa: ANN401 - torch's
-        ctx.save_for_backward(weight)
-        return torch.where(weight >= 0, 1.0, -1.0)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ANN401 - torch's
-        (weight,) = ctx.saved_tensors
-        passed: Tensor = gradient * (weight.abs() <= 1)
-        return passed
-
-
-class BinaryWeight(nn.Module):
-    """Is read in the place of a weight: a * sign(w), and 0 where the mask is False.
-
-    Args:
-        mask: Shaped like the weight, True = keep.
-        each_channel: Whether each output channel has its own a.
-    """
-
-    def __init__(self, mask: Tensor, *, each_channel: bool) -> None:
-        super().__init__()
-        self._each_channel = each_channel
-        self.register_buffer("_mask", mask)
-        self._mask: Tensor
-
-    def scale(self, weight: Tensor) -> Tensor:
-        """Return a of each output channel, (C_out,); 0 for a channel without weights."""
-        sums = (weight.abs() * self._mask).flatten(1).sum(1)
-        counts = self._mask.flatten(1).sum(1)
-        if not self._each_channel:
-            sums, counts = sums.sum().expand_as(sums), counts.sum().expand_as(counts)
-        return sums / counts.clamp(min=1)
-
-    def forward(self, weight: Tensor) -> Tensor:
-        """Return a * b, shaped like `weight` (C_out, ...)."""
-        sign: Tensor = _Sign.apply(weight)  # type: ignore[no-untyped-call] # torch's
-        return per_channel(self.scale(weight), weight) * sign * self._mask
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.checks import require
 from models.layers import Layer
@@ -34,44 +34,14 @@ from objectives.context import Context
 from objectives.network.state import LayerFormat, NetworkState, copy_weights
 from objectives.network.substitution import substitute_, substitute_for_good_
 from objectives.stages.base import TunedAsStored, Tuning
-from objectives.stages.cluster import initial_centroids
 from objectives.suggests import Suggests
-from objectives.training.codebook import look_up, nearest_entries, round_bias_, without_unused
+from objectives.training.codebook import round_bias_, without_unused
+from objectives.training.k_means import initial_centroids
+from objectives.training.learned_points import LearnedPoints
 from objectives.training.loop import tune_
 
 MOST_BITS = 8
 SEARCHED_BITS = (1, 6)
-
-
-class LearnedPoints(nn.Module):
-    """Is read in the place of a weight, which stays: Q(v, p), where p is learned.
-
-    Args:
-        points: (k,) float32.
-        mask: Shaped like the weight, True = keep; None keeps all.
-    """
-
-    def __init__(self, points: Tensor, mask: Tensor | None) -> None:
-        super().__init__()
-        self._points = nn.Parameter(points)
-        self.register_buffer("_mask", mask)
-        self._mask: Tensor | None
-
-    def codebook(self) -> Tensor:
-        """Return the points as they are now, ascending, (k,); with a mask 0 stands before them."""
-        points = self._points.sort().values
-        return points if self._mask is None else torch.cat([points.new_zeros(1), points])
-
-    def assign(self, weight: Tensor) -> Tensor:
-        """Return which entry of the codebook each weight is, int64, shaped like `weight`."""
-        points = self._points.detach().sort().values
-        nearest = nearest_entries(weight, points)
-        return nearest if self._mask is None else (nearest + 1) * self._mask
-
-    def forward(self, weight: Tensor) -> Tensor:
-        """Return Q(v, p), shaped like `weight`."""
-        codes = self.assign(weight.detach()).flatten()
-        return look_up(self.codebook()[:, None], codes).view_as(weight)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,8 @@ from objectives.artifact.measure import count_weights
 from objectives.artifact.sizes import gzip_bytes
 from objectives.context import Context
 from objectives.network.state import NetworkState
-from objectives.stages.binary import BinaryWeight, BinaryWeights
+from objectives.stages.binary import BinaryWeights
+from objectives.training.binary_weight import BinaryWeight
 from objectives.training.evaluate import network_accuracy_pct
 
 

@@ -19,14 +19,9 @@ from objectives.artifact.export import export_onnx
 from objectives.artifact.measure import count_weights
 from objectives.context import Context
 from objectives.network.state import LayerFormat, NetworkState
-from objectives.stages.cluster import (
-    INITIALIZATIONS,
-    Clustering,
-    Initialization,
-    initial_centroids,
-    k_means,
-)
+from objectives.stages.cluster import Clustering
 from objectives.training.codebook import attach_codebook_, detach_codebook_
+from objectives.training.k_means import INITIALIZATIONS, Initialization, initial_centroids, k_means
 from objectives.training.masks import magnitude_mask
 
 SEEDED = torch.Generator().manual_seed(0)

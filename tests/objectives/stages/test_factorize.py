@@ -16,7 +16,8 @@ from objectives.context import Context
 from objectives.errors import TrialError
 from objectives.network.state import NetworkState, copy_weights
 from objectives.pipeline import Pipeline
-from objectives.stages.factorize import Factorization, factors, rank_of
+from objectives.stages.factorize import Factorization
+from objectives.training.low_rank import factors, rank_of
 
 
 def a_factorization(energy: float = 0.6, *, epochs: int = 1) -> Factorization:

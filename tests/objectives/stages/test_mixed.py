@@ -11,7 +11,8 @@ from objectives.context import Context
 from objectives.network.state import NetworkState
 from objectives.pipeline import Pipeline
 from objectives.plan import Plan
-from objectives.stages.mixed import MixedPrecision, choose_bits
+from objectives.stages.mixed import MixedPrecision
+from objectives.training.bit_allocation import choose_bits
 from objectives.training.sensitivity import bits_divergence
 
 SENSITIVITY = {

@@ -11,10 +11,11 @@ from models.errors import BadInputError
 from objectives.artifact.export import export_onnx
 from objectives.context import Context
 from objectives.network.state import NetworkState
-from objectives.stages.cluster import initial_centroids
-from objectives.stages.points import LearnedPoints, QuantizationPoints
+from objectives.stages.points import QuantizationPoints
 from objectives.training.codebook import nearest_entries
 from objectives.training.evaluate import network_accuracy_pct
+from objectives.training.k_means import initial_centroids
+from objectives.training.learned_points import LearnedPoints
 
 
 def some_points(bits: int, *, epochs: int = 1) -> QuantizationPoints:

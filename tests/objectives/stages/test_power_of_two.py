@@ -11,8 +11,9 @@ from models.errors import BadInputError
 from objectives.artifact.export import export_onnx
 from objectives.context import Context
 from objectives.network.state import NetworkState
-from objectives.stages.power_of_two import NearestPower, PowerOfTwo, powers_of_two
+from objectives.stages.power_of_two import PowerOfTwo
 from objectives.training.evaluate import network_accuracy_pct
+from objectives.training.nearest_power import NearestPower, powers_of_two
 
 
 def a_power(bits: int, *, epochs: int = 1) -> PowerOfTwo:

@@ -22,12 +22,8 @@ from objectives.network.state import NetworkState
 from objectives.pipeline import Pipeline
 from objectives.plan import Plan
 from objectives.stages.factorize import Factorization
-from objectives.stages.product import (
-    FEWEST_BLOCKS,
-    ProductQuantization,
-    group_blocks,
-    largest_divisor,
-)
+from objectives.stages.product import FEWEST_BLOCKS, ProductQuantization, largest_divisor
+from objectives.training.block_groups import group_blocks
 from objectives.training.evaluate import network_accuracy_pct
 
 
