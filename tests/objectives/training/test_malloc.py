@@ -27,8 +27,8 @@ def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / BYTES
 
 c_library = ctypes.CDLL(None)  # glibc moves its thresholds by itself, as chance has it
-c_library.mallopt(heap.M_TRIM_THRESHOLD, 2**17)
-c_library.mallopt(heap.M_MMAP_THRESHOLD, 2**17)
+c_library.mallopt(malloc.M_TRIM_THRESHOLD, 2**17)
+c_library.mallopt(malloc.M_MMAP_THRESHOLD, 2**17)
 usual, at_first = faults_of_one_more(), resident()
 with malloc.freed_memory_kept():
     kept, within = faults_of_one_more(), resident()
