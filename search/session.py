@@ -142,7 +142,7 @@ class Session(StudyWorker):
     def work(
         self, *, timeout_seconds: float | None = None, workers: WorkersMaker | None = None
     ) -> None:
-        """Run trials until none is left; by `worker.work` or `drive.drive` of `search.workers`."""
+        """Run trials until none is left; by `worker.work` or `dispatch.dispatch`."""
         limits: dict[str, Any] = {
             "max_trials": self._most_trials(),
             "timeout_seconds": timeout_seconds,
