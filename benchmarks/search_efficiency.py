@@ -25,6 +25,7 @@ from tabulate import tabulate
 
 from objectives.files import write_atomically
 from search.results.front import REFERENCE, front_point, hypervolume
+from search.results.spread import spread
 from search.results.table import StudyTable
 from search.storage.paths import StudyPaths
 from search.storage.study import load_study
@@ -126,9 +127,8 @@ def _table(curves: dict[str, list[Curve]]) -> str:
         ours, random = (
             [getattr(curve, name)[count - 1] for curve in curves[each]] for each in (arm, "random")
         )
-        spread = f" ± {stdev(ours):{form}}" if len(ours) > 1 else ""
         t = paired_t(ours, random)
-        return f"{mean(ours):{form}}{spread}" + ("" if math.isnan(t) else f" (t {t:+.2f})")
+        return spread(ours, form) + ("" if math.isnan(t) else f" (t {t:+.2f})")
 
     rows = [
         [

@@ -96,8 +96,7 @@ def compress(
         heartbeat_seconds: Interval of a running trial's sign of life.
         timeout_seconds: After this time no further trial begins.
         **settings: Fields of `search.settings.config.StudyConfig`, as sparsity, precision, epochs,
-        preset,
-            and of `search.sampling.method.SearchMethod`, as sampler and trials.
+            preset, and of `search.sampling.method.SearchMethod`, as sampler and trials.
 
     Raises:
         BadInputError: Something that was given cannot be used; nothing was trained.

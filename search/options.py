@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from objectives.stages import method_names
-from search.sampling.samplers import NAMES as SAMPLERS
+from search.sampling.samplers import AUTO, CHOICES
 from search.settings.parsing import (
     OneLineParser,
     add_data_root,
@@ -157,8 +157,8 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
     )
     search.add_argument(
         "--sampler",
-        choices=("auto", "grid", *SAMPLERS),
-        default="auto",
+        choices=CHOICES,
+        default=AUTO,
         help="who chooses trials (default: auto, which is grid for the space paper, nsgaii for "
         "pareto with more than 500 trials, else tpe)",
     )

@@ -63,8 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--folder", type=Path, help="of committed results")
     options = parser.parse_args(argv)
-    for file in options.keep or []:
-        keep_file(file, options.folder, mnist(options.data_root or Path("data")))
+    if options.keep:
+        data = mnist(options.data_root or Path("data"))
+        for file in options.keep:
+            keep_file(file, options.folder, data)
     if options.record:
         record_one_epoch()
     if options.write:

@@ -1,6 +1,7 @@
 """Committed files: containers of trials, which must decode to what their rows say."""
 
 import csv
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def keep_file(artifact: Path, folder: Path, data: DataSource) -> None:
     name = f"{artifact.stem}.onc"
     (folder / name).write_bytes(container)
     rows = {row["file"]: row for row in (read(listing) if listing.is_file() else [])}
-    measured = _measured(container, folder, data)
+    measured = _measured(container, data)
     rows[name] = {"file": name, **{each: f"{value:.10g}" for each, value in measured.items()}}
     with listing.open("w", newline="") as out:
         writer = csv.DictWriter(out, NAMES, lineterminator="\n")
@@ -52,7 +53,7 @@ def check_files(folder: Path, data: DataSource | None = None) -> list[str]:
     faults = []
     for row in read(listing) if listing.is_file() else []:
         try:
-            found = _measured((folder / row["file"]).read_bytes(), folder, data)
+            found = _measured((folder / row["file"]).read_bytes(), data)
         except ContainerError as err:
             faults.append(f"{folder / row['file']}: {err}")
             continue
@@ -60,7 +61,7 @@ def check_files(folder: Path, data: DataSource | None = None) -> list[str]:
     return faults
 
 
-def _measured(container: bytes, folder: Path, data: DataSource | None) -> dict[str, float]:
+def _measured(container: bytes, data: DataSource | None) -> dict[str, float]:
     content = decode(container)
     found: dict[str, float] = {
         "container_bytes": len(container),
@@ -70,7 +71,7 @@ def _measured(container: bytes, folder: Path, data: DataSource | None) -> dict[s
         "raw_bytes": len(content),
     }
     if data is not None:
-        found |= _accuracies(content, folder, data)
+        found |= _accuracies(content, data)
     return found
 
 
@@ -82,13 +83,11 @@ def _differing(row: Mapping[str, str], found: Mapping[str, float]) -> list[str]:
     ]
 
 
-def _accuracies(content: bytes, folder: Path, data: DataSource) -> dict[str, float]:
-    file = folder / ".decoded.onnx"
-    try:
+def _accuracies(content: bytes, data: DataSource) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "decoded.onnx"
         file.write_bytes(content)
         measured = measure_any(file, data)
-    finally:
-        file.unlink(missing_ok=True)
     return {
         "val_accuracy_pct": measured.val_accuracy_pct,
         "test_accuracy_pct": measured.test_accuracy_pct,

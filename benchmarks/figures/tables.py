@@ -3,27 +3,20 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
 from tabulate import tabulate
 
 from benchmarks.figures.rows import read
 from objectives.quality import retained_saving
+from search.results.front import best_no_larger
 from search.results.paper import PublishedRow, paper_rows, rerun_rows
+from search.results.spread import spread
 
 STUDIES = Path(__file__).parents[2] / "studies"
 GRID = STUDIES / "2026-11-27-cnn-mnist"
 SEEDS = (0, 1, 2)
 Row = Mapping[str, str]
-
-
-def spread(values: Iterable[float], form: str) -> str:
-    """Return mean ± standard deviation in this form; of one value without a spread."""
-    values = list(values)
-    shown = f"{mean(values):{form}}"
-    if len(values) > 1:
-        shown += f" ± {stdev(values):{form.lstrip('+')}}"
-    return shown
 
 
 def _drawn(rows: Iterable[Sequence[object]], headers: Sequence[str], left: int = 0) -> str:
@@ -190,10 +183,12 @@ def dominance() -> str:
 
 
 def _beside(theirs: PublishedRow, ours: Sequence[Row]) -> list[str]:
-    no_larger = [row for row in ours if int(row["artifact_bytes"]) <= theirs.size_bytes]
-    best = max(
-        no_larger, key=lambda row: (float(row["val_accuracy_pct"]), -int(row["artifact_bytes"]))
+    best = best_no_larger(
+        ours,
+        theirs.size_bytes,
+        lambda row: (int(row["artifact_bytes"]), float(row["val_accuracy_pct"])),
     )
+    assert best is not None
     accuracy = float(best["test_accuracy_pct"])
     reached = "yes" if accuracy >= theirs.accuracy_pct else "no"
     return [*_published(theirs), f"{int(best['artifact_bytes']):,}", f"{accuracy:.2f}", reached]

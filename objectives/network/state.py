@@ -87,11 +87,9 @@ class NetworkState:
     activations: dict[str, ActivationFormat] = field(default_factory=dict)
     """Format per value that is rounded to integers, as the network's exported graph calls it."""
     folded: bool = False
-    """Whether batch norms were folded into the layers before them; see
-    `objectives.network.fold`."""
+    """Whether batch norms were folded into the layers before them (`objectives.network.fold`)."""
     checkpoint_bytes: int | None = None
-    """Of a baseline: size after gzip of its training checkpoint; see
-    `objectives.artifact.sizes`."""
+    """Of a baseline: size after gzip of its training checkpoint (`objectives.artifact.sizes`)."""
 
     def to_tensors(self) -> dict[str, Tensor]:
         """Return everything as one flat dictionary; `from_tensors` undoes it."""

@@ -24,7 +24,7 @@ from models.layers import LAYERS, Layer
 from objectives.artifact.agreement import TOLERANCE, distance
 from objectives.context import Context
 from objectives.errors import TrialError
-from objectives.network.exporter import MOST_KEPT
+from objectives.network.exporter import keep
 from objectives.network.fold import CONVOLUTIONS
 from objectives.network.state import NetworkState, copy_weights
 
@@ -76,9 +76,7 @@ def keep_channels(
             raise _refused(fault)
         if (together := surgery.fault_of(right)) is not None:
             raise _refused(together)
-        if len(_RIGHT) >= MOST_KEPT:
-            del _RIGHT[next(iter(_RIGHT))]
-        _RIGHT[key] = right
+        keep(_RIGHT, key, right)
     return surgery.without(right)
 
 

@@ -1,1 +1,1 @@
-"""Training and fine-tuning: the loop, masks, fake quantization, sensitivity."""
+"""Training and fine-tuning: the loop, masks, fake quantization, algorithms of methods."""

@@ -24,16 +24,9 @@ def words(counted: str) -> str:
     return "gzip" if counted == GZIP else f"container, {counted}"
 
 
-def size(row: Row, counted: str) -> int:
-    """Return the row's bytes."""
-    found = row.bytes_by(counted)
-    assert found is not None
-    return found
-
-
 def reduction_factor(row: Row, counted: str) -> float:
     """Return the baseline's bytes after gzip by the row's bytes."""
-    return float(row.attribute("baseline_bytes") / size(row, counted))
+    return float(row.attribute("baseline_bytes") / row.size_by(counted))
 
 
 def saving(row: Row, counted: str) -> float:

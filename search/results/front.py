@@ -1,7 +1,8 @@
 """The Pareto front of a study: accuracy against bytes, and what of the paper it leaves behind."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from math import log2
+from typing import TypeVar
 
 from optuna import Study
 from optuna.study import StudyDirection
@@ -9,11 +10,13 @@ from optuna.trial import FrozenTrial
 from tabulate import tabulate
 
 from search.results.counting import reduction_factor, words
-from search.results.paper import Point
+from search.results.paper import Point, PublishedRow
 from search.results.row import Row
 from search.results.table import StudyTable
 from search.settings.vocabulary import EXTRA_OBJECTIVES
 from search.storage.trials import made_trials
+
+T = TypeVar("T")
 
 
 def front_rows(table: StudyTable) -> list[Row]:
@@ -95,18 +98,34 @@ def compressed_points(table: StudyTable, source: str) -> list[Point]:
     return [point for point in table.published[source] if point != (0.0, 32)]
 
 
-def rivals(table: StudyTable, source: str) -> dict[Point, Row | None]:
-    """Return for each compressed row of "paper" or "re-run" ours that is compared with it.
+def best_no_larger(
+    files: Iterable[T], most_bytes: int, facts: Callable[[T], tuple[int, float]]
+) -> T | None:
+    """Return the most accurate of `files` that have at most so many bytes, of equals the smallest.
 
-    Of our files that are no larger it is the most accurate one on validation, of equals the
-    smallest; None where all are larger.
+    Args:
+        files: Of whatever kind.
+        most_bytes: None is returned where all are larger.
+        facts: Takes one, gives its bytes and its accuracy on validation.
     """
-    found: dict[Point, Row | None] = {}
-    for point in compressed_points(table, source):
-        theirs = table.published[source][point]
-        no_larger = [row for row in table.rows if row.size <= theirs.size_bytes]
-        found[point] = max(no_larger, key=lambda row: (_validation(row), -row.size), default=None)
-    return found
+
+    def rank(file: T) -> tuple[float, int]:
+        size, accuracy = facts(file)
+        return accuracy, -size
+
+    return max((file for file in files if facts(file)[0] <= most_bytes), key=rank, default=None)
+
+
+def rivals(table: StudyTable, source: str) -> dict[Point, Row | None]:
+    """Return for each compressed row of "paper" or "re-run" ours that is compared with it."""
+    return {
+        point: best_no_larger(
+            table.rows,
+            table.published[source][point].size_bytes,
+            lambda row: (row.size, _validation(row)),
+        )
+        for point in compressed_points(table, source)
+    }
 
 
 def dominated(table: StudyTable, source: str) -> list[Point]:
@@ -114,13 +133,16 @@ def dominated(table: StudyTable, source: str) -> list[Point]:
     return [
         point
         for point, ours in rivals(table, source).items()
-        if ours is not None and _test(ours) >= table.published[source][point].accuracy_pct
+        if _reaches(ours, table.published[source][point])
     ]
+
+
+def _reaches(ours: Row | None, theirs: PublishedRow) -> bool:
+    return ours is not None and _test(ours) >= theirs.accuracy_pct
 
 
 def dominance_table(table: StudyTable, source: str, form: str) -> str:
     """Return `rivals` as a table in one of tabulate's formats; "" where nothing was published."""
-    reached = dominated(table, source)
     rows = []
     for (sparsity, bits), ours in rivals(table, source).items():
         theirs = table.published[source][sparsity, bits]
@@ -130,7 +152,7 @@ def dominance_table(table: StudyTable, source: str, form: str) -> str:
             cells += ["-"] * 4
         else:
             cells += [ours.trial.number, ours.label, f"{ours.size:,}", f"{_test(ours):.2f}"]
-        rows.append([*cells, "yes" if (sparsity, bits) in reached else "missed"])
+        rows.append([*cells, "yes" if _reaches(ours, theirs) else "missed"])
     headers = ["sparsity", "bits", "bytes", "accuracy %", "our trial", "is"]
     headers += [f"bytes ({words(table.counted)})", "accuracy % ", "reached"]
     if not rows:

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from statistics import mean, stdev
 from typing import Any
 
 from search.results.front import compressed_points, dominated
 from search.results.row import GZIP, Row
+from search.results.spread import spread
 from search.results.table import StudyTable
 from search.settings.presets import label as preset_label
 from search.storage.paths import StudyPaths
@@ -168,12 +168,6 @@ def _about_confirmation(table: StudyTable) -> list[str]:
     made = table.attributes.get(CONFIRMATION)
     if made is None:
         return []
-
-    def spread(values: list[float], form: str) -> str:
-        if len(values) == 1:
-            return f"{values[0]:{form}}"
-        return f"{mean(values):{form}} ± {stdev(values):{form.lstrip('+')}}"
-
     failed = [
         f"Trial {made['trial']} cannot be scored with seed {seed}: {reason}"
         for seed, reason in made.get("failed", {}).items()

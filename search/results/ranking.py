@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from search.results.counting import counted_alike, reduction_factor, saving, size, words
+from search.results.counting import counted_alike, reduction_factor, saving, words
 from search.results.row import Row
 from search.results.table import StudyTable
 
@@ -42,7 +42,7 @@ def ranking(tables: Sequence[StudyTable], form: str) -> str:
             trials[methods],
             f"{saving(row, counted):.4f}",
             row.label,
-            f"{size(row, counted):,}",
+            f"{row.size_by(counted):,}",
             f"{reduction_factor(row, counted):.2f}",
             f"{row.attribute('test_accuracy_pct'):.2f}",
             f"{row.attribute('test_delta_pct'):+.2f}",

@@ -52,9 +52,13 @@ class Row:
     @property
     def size(self) -> int:
         """The bytes that are counted."""
-        counted = self.bytes_by(self.counted)
-        assert counted is not None
-        return counted
+        return self.size_by(self.counted)
+
+    def size_by(self, counted: str) -> int:
+        """Return the bytes by `GZIP` or by a coder, which are known."""
+        found = self.bytes_by(counted)
+        assert found is not None
+        return found
 
     def bytes_by(self, counted: str) -> int | None:
         """Return the bytes by `GZIP`, or of a container by a coder; None if that is not known."""

@@ -7,7 +7,8 @@ from optuna.storages import RDBStorage
 
 from models.checks import require
 from models.errors import BadInputError
-from search.sampling.sampler_choice import SAMPLERS, resolve_sampler, sampler_maker
+from search.sampling.sampler_choice import resolve_sampler, sampler_maker
+from search.sampling.samplers import AUTO, CHOICES, GRID
 from search.sampling.space import FiniteSpace, SearchSpace
 from search.sampling.stopping import STOPPING_RULES, StoppingRuleName
 from search.settings.config import StudyConfig
@@ -25,7 +26,7 @@ DEFAULT_TRIALS = 100
 class SearchMethod:
     """Who chooses trials, how many, and which are cut short."""
 
-    sampler: str = "auto"
+    sampler: str = AUTO
     """See `search.sampling.samplers`."""
     trials: int | None = None
     """With a sampler, trials that the study shall have; for the grid, to run now at most."""
@@ -36,7 +37,7 @@ class SearchMethod:
 
     def check(self, config: StudyConfig) -> None:
         """Raise `BadInputError` if the method does not suit the study."""
-        require(self.sampler in SAMPLERS, f"sampler in {SAMPLERS}", sampler=self.sampler)
+        require(self.sampler in CHOICES, f"sampler in {CHOICES}", sampler=self.sampler)
         require(
             self.stopping_rule in STOPPING_RULES,
             f"stopping_rule in {STOPPING_RULES}",
@@ -49,7 +50,7 @@ class SearchMethod:
             stopping_rule=self.stopping_rule,
         )
         sampler = resolve_sampler(self.sampler, config, self.trials or DEFAULT_TRIALS)
-        if sampler == "grid" and config.space not in FINITE_SPACES:
+        if sampler == GRID and config.space not in FINITE_SPACES:
             raise BadInputError(f"`--sampler grid` knows no grid of the space {config.space}.")
         require(
             not self.warm_start or (sampler != "grid" and config.space != "layerwise"),
@@ -69,7 +70,7 @@ class SearchMethod:
         """Return the queue of the grid, or of what a sampler suggests; see `check`."""
         total = self.trials or DEFAULT_TRIALS
         sampler = resolve_sampler(self.sampler, config, total)
-        if sampler == "grid":
+        if sampler == GRID:
             assert isinstance(space, FiniteSpace)
             return TrialQueue(study, storage, space.grid(), lock)
         make_sampler = sampler_maker(sampler, config.seed)

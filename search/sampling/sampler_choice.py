@@ -6,12 +6,8 @@ from collections.abc import Callable
 import optuna
 from optuna.samplers import BaseSampler
 
-from search.sampling.samplers import NAMES, samplers
+from search.sampling.samplers import AUTO, GRID, samplers
 from search.settings.config import StudyConfig
-
-AUTO, GRID = "auto", "grid"
-SAMPLERS = (AUTO, GRID, *NAMES)
-"""What may be asked for; the grid is queued, no sampler's."""
 
 MANY_TRIALS = 500
 """From here on an evolutionary sampler learns as well as TPE, whose cost grows with the trials."""

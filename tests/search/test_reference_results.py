@@ -1,20 +1,16 @@
 """The committed results keep what their READMEs say of them."""
 
-import csv
 from pathlib import Path
 from statistics import mean
 
 import pytest
 
+from benchmarks.figures.rows import read
 from search.results.paper import rerun_rows
 
 STUDIES = Path(__file__).parents[2] / "studies"
 GRID = STUDIES / "2026-11-27-cnn-mnist"
 SEEDS = (0, 1, 2)
-
-
-def read(file: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader(file.read_text().splitlines()))
 
 
 def rows(kind: str, seed: int) -> dict[tuple[float, int], dict[str, float]]:

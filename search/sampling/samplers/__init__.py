@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 NAMES = tuple(sorted(found.name for found in iter_modules(__path__)))
 """Of all samplers, known without importing them."""
+AUTO, GRID = "auto", "grid"
+CHOICES = (AUTO, GRID, *NAMES)
+"""What may be asked for; the grid is queued, no sampler's."""
 
 
 @cache
