@@ -7,12 +7,12 @@ from pathlib import Path
 
 import torch
 
-from objectives.artifact.container_file import coder_of, write_container
+from objectives.artifact.container_file import write_container
 from objectives.artifact.export import export_onnx
 from objectives.artifact.measure import Measurement, measure_file
 from objectives.artifact.sizes import gzip_bytes
 from objectives.cache.stage_cache import StageCache, StageKey
-from objectives.container import encode
+from objectives.container.format import encode
 from objectives.context import AfterEpoch, Context
 from objectives.files import write_atomically
 from objectives.network.state import NetworkState
@@ -83,13 +83,13 @@ class Pipeline:
         measurement = self._measured(state, artifact, cost)
         self.context.progress.stage("code")
         with cost.timed("code"):
-            container_bytes = write_container(artifact, self._coders)
+            container = write_container(artifact, self._coders)
         sparsity, bits = self._nominal(plan, state)
         return Result(
             measurement=replace(
                 measurement,
-                container_bytes=container_bytes,
-                container_coder=coder_of(measurement.artifact_raw_bytes, self._coders),
+                container_bytes=container.size_bytes if container else None,
+                container_coder=container.coder if container else None,
                 ships_container=bool(self._coders),
             ),
             baseline=baseline,

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from objectives.container.coders import NAMES as CODERS
 from objectives.stages import method_names
 from search.sampling.samplers import AUTO, CHOICES
 from search.settings.parsing import (
@@ -224,7 +225,7 @@ def _add_compression(parser: argparse.ArgumentParser) -> None:
         type=lambda text: tuple(text.split(",")),
         metavar="M,M,...",
         help=f"what a search of the space wide may use: {', '.join(method_names())}; distill; "
-        "and how the file is coded: huffman, arithmetic (default: prune,quantize)",
+        f"and how the file is coded: {', '.join(CODERS)} (default: prune,quantize)",
     )
     grid.add_argument(
         "--sparsity",

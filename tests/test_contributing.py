@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("models", "objectives", "search", "tests/objectives/stages")
+PACKAGES = (
+    "models",
+    "objectives",
+    "search",
+    "tests/objectives/stages",
+    "tests/objectives/container",
+)
 FILES = (
     "tests/conftest.py",
     "tests/toys.py",
@@ -29,11 +35,30 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for file in FILES:
         shutil.copy(ROOT / file, folder / file)
     examples = EXAMPLE.findall((ROOT / "docs" / "contributing.md").read_text())
-    assert len(examples) == 4
+    assert len(examples) == 5
     for file, text in examples:
         assert not (folder / file).exists()
         (folder / file).write_text(text)
     return folder
+
+
+@pytest.fixture(scope="module")
+def help_text(copied: Path) -> str:
+    """What `--help` tells there."""
+    return " ".join(run(copied, "search.run", "--help").split())
+
+
+@pytest.fixture(scope="module")
+def report(copied: Path) -> str:
+    """What is reported there of a search that uses all examples."""
+    chosen = ("--model", "perceptron", "--data", "dark5k", "--sampler", "quasi", "--trials", "2")
+    methods = ("--space", "wide", "--methods", "random,quantize,bitmap", "--objective", "saving")
+    where = ("--study", "s", "--studies-dir", str(copied / "studies"))
+    told = run(copied, "search.run", *chosen, *methods, *FAST, *where)
+    assert "model perceptron" in told
+    assert "random.sparsity" in told
+    assert (copied / "studies" / "s" / "report.html").is_file()
+    return (copied / "studies" / "s" / "report.md").read_text()
 
 
 def run(folder: Path, *arguments: str) -> str:
@@ -44,26 +69,29 @@ def run(folder: Path, *arguments: str) -> str:
     return ended.stdout
 
 
-def test_a_method_is_one_file(copied: Path) -> None:
-    assert re.search(r"\brandom;|\brandom,", " ".join(run(copied, "search.run", "--help").split()))
-    tested = run(
-        copied, "pytest", "-q", "tests/objectives/stages/test_conformance.py", "-k", "random"
-    )
-    assert re.search(r"\b[6-9] passed", tested)
-    searched = ("--methods", "random,quantize", "--sampler", "random", "--trials", "2")
-    where = ("--study", "s", "--studies-dir", str(copied / "studies"))
-    search = ("search.run", "--model", "cnn", "--data", "mnist5k", *FAST, *searched, *where)
-    assert "random.sparsity" in run(copied, *search, "--objective", "saving")
-    report = (copied / "studies" / "s" / "report.md").read_text()
+def test_a_method_is_one_file(help_text: str, report: str) -> None:
+    assert re.search(r"\brandom[;,]", help_text)
     assert "% zero at random" in report
     assert "--plan" in report
     assert '"random": {' in report
 
 
-def test_a_network_a_data_set_and_a_sampler_are_one_file_each(copied: Path) -> None:
-    assert "quasi" in run(copied, "search.run", "--help")
-    where = ("--study", "t", "--studies-dir", str(copied / "studies"))
-    chosen = ("--model", "perceptron", "--data", "dark5k", "--sampler", "quasi", "--trials", "2")
-    told = run(copied, "search.run", *chosen, "--space", "wide", *FAST, *where)
-    assert "model perceptron" in told
-    assert (copied / "studies" / "t" / "report.html").is_file()
+def test_a_sampler_is_one_file(help_text: str) -> None:
+    assert re.search(r"\bquasi\b", help_text)
+
+
+def test_a_network_and_a_data_set_are_one_file_each(report: str) -> None:
+    assert "perceptron" in report
+    assert "dark5k" in report
+
+
+def test_a_coder_is_one_file(help_text: str, report: str) -> None:
+    assert re.search(r"\bbitmap,", help_text)
+    assert "coded by bitmap" in report
+
+
+def test_what_methods_and_coders_owe_is_tested_of_new_ones(copied: Path) -> None:
+    where = ("stages/test_conformance.py", "container/test_format.py")
+    files = [f"tests/objectives/{each}" for each in where]
+    tested = run(copied, "pytest", "-q", *files, "-k", "random or bitmap or any_type_and_shape")
+    assert re.search(r"\b(9|1\d) passed", tested)

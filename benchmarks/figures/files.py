@@ -10,7 +10,8 @@ from models.data_source import DataOptions, DataSource
 from models.resolve import resolve_data
 from objectives.artifact.measure import measure_any
 from objectives.artifact.sizes import gzip_bytes
-from objectives.container import ContainerError, decode, encode
+from objectives.container.format import decode, encode
+from objectives.errors import ContainerError
 
 LISTING = "files.csv"
 """In a study's folder: its files, their sizes and accuracies."""

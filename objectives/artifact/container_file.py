@@ -1,33 +1,34 @@
-"""Code: put an artifact into a container, and see that it comes out again."""
+"""Write the container of an artifact, and see that the artifact comes out again."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from objectives.container import METHODS, ContainerError, decode, encode
-from objectives.errors import MeasurementError
+from objectives.container.coders import coders
+from objectives.container.format import METHODS, decode, encode
+from objectives.errors import ContainerError, MeasurementError
 from objectives.files import write_atomically
 
 ENDING = ".onc"
 
-CODED_IN_ANY_WAY = 200_000
-"""Bytes: the arithmetic coder takes 14 s for 1 MB and back, Huffman's 0.6 s."""
-LARGEST_CODED_UNASKED = 8_000_000
-"""Bytes: a container of AlexNet's 233 MB would take minutes that only who asks for it spends."""
+
+class Container(NamedTuple):
+    """What was written."""
+
+    coder: str
+    """The strongest that it was coded by."""
+    size_bytes: int
 
 
-def coder_of(size_bytes: int, coders: Sequence[str] = ()) -> str | None:
-    """Return the strongest method that codes a file of so many bytes; None if none does.
+def coder_of(size_bytes: int, asked: Sequence[str] = ()) -> str | None:
+    """Return the strongest coder of a file of so many bytes; None if none is fast enough.
 
     Args:
         size_bytes: Of the artifact.
-        coders: What was asked for, as `objectives.container` names it. None is arithmetic if the
-            file is small, Huffman's if it is larger, and nothing at all if it is large.
+        asked: The coders that may be used, however long they take; all that are fast if none is.
     """
-    if coders:
-        return max(coders, key=METHODS.index)
-    if size_bytes > LARGEST_CODED_UNASKED:
-        return None
-    return "arithmetic" if size_bytes <= CODED_IN_ANY_WAY else "huffman"
+    fast = (name for name, coder in coders().items() if size_bytes <= coder.most_bytes)
+    return max(asked or fast, key=METHODS.index, default=None)
 
 
 def coded(content: bytes, coder: str) -> bytes:
@@ -35,21 +36,21 @@ def coded(content: bytes, coder: str) -> bytes:
     return encode(content, methods=METHODS[: METHODS.index(coder) + 1])
 
 
-def write_container(artifact: Path, coders: Sequence[str] = ()) -> int | None:
-    """Write the container of `artifact` beside it and return its size, bytes.
+def write_container(artifact: Path, asked: Sequence[str] = ()) -> Container | None:
+    """Write the container of `artifact` beside it; None if no coder is fast enough.
 
     What was measured on the artifact holds for the container: it is decoded again here, and must
     be the artifact, bit for bit.
 
     Args:
         artifact: An ONNX file.
-        coders: See `coder_of`; where that names none, None is returned.
+        asked: See `coder_of`.
 
     Raises:
         MeasurementError: It does not decode to the artifact.
     """
     content = artifact.read_bytes()
-    coder = coder_of(len(content), coders)
+    coder = coder_of(len(content), asked)
     if coder is None:
         return None
     file = artifact.with_suffix(ENDING)
@@ -61,4 +62,4 @@ def write_container(artifact: Path, coders: Sequence[str] = ()) -> int | None:
         raise MeasurementError(f"{file.name}: {err}") from err
     if not same:
         raise MeasurementError(f"{file.name} does not give {artifact.name} back.")
-    return len(container)
+    return Container(coder, len(container))

@@ -52,7 +52,7 @@ class Measurement(FileMeasurement):
     container_bytes: int | None = None
     """Size of its container; None where none was made."""
     container_coder: str | None = None
-    """What coded it: "huffman" or "arithmetic"."""
+    """What coded it, one of `objectives.container.coders`."""
     ships_container: bool = False
     """Whether the container is what is shipped."""
     energy_uj: float | None

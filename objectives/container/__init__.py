@@ -3,6 +3,8 @@
 The third step of Deep Compression (Han, Mao, Dally 2016, arXiv:1510.00149): what pruning and
 quantization left is coded, each weight by the shortest of several methods.
 
+    from objectives.container.format import decode, encode
+
     container = encode(onnx_file)                          # or methods=("huffman",): as published
     assert decode(container) == onnx_file
 
@@ -22,8 +24,8 @@ lowest bits. `|` fills up with zeros to a whole byte. K is the width of an eleme
                 number: bytes of the file  number: bytes of the graph |
                 stream of the graph, then one of each weight in the order of the file
     stream      coding in 3 bits  number: bytes that follow | those bytes
-    coding      0 stored, 1 raw deflate, 2 raw LZMA2 (plain.py), 3 huffman.py,
-                4 arithmetic.py for a weight, text.py for the graph
+    coding      0 stored, 1 raw deflate, 2 raw LZMA2 (plain.py), 3 coders/huffman.py,
+                4 coders/arithmetic.py for a weight, text.py for the graph
     codebook    base in K bits  [low in 5 bits, if K > 8]  number: values
                 r in 5 bits  Rice(r) for each value: its difference from the one before, less 1
                 (the one before the first is -1)
@@ -51,8 +53,3 @@ A container that was cut short or damaged is refused with `ContainerError`. The 
 work by what it has checked: bytes by `max_bytes`, Huffman's entries by the bits that are there,
 arithmetically coded bits by `format.MOST_DECISIONS`.
 """
-
-from objectives.container.format import MAX_BYTES, METHODS, decode, encode
-from objectives.errors import ContainerError
-
-__all__ = ["MAX_BYTES", "METHODS", "ContainerError", "decode", "encode"]

@@ -3,9 +3,11 @@
 import hashlib
 from collections.abc import Sequence
 
-from objectives.container import arithmetic, huffman, plain, text
+from objectives.container import plain
 from objectives.container.bits import BitReader, BitWriter
 from objectives.container.codebook import from_indexes, to_indexes
+from objectives.container.coder import Coder
+from objectives.container.coders import coders
 from objectives.container.elements import from_keys, to_keys
 from objectives.container.graphs import TYPICAL
 from objectives.container.payloads import Payload, find_payloads
@@ -15,9 +17,8 @@ MAGIC = b"OnC1"
 """The last byte is the version: it changes with anything that a decoder has to know."""
 DIGEST_BYTES = 8
 """Of the SHA-256; damage stays unnoticed once in 2**64."""
-METHODS = ("raw", "huffman", "arithmetic")
-HUFFMAN, ARITHMETIC = 3, 4
-"""Codings of a stream beside those of `plain`."""
+METHODS = ("raw", *coders())
+"""What is known of any bytes, and the coders of weights."""
 CODING_BITS = 3
 MOST_DECISIONS = 1 << 22
 """Bits in all that are coded arithmetically: they take 2 microseconds each, 8 seconds in all."""
@@ -31,8 +32,8 @@ def encode(
 
     Args:
         onnx_file: What the container gives back; any bytes, but only ONNX's weights are found.
-        methods: What may be used: "raw" (stored, deflate or LZMA), "huffman" (Deep Compression)
-            and "arithmetic" (which codes the graph too). Where none can code a weight, raw does.
+        methods: What may be used: "raw" (stored, deflate or LZMA) and what is in
+            `objectives.container.coders`. Where none can code a weight, raw does.
         dictionary: What coder and decoder know of graphs beforehand. Without it a container tells
             what it takes if nothing is shared; to decode it, the same must be given.
 
@@ -124,13 +125,12 @@ def _encode_weight(
 ) -> tuple[int, bytes, int]:
     """Return coding, stream and number of decisions of the shortest method."""
     found: list[tuple[int, bytes, int]] = []
-    keys = to_keys(content, payload)
-    if keys is not None and set(methods) != {"raw"}:
+    allowed = _allowed(methods)
+    keys = to_keys(content, payload) if allowed else None
+    if keys is not None:
         weight = to_indexes(keys, payload)
-        if "huffman" in methods and (coded := huffman.encode(weight, payload)) is not None:
-            found.append((HUFFMAN, coded, 0))
-        if "arithmetic" in methods and (best := arithmetic.encode(weight, payload, decisions)):
-            found.append((ARITHMETIC, *best))
+        tried = ((coder.coding, coder.encode(weight, payload, decisions)) for coder in allowed)
+        found += [(coding, *coded) for coding, coded in tried if coded is not None]
     if "raw" in methods or not found:
         found.append((*plain.encode(content), 0))
     return min(found, key=lambda stream: len(stream[1]))
@@ -139,27 +139,40 @@ def _encode_weight(
 def _decode_weight(
     coding: int, coded: bytes, payload: Payload, decisions: int
 ) -> tuple[bytes, int]:
-    if coding == HUFFMAN:
-        return from_keys(from_indexes(huffman.decode(coded, payload), payload), payload), 0
-    if coding == ARITHMETIC:
-        weight, used = arithmetic.decode(coded, payload, decisions)
-        return from_keys(from_indexes(weight, payload), payload), used
-    return plain.decode(coding, coded, payload.size_bytes), 0
+    if coding in plain.CODINGS:
+        return plain.decode(coding, coded, payload.size_bytes), 0
+    weight, used = _coder(coding).decode(coded, payload, decisions)
+    return from_keys(from_indexes(weight, payload), payload), used
 
 
 def _encode_graph(skeleton: bytes, methods: Sequence[str], dictionary: bytes) -> tuple[int, bytes]:
-    found = [plain.encode(skeleton, dictionary)]
-    if "arithmetic" in methods and len(skeleton) <= text.MOST_BYTES:
-        found.append((ARITHMETIC, text.encode(skeleton, dictionary)))
-    return min(found, key=lambda stream: len(stream[1]))
+    tried = (
+        (coder.coding, coder.encode_text(skeleton, dictionary))
+        for coder in _allowed(methods)
+        if coder.encode_text is not None
+    )
+    found = [(coding, coded) for coding, coded in tried if coded is not None]
+    return min([plain.encode(skeleton, dictionary), *found], key=lambda stream: len(stream[1]))
 
 
 def _decode_graph(coding: int, coded: bytes, size: int, dictionary: bytes) -> bytes:
-    if coding != ARITHMETIC:
+    if coding in plain.CODINGS:
         return plain.decode(coding, coded, size, dictionary)
-    if size > text.MOST_BYTES:
-        raise ContainerError("The container is damaged: its graph is too large for its coding.")
-    return text.decode(coded, size, dictionary)
+    decode_text = _coder(coding).decode_text
+    if decode_text is None:
+        raise ContainerError(f"The container is damaged: coding {coding} is none of graphs.")
+    return decode_text(coded, size, dictionary)
+
+
+def _allowed(methods: Sequence[str]) -> list[Coder]:
+    return [coder for name, coder in coders().items() if name in methods]
+
+
+def _coder(coding: int) -> Coder:
+    for coder in coders().values():
+        if coder.coding == coding:
+            return coder
+    raise ContainerError(f"The container is damaged: it has no coding {coding}.")
 
 
 def _stream(coding: int, coded: bytes) -> bytes:
@@ -171,7 +184,4 @@ def _stream(coding: int, coded: bytes) -> bytes:
 
 def _read_stream(source: BitReader) -> tuple[int, bytes]:
     coding = source.read(CODING_BITS)
-    if coding > ARITHMETIC:
-        raise ContainerError(f"The container is damaged: it has no coding {coding}.")
-    coded = source.take(source.number())
-    return coding, coded
+    return coding, source.take(source.number())

@@ -5,7 +5,7 @@ import zlib
 
 from objectives.errors import ContainerError
 
-STORED, DEFLATE, LZMA = range(3)
+CODINGS = STORED, DEFLATE, LZMA = range(3)
 MOST_SLOW_BYTES = 1 << 20
 """More is not worth LZMA's second per MB."""
 LZMA_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 1 << 20, "lc": 3, "pb": 0}]

@@ -10,6 +10,7 @@ from functools import cache
 
 from objectives.container.graphs import TYPICAL
 from objectives.container.mixing import WEIGHT_BITS, Decoder, Encoder, Mixer
+from objectives.errors import ContainerError
 
 MOST_BYTES = 1 << 14
 """Of a text that is coded like this; a byte takes 50 microseconds."""
@@ -20,8 +21,10 @@ MOST_MATCHED = 15
 RATE = 10
 
 
-def encode(text: bytes, read_before: bytes = TYPICAL) -> bytes:
-    """Return `text`, at most MOST_BYTES, coded by a model that has read `read_before`."""
+def encode(text: bytes, read_before: bytes = TYPICAL) -> bytes | None:
+    """Return `text` coded by a model that has read `read_before`; None above MOST_BYTES."""
+    if len(text) > MOST_BYTES:
+        return None
     coder = Encoder(0)
     _Model(coder, taught=_taught(read_before)).code(text)
     return coder.to_bytes()
@@ -29,6 +32,8 @@ def encode(text: bytes, read_before: bytes = TYPICAL) -> bytes:
 
 def decode(content: bytes, size: int, read_before: bytes = TYPICAL) -> bytes:
     """Return the text of `size` bytes that `encode` coded after the same."""
+    if size > MOST_BYTES:
+        raise ContainerError("The container is damaged: its graph is too large for its coding.")
     coder = Decoder(content, 8 * size, 0)
     return _Model(coder, taught=_taught(read_before)).code(bytes(size))
 

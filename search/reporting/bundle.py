@@ -65,8 +65,9 @@ def write_bundle(
         write_atomically(file, artifact.read_bytes())
         files = [file]
         if container:
-            size = write_container(file, setup.config.coders or CODERS)
-            measured = replace(measured, container_bytes=size)
+            written = write_container(file, setup.config.coders or CODERS)
+            assert written is not None
+            measured = replace(measured, container_bytes=written.size_bytes)
             files.append(folder / CONTAINER)
         try:
             weights = restore_weights(onnx.load(file), setup.context())

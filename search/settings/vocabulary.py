@@ -2,6 +2,7 @@
 
 from typing import Literal, get_args
 
+from objectives.container.coders import coders
 from objectives.plan import METHODS as STAGE_METHODS
 
 ObjectiveName = Literal["quality", "saving", "pareto"]
@@ -10,7 +11,7 @@ OBJECTIVES: tuple[ObjectiveName, ...] = get_args(ObjectiveName)
 SpaceName = Literal["paper", "wide", "layerwise", "plan"]
 SPACES: tuple[SpaceName, ...] = get_args(SpaceName)
 
-CODERS = ("huffman", "arithmetic")
+CODERS = tuple(coders())
 """Methods that code the file: its container is what counts then."""
 METHODS = (*STAGE_METHODS, "distill", *CODERS)
 

@@ -11,7 +11,7 @@ from benchmarks.figures.prose import check_facts, check_prose, figures
 from benchmarks.figures.retrain import COMPARED, check_one_epoch, differing
 from benchmarks.figures.rows import check_rows, derived
 from objectives.artifact.sizes import gzip_bytes
-from objectives.container import encode
+from objectives.container.format import encode
 
 
 def test_each_figure_of_readme_and_studies_was_measured() -> None:

@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 
 from models.data.mnist5k import MNIST5k
 from models.registry import MODELS
-from objectives.container import decode
+from objectives.container.format import decode
 from objectives.errors import MeasurementError
 from search import export
 from search.reporting.bundle import CARD, CHECKSUMS

@@ -11,8 +11,8 @@ from optuna.trial import create_trial
 from toys import made_attributes
 
 from objectives.artifact import container_file
-from objectives.artifact.container_file import write_container
-from objectives.container import decode
+from objectives.artifact.container_file import coder_of, write_container
+from objectives.container.format import decode
 from objectives.plan import Plan, methods_of
 from objectives.stages.binary import BinaryWeights
 from search import run
@@ -104,7 +104,9 @@ def test_a_container_that_does_not_give_the_file_back_fails_the_trial(
 
     artifact = tmp_path / "a.onnx"
     artifact.write_bytes(b"not ONNX, but bytes" * 50)
-    assert write_container(artifact, ["huffman"]) == len((tmp_path / "a.onc").read_bytes()) < 100
+    written = write_container(artifact, ["huffman"])
+    assert written == ("huffman", len((tmp_path / "a.onc").read_bytes()))
+    assert written.size_bytes < 100
     monkeypatch.setattr(container_file, "decode", lambda _: b"other bytes")
     with pytest.raises(MeasurementError, match=r"a\.onc does not give a\.onnx back"):
         write_container(artifact, ["huffman"])
@@ -203,16 +205,15 @@ def test_each_trial_is_measured_both_ways(
     assert "bit for bit; it is not counted" in " ".join(capsys.readouterr().out.split())
 
 
-def test_a_large_file_gets_a_container_only_if_that_was_asked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_file_gets_a_container_only_if_that_was_asked_for() -> None:
+    assert coder_of(200_000) == "arithmetic"
+    assert coder_of(200_001) == coder_of(8_000_000) == "huffman"
+    assert coder_of(8_000_001) is None
+    assert coder_of(8_000_001, ["huffman", "arithmetic"]) == "arithmetic"
 
+
+def test_a_file_that_is_coded_by_nothing_has_no_container(tmp_path: Path) -> None:
     artifact = tmp_path / "a.onnx"
-    artifact.write_bytes(b"not ONNX, but bytes" * 50)
-    monkeypatch.setattr(container_file, "CODED_IN_ANY_WAY", 100)
-    assert write_container(artifact) == write_container(artifact, ["huffman"])
-    monkeypatch.setattr(container_file, "LARGEST_CODED_UNASKED", 100)
-    artifact.with_suffix(".onc").unlink()
+    artifact.write_bytes(bytes(8_000_001))
     assert write_container(artifact) is None
     assert not artifact.with_suffix(".onc").exists()
-    assert write_container(artifact, ["huffman"]) is not None

@@ -29,8 +29,10 @@ from bisect import bisect_right
 
 import numpy as np
 
+from objectives.container import text
 from objectives.container.bits import BitReader, BitWriter
 from objectives.container.codebook import Codebook, Indexed
+from objectives.container.coder import Coder
 from objectives.container.low_bits import pack, unpack
 from objectives.container.matrix import CONTEXTS, Matrix
 from objectives.container.mixing import Decoder, Encoder
@@ -115,3 +117,14 @@ def _period(matrix: np.ndarray) -> int:
         if together > best:
             best, best_period = together, distance
     return best_period
+
+
+CODER = Coder(
+    coding=4,
+    most_bytes=200_000,
+    encode=encode,
+    decode=decode,
+    encode_text=text.encode,
+    decode_text=text.decode,
+)
+"""It takes 14 s for 1 MB and back."""

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 import objectives.container
-from objectives.container import METHODS, ContainerError, decode, encode
 from objectives.container.__main__ import main
 from objectives.container.bits import BitWriter
-from objectives.container.format import MAGIC
+from objectives.container.format import MAGIC, METHODS, decode, encode
 from objectives.container.payloads import ELEMENTS, FLOAT, MOST_FIELDS, Payload, find_payloads
+from objectives.errors import ContainerError
 
 EACH_METHOD = [METHODS, *((method,) for method in METHODS)]
 
@@ -107,7 +107,7 @@ def test_an_unusual_file_comes_back(content: bytes) -> None:
     assert decode(encode(content)) == content
 
 
-@pytest.mark.parametrize("methods", EACH_METHOD)
+@pytest.mark.parametrize("methods", EACH_METHOD, ids="-".join)
 def test_two_dimensional_weights_come_back(methods: tuple[str, ...]) -> None:
     floats = np.where(
         sparse_int8(0.2, (30, 80)), np.random.default_rng(1).normal(size=(30, 80)), -0.0
@@ -212,7 +212,7 @@ def test_a_container_cut_short_is_refused() -> None:
         decode(container + b"\0")
 
 
-@pytest.mark.parametrize("methods", EACH_METHOD[1:])
+@pytest.mark.parametrize("methods", EACH_METHOD[1:], ids="-".join)
 def test_a_flipped_bit_anywhere_is_refused(methods: tuple[str, ...]) -> None:
     container = encode(small_file(), methods)
     for position in range(len(container)):
@@ -327,7 +327,7 @@ def test_a_device_decodes_with_python_and_numpy_alone(tmp_path: Path) -> None:
         "from objectives.container.__main__ import main\n"
         "sys.exit(main(['decode', 'file.onc', 'file.out']))\n"
     )
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     subprocess.run(
         [sys.executable, "-S", script],
         cwd=tmp_path,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from objectives.container import huffman, text
+from objectives.container import text
 from objectives.container.bits import BitReader, BitWriter
 from objectives.container.canonical import (
     LANE_SYMBOLS,
@@ -21,6 +21,7 @@ from objectives.container.canonical import (
     write_symbols,
 )
 from objectives.container.codebook import to_indexes
+from objectives.container.coders import huffman
 from objectives.container.elements import to_keys
 from objectives.container.mixing import (
     ONE,
