@@ -19,8 +19,8 @@ from objectives.artifact.stored_layers import stored_layers
 from objectives.stages.base import Stage, Tuning
 from objectives.stages.binary import BinaryWeights
 from objectives.stages.cluster import Clustering
+from objectives.stages.differentiable import DifferentiableQuantization
 from objectives.stages.fixed_point import FixedPoint
-from objectives.stages.points import QuantizationPoints
 from objectives.stages.power_of_two import PowerOfTwo
 from objectives.stages.product import ProductQuantization
 from objectives.stages.quantize import Quantization
@@ -41,7 +41,7 @@ FORMATS: dict[str, Stage | None] = {
     "codebook of blocks": ProductQuantization.start(_START),
     "powers of two": PowerOfTwo.start(_START),
     "signs": BinaryWeights.start(_START),
-    "points": QuantizationPoints.start(_START),
+    "differentiable": DifferentiableQuantization.start(_START),
     "fixed point, inputs 8 bits": FixedPoint(**_FIXED),
     "fixed point, inputs 4 bits": FixedPoint(bits=4, input_bits=4, **_FIXED),
     "fixed point, inputs 16 bits": FixedPoint(bits=16, input_bits=16, **_FIXED),

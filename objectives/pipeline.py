@@ -244,7 +244,7 @@ class Pipeline:
         for settings in plan.stages():
             recipe = plan.recipe if before else plan.recipe.of_baseline()
             key = StageKey.of(
-                stage=settings.stage,
+                stage=settings.key_name,
                 version=settings.version,
                 settings=asdict(settings),
                 recipe=asdict(recipe),

@@ -20,14 +20,20 @@ WHY_ONE = {"masking": "which weights are zero", "representation": "what a weight
 """What stages of a kind decide of which a plan has one at most."""
 
 
+BY_ANY_NAME = STAGES | {kind.former_name: kind for kind in STAGES.values() if kind.former_name}
+"""Also by the names of before, which studies and plans may still have."""
+
+
 def methods_of(kind: Kind) -> tuple[str, ...]:
-    """Return the methods that decide this."""
-    return tuple(name for name in METHODS if STAGES[name].kind == kind)
+    """Return all names of the methods that decide this."""
+    return tuple(
+        name for name, each in BY_ANY_NAME.items() if each.is_method and each.kind == kind
+    )
 
 
 def losing_zeros() -> tuple[str, ...]:
-    """Return the methods that keep no zeros of those before."""
-    return tuple(name for name in METHODS if STAGES[name].loses_zeros)
+    """Return all names of the methods that keep no zeros of those before."""
+    return tuple(name for name, each in BY_ANY_NAME.items() if each.loses_zeros)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,9 +121,9 @@ class Plan:
         try:
             recipe = Recipe(**(parts.get("recipe") or {}))
             settings = [
-                kind(**{**kind.before, **parts[part]})
-                for part, kind in STAGES.items()
-                if parts.get(part) is not None
+                kind(**{**kind.before, **parts[name]})
+                for name, kind in BY_ANY_NAME.items()
+                if parts.get(name) is not None
             ]
         except (AttributeError, TypeError) as err:
             raise BadInputError(f"The plan is not one: {err}.") from err
@@ -136,6 +142,6 @@ def _parts(text: str) -> dict[str, Any]:
     missing = [name for name, kind in STAGES.items() if kind.of_the_paper and not parts.get(name)]
     if missing:
         raise BadInputError(f"The plan has no {', '.join(missing)}.")
-    if unknown := sorted(set(parts) - set(known)):
+    if unknown := sorted(set(parts) - {"recipe", *BY_ANY_NAME}):
         raise BadInputError(f"The plan has a part {unknown[0]!r}; known are {', '.join(known)}.")
     return parts

@@ -17,10 +17,8 @@ from objectives.artifact.agreement import TOLERANCE, distance
 from objectives.artifact.export import export_onnx
 from objectives.context import Context
 from objectives.errors import TrialError
+from objectives.plan import STAGES
 from objectives.progress import SilentProgress
-from objectives.stages.channel_groups import equal_worth, keep_channels
-from objectives.stages.factorize import Factorization
-from objectives.stages.narrow import narrow_network
 from objectives.stages.quantize import Quantization
 from objectives.training.loop import train_
 
@@ -194,18 +192,16 @@ class _OneBatch(Callback):
 
 
 def check_methods(methods: Sequence[str], context: Context) -> None:
-    """See that those of `methods` that change the network's structure can.
+    """See that each of `methods` can do something to the network.
 
     Raises:
         BadInputError: They cannot; the text says why.
     """
-    state = context.untrained()
     try:
-        if "channels" in methods:
-            keep_channels(state, context, share=0.5, worth=equal_worth)
-        if "narrow" in methods:
-            _check_training(narrow_network(context, 0.5), context)
-        if "factorize" in methods:
-            Factorization(energy=0.5, epochs=0, batch_size=1, lr=1.0).apply(state, context)
+        for kind in STAGES.values():
+            if not {kind.part, kind.former_name}.isdisjoint(methods):
+                trained = kind.attempt(context)
+                if trained is not None:
+                    _check_training(trained, context)
     except TrialError as err:
         raise BadInputError(str(err)) from err

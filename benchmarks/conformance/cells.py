@@ -21,16 +21,16 @@ from objectives.stages.base import Stage, Tuning
 from objectives.stages.binary import BinaryWeights
 from objectives.stages.channels import ChannelRemoval
 from objectives.stages.cluster import Clustering
+from objectives.stages.differentiable import DifferentiableQuantization
 from objectives.stages.factorize import Factorization
 from objectives.stages.fixed_point import FixedPoint
 from objectives.stages.mixed import MixedPrecision
 from objectives.stages.n_m import GroupPruning
-from objectives.stages.narrow import NarrowTraining
-from objectives.stages.points import QuantizationPoints
 from objectives.stages.power_of_two import PowerOfTwo
 from objectives.stages.product import ProductQuantization
 from objectives.stages.prune import WeightPruning
 from objectives.stages.quantize import Quantization
+from objectives.stages.width import WidthMultiplier
 
 TRAIN_FRACTION = 0.1
 """Of 4,000 digits, 30 % of which are held out: an epoch is a blink."""
@@ -61,8 +61,8 @@ STAGES: dict[str, Stage | None] = {
     "fixed_point, 4 bits": replace(FixedPoint.start(_ROUNDED), bits=4, input_bits=4),
     "power_of_two": PowerOfTwo.start(_ROUNDED),
     "binary": BinaryWeights.start(_ROUNDED),
-    "points": QuantizationPoints.start(_ROUNDED),
-    "narrow": NarrowTraining(width=0.5, epochs=1, **_COMMON),
+    "differentiable": DifferentiableQuantization.start(_ROUNDED),
+    "width": WidthMultiplier(width=0.5, epochs=1, **_COMMON),
     "channels": ChannelRemoval(share=0.5, epochs=0, **_COMMON),
     "factorize": Factorization(energy=0.7, epochs=0, **_COMMON),
 }

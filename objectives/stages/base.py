@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args
 
+from torch import nn
+
 from models.checks import require
 from objectives.context import Context
 from objectives.network.state import NetworkState
@@ -48,7 +50,7 @@ class Stage(ABC):
     """Settings of one stage: a frozen dataclass of JSON values, with defaults to search from."""
 
     stage: ClassVar[str]
-    """Name in cache keys and messages."""
+    """Name in messages, and in cache keys unless it had another one."""
     version: ClassVar[int]
     """Raised when the same settings begin to give another result."""
     kind: ClassVar[Kind]
@@ -56,6 +58,8 @@ class Stage(ABC):
     """Place among those of its kind; of equal ones the name decides."""
     part: ClassVar[str]
     """Name in plans: that of the stage, unless it says otherwise."""
+    former_name: ClassVar[str] = ""
+    """What it was called in plans, studies and `--methods` of before, which are still read."""
     is_method: ClassVar[bool] = True
     """Whether it can be asked for by its name."""
     of_the_paper: ClassVar[bool] = False
@@ -75,6 +79,11 @@ class Stage(ABC):
         @property
         def epochs(self) -> int:
             """Epochs that the stage trains; a stage that trains is cached."""
+
+    @property
+    def key_name(self) -> str:
+        """The name in cache keys and for random numbers, which stays for good."""
+        return self.former_name or self.stage
 
     @property
     def is_neutral(self) -> bool:
@@ -98,6 +107,18 @@ class Stage(ABC):
     def suggest_wide(self, trial: Suggests, tuning: Tuning) -> Self:
         """Return these settings with those in their place that `trial` suggests."""
         return self
+
+    @classmethod
+    def attempt(cls, context: Context) -> nn.Module | None:  # noqa: ARG003 - others use it
+        """Try, before a study, whether the method can do anything to an untrained network.
+
+        Returns:
+            A network that it trains in the place of the baseline; that must train, too.
+
+        Raises:
+            TrialError: It cannot.
+        """
+        return None
 
     @abstractmethod
     def apply(self, state: NetworkState, context: Context) -> NetworkState:

@@ -82,7 +82,7 @@ def keep_channels(
 
 def _refused(fault: str) -> TrialError:
     return TrialError(
-        f"Channels of this network cannot be removed (leave out `channels`, `narrow`): {fault}"
+        f"Channels of this network cannot be removed (leave out `channels`, `width`): {fault}"
     )
 
 

@@ -22,7 +22,7 @@ from models.checks import require
 from objectives.context import Context
 from objectives.network.state import NetworkState, copy_weights
 from objectives.stages.base import FineTuned, Tuning
-from objectives.stages.channel_groups import keep_channels
+from objectives.stages.channel_groups import equal_worth, keep_channels
 from objectives.suggests import Suggests
 from objectives.training.loop import tune_
 
@@ -69,6 +69,11 @@ class ChannelRemoval(FineTuned):
             share=trial.suggest_float("channels.share", *SEARCHED_SHARE, log=True),
             norm=trial.suggest_categorical("channels.norm", NORMS),
         )
+
+    @classmethod
+    def attempt(cls, context: Context) -> None:
+        """Raise `TrialError` if no channels can be removed."""
+        keep_channels(context.untrained(), context, share=0.5, worth=equal_worth)
 
     def apply(self, state: NetworkState, context: Context) -> NetworkState:
         """Return the weights of the smaller network."""

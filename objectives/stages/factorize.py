@@ -69,6 +69,11 @@ class Factorization(FineTuned):
         """Return these settings with the energy that `trial` suggests."""
         return replace(self, energy=trial.suggest_float("factorize.energy", *SEARCHED_ENERGY))
 
+    @classmethod
+    def attempt(cls, context: Context) -> None:
+        """Raise `TrialError` if the network computes with the weight of a layer itself."""
+        cls(energy=0.5, epochs=0, batch_size=1, lr=1.0).apply(context.untrained(), context)
+
     def apply(self, state: NetworkState, context: Context) -> NetworkState:
         """Return the weights with `X.0` and `X.1` in the place of each layer X that was split."""
         network = context.network_of(state)

@@ -1,4 +1,4 @@
-"""A weight that is read as the nearest of learned points; see `objectives/stages/points.py`."""
+"""A weight that is read as the nearest of learned points (`objectives.stages.differentiable`)."""
 
 import torch
 from torch import Tensor, nn

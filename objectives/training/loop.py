@@ -5,7 +5,7 @@ import logging
 import math
 import warnings
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -158,7 +158,9 @@ def train_(
 class TrainingSettings(Protocol):
     """What the settings of a stage that trains have."""
 
-    stage: ClassVar[str]
+    @property
+    def key_name(self) -> str:
+        """What the random numbers belong to."""
 
     @property
     def epochs(self) -> int:
@@ -192,7 +194,7 @@ def tune_(
         train_(
             network,
             context,
-            stage=settings.stage,
+            stage=settings.key_name,
             epochs=settings.epochs,
             batch_size=settings.batch_size,
             lr=settings.lr,

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from optuna.trial import BaseTrial
 
-from objectives.plan import STAGES, Plan, losing_zeros, methods_of
+from objectives.plan import BY_ANY_NAME, Plan, losing_zeros, methods_of
 from objectives.stages.base import Kind, Stage
 from search.sampling.layerwise import LayerwiseSpace
 from search.settings.config import StudyConfig
@@ -87,8 +87,9 @@ class WideSpace:
         return plan.with_stages(*(self._suggested(name, trial) for name in chosen))
 
     def _suggested(self, method: str, trial: BaseTrial) -> Stage:
-        tuning = self._config.tuning
-        return STAGES[method].start(tuning).suggest_wide(trial, tuning)
+        tuning, kind = self._config.tuning, BY_ANY_NAME[method]
+        asked = trial if method == kind.part else _NamedBefore(trial, method)
+        return kind.start(tuning).suggest_wide(asked, tuning)
 
     def _is_used(self, structure: str, trial: BaseTrial) -> bool:
         """Return whether the trial has `structure`: of several it has any, all or none."""
@@ -101,6 +102,23 @@ class WideSpace:
         if len(methods) < 2:
             return methods
         return [str(trial.suggest_categorical(parameter, methods))]
+
+
+class _NamedBefore:
+    """Suggests by the parameters' names of before, as a study of before has them."""
+
+    def __init__(self, trial: BaseTrial, former_name: str) -> None:
+        self._trial = trial
+        self._former_name = former_name
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever kind of suggestion that is
+        suggest = getattr(self._trial, name)
+
+        def by_former_name(parameter: str, *args: object, **kwargs: object) -> object:
+            _, _, last = parameter.rpartition(".")
+            return suggest(f"{self._former_name}.{last}", *args, **kwargs)
+
+        return by_former_name
 
 
 class OnePlan:

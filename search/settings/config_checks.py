@@ -2,7 +2,7 @@
 
 from models.checks import require
 from models.errors import BadInputError
-from objectives.plan import Plan, losing_zeros, methods_of
+from objectives.plan import BY_ANY_NAME, Plan, losing_zeros, methods_of
 from search.settings.study_settings import StudySettings
 from search.settings.vocabulary import EXTRA_OBJECTIVES, METHODS, OBJECTIVES, SPACES
 
@@ -59,7 +59,7 @@ def check(config: StudySettings) -> None:
 
 
 def _check_methods(config: StudySettings) -> None:
-    unknown = sorted(set(config.methods) - set(METHODS))
+    unknown = sorted(set(config.methods) - {*METHODS, *BY_ANY_NAME})
     if unknown:
         known = ", ".join(METHODS)
         raise BadInputError(f"Unknown method {unknown[0]!r}. Known: {known}.")
@@ -69,7 +69,7 @@ def _check_methods(config: StudySettings) -> None:
         methods=config.methods,
     )
     require(
-        len(set(config.methods)) == len(config.methods),
+        len({BY_ANY_NAME.get(name, name) for name in config.methods}) == len(config.methods),
         "methods names none twice",
         methods=config.methods,
     )

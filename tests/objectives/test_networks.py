@@ -27,9 +27,9 @@ from objectives.pipeline import Pipeline
 from objectives.stages.base import Stage, Tuning
 from objectives.stages.binary import BinaryWeights
 from objectives.stages.channels import ChannelRemoval
+from objectives.stages.differentiable import DifferentiableQuantization
 from objectives.stages.factorize import Factorization
 from objectives.stages.fixed_point import FixedPoint
-from objectives.stages.points import QuantizationPoints
 from objectives.stages.power_of_two import PowerOfTwo
 from objectives.stages.product import ProductQuantization
 from objectives.training.activations import attach_activations_
@@ -158,7 +158,7 @@ REPRESENTED = [
     replace(FIXED_POINT, bits=4, input_bits=4),
     PowerOfTwo.start(UNTRAINED),
     BinaryWeights.start(UNTRAINED),
-    QuantizationPoints.start(UNTRAINED),
+    DifferentiableQuantization.start(UNTRAINED),
 ]
 
 

@@ -26,6 +26,20 @@ def test_a_plan_of_before_reads_ranges_as_it_did() -> None:
     assert Plan.from_json(json.dumps(parts)).get("quantize").input_range == "extremes"
 
 
+def test_a_plan_of_before_names_methods_as_they_were_called() -> None:
+    parts = json.loads(toy_plan(0.5, 8).to_json())
+    named = parts | {
+        "width": {"width": 0.5, "epochs": 1} | COMMON,
+        "quantize": {"bits": 32, "qat_epochs": 0} | COMMON,
+        "differentiable": {"bits": 3, "tuning_epochs": 1} | COMMON,
+    }
+    plan = Plan.from_json(json.dumps(named))
+    named["narrow"], named["points"] = named.pop("width"), named.pop("differentiable")
+    assert Plan.from_json(json.dumps(named)) == plan
+    assert [stage.part for stage in plan.stages()][1::2] == ["width", "differentiable"]
+    assert [stage.key_name for stage in plan.stages()][1::2] == ["narrow", "points"]
+
+
 def test_neutral_stages_are_left_out() -> None:
     names = [[stage.stage for stage in toy_plan(*point).stages()] for point in [(0, 32), (0.5, 8)]]
     assert names == [["train"], ["train", "prune", "quantize"]]
@@ -59,7 +73,7 @@ def test_a_setting_that_breaks_its_law_is_refused(settings: tuple, law: str) -> 
 
 def test_methods_are_known_by_name_before_anything_is_imported() -> None:
     assert method_names() == sorted(METHODS)
-    assert list(STAGES)[:5] == ["train", "narrow", "channels", "factorize", "warm_start"]
+    assert list(STAGES)[:5] == ["train", "width", "channels", "factorize", "warm_start"]
 
 
 def test_a_part_that_is_unknown_is_refused() -> None:

@@ -71,7 +71,7 @@ WRONG: list[tuple[tuple[str, ...], str]] = [
     ((*MODEL, "--trials", "0"), "Argument --trials: must be greater than 0, but got 0"),
     ((*MODEL, "--timeout", "0"), "Argument --timeout: must be greater than 0, but got 0"),
     ((*MODEL, "--timeout", "x"), "Argument --timeout: must be a number, but got 'x'"),
-    ((*MODEL, "--methods", "prune,x"), r"Unknown method 'x'\. Known: narrow, channels"),
+    ((*MODEL, "--methods", "prune,x"), r"Unknown method 'x'\. Known: width, channels"),
     ((*MODEL, "--methods", "cluster,cluster"), "`methods names none twice` must hold"),
     ((*MODEL, "--methods", "cluster", "--space", "paper"), "`--methods goes with --space wide`"),
     ((*MODEL, "--sparsity", "1"), r"`0 <= sparsity < 1` must hold, but got sparsity=1\.0"),

@@ -13,7 +13,7 @@ from objectives.plan import Plan
 from objectives.result import Result
 from objectives.stages.base import Tuning
 from objectives.stages.binary import BinaryWeights
-from objectives.stages.points import QuantizationPoints
+from objectives.stages.differentiable import DifferentiableQuantization
 from search import run
 from search.results.notes import notes
 from search.results.remake import remake_command
@@ -113,11 +113,11 @@ def test_a_warm_start_asks_for_the_pruned_network_before_weights_are_represented
         return plan == toy_plan(0.85).without("representation")
 
     tuning = Tuning(epochs=1, qat_epochs=1, batch_size=128, lr=1e-3)
-    wanted = toy_plan(0.9).with_stages(QuantizationPoints.start(tuning))
+    wanted = toy_plan(0.9).with_stages(DifferentiableQuantization.start(tuning))
     other = toy_plan(0.85).with_stages(BinaryWeights.start(tuning))
     warm = warm_started(wanted, [other], only_pruned_is_cached)
     assert asdict(warm.get("warm_start")) == asdict(other.get("prune"))
-    assert warm.get("points") == wanted.get("points")
+    assert warm.get("differentiable") == wanted.get("differentiable") is not None
 
 
 def test_a_search_with_warm_starts_trains_fewer_epochs(tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def test_a_space_of_all_methods_holds_one_masking_and_one_representation_a_plan(
         maskings = [not plan.get("prune").is_neutral, plan.get("n_m") is not None]
         assert sum(maskings) == (0 if plan.get("product") is not None else 1)
     used = {
-        tuple(plan.get(name) is not None for name in ("narrow", "channels", "factorize"))
+        tuple(plan.get(name) is not None for name in ("width", "channels", "factorize"))
         for plan in plans
     }
     assert len(used) == 2**3
@@ -153,7 +153,7 @@ def test_a_space_of_all_methods_holds_one_masking_and_one_representation_a_plan(
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("--methods", "prune,zip"), "Unknown method 'zip'. Known: narrow, channels, "),
+        (("--methods", "prune,zip"), "Unknown method 'zip'. Known: width, channels, "),
         (
             ("--methods", "prune,product"),
             "`--methods with prune names a representation that keeps zeros` must hold",

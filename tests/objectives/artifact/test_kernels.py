@@ -14,8 +14,8 @@ from objectives.artifact.stored_layers import stored_layers
 from objectives.stages.base import Stage, Tuning
 from objectives.stages.binary import BinaryWeights
 from objectives.stages.cluster import Clustering
+from objectives.stages.differentiable import DifferentiableQuantization
 from objectives.stages.fixed_point import FixedPoint
-from objectives.stages.points import QuantizationPoints
 from objectives.stages.power_of_two import PowerOfTwo
 from objectives.stages.product import ProductQuantization
 from objectives.stages.quantize import Quantization
@@ -35,7 +35,7 @@ FORMATS: dict[str, tuple[Stage, str]] = {
     "blocks": (ProductQuantization.start(TUNING), "floats"),
     "signs": (BinaryWeights.start(TUNING), "floats"),
     "powers of two": (PowerOfTwo.start(TUNING), "floats"),
-    "points": (QuantizationPoints.start(TUNING), "floats"),
+    "differentiable": (DifferentiableQuantization.start(TUNING), "floats"),
     "fixed point of 16 bits": (
         FixedPoint(bits=16, input_bits=16, tuning_epochs=0, batch_size=64, lr=1.0),
         UNPACKED,

@@ -1,5 +1,6 @@
 """Every plan that a search may come to, whatever methods it has and whatever a sampler says."""
 
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import pytest
@@ -64,6 +65,21 @@ def test_any_plan_of_any_space_survives_json_and_keeps_its_order(
     assert set(names[1:]) <= set(methods)
     for kind in WHY_ONE:
         assert len(set(names) & set(methods_of(kind))) <= 1
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=5)
+def test_a_study_of_before_goes_on_with_the_names_that_it_has(data: st.DataObject) -> None:
+    common = {"model": "cnn", "data": "mnist5k", "batch_size": 128, "lr": 1e-3}
+    methods = ("narrow", "points", "quantize")
+    config = StudyConfig(**common, epochs=3, qat_epochs=1, space="wide", methods=methods)
+    trial = AnyTrial(data)
+    plan = WideSpace(config).suggest(trial)
+    assert plan.get("width").width == trial.params["narrow.width"]
+    if trial.params["representation"] == "points":
+        assert plan.get("differentiable").bits == trial.params["points.bits"]
+    with pytest.raises(BadInputError, match="names none twice"):
+        replace(config, methods=("narrow", "width"))
 
 
 @given(text=st.text(max_size=60) | st.from_regex(r'\{"(train|prune|cluster)": .{0,30}\}'))

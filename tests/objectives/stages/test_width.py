@@ -13,12 +13,12 @@ from models.registry import MODELS
 from objectives.cache.stage_cache import StageCache
 from objectives.network.state import NetworkState
 from objectives.pipeline import Pipeline
-from objectives.stages.narrow import NarrowTraining, narrow_network
+from objectives.stages.width import WidthMultiplier, narrow_network
 from search import run
 
 
-def a_training(width: float = 0.5, *, epochs: int = 1) -> NarrowTraining:
-    return NarrowTraining(width=width, epochs=epochs, batch_size=128, lr=1e-3)
+def a_training(width: float = 0.5, *, epochs: int = 1) -> WidthMultiplier:
+    return WidthMultiplier(width=width, epochs=epochs, batch_size=128, lr=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_it_is_compared_with_the_baseline_of_full_width(digits: FewDigits, tmp_p
         (tmp_path / "a.onnx").read_bytes(), providers=["CPUExecutionProvider"]
     )
     (logits,) = session.run(None, {"input": pixels.numpy()})
-    state = plan.get("narrow").apply(state, pipeline.context)
+    state = plan.get("width").apply(state, pipeline.context)
     state = plan.get("quantize").apply(
         plan.get("prune").apply(state, pipeline.context), pipeline.context
     )
@@ -92,11 +92,11 @@ def test_a_model_that_cannot_be_narrowed_is_refused_in_one_line(
     code += "    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))\n"
     (tmp_path / "one_layer.py").write_text(code)
     arguments = ["--model", f"{tmp_path / 'one_layer.py'}:make", "--data", "mnist5k"]
-    arguments += ["--methods", "narrow,quantize", "--trials", "1", "--studies-dir", str(tmp_path)]
+    arguments += ["--methods", "width,quantize", "--trials", "1", "--studies-dir", str(tmp_path)]
     assert run.main(arguments) == 2
     err = capsys.readouterr().err
     assert err.startswith(
-        "Channels of this network cannot be removed (leave out `channels`, `narrow`): all are"
+        "Channels of this network cannot be removed (leave out `channels`, `width`): all are"
     )
     assert err.count("\n") == 1
 

@@ -1,4 +1,4 @@
-"""Quantization points: the few values that a layer's weights may have are themselves learned.
+"""Differentiable quantization: the few values that a layer's weights may have are learned.
 
 Notation: v the trained weights of a layer, which stay; p (k,) its points; Q(v, p) the nearest
 point to each weight. The points begin at the quantiles of v. A step of training is
@@ -45,10 +45,11 @@ SEARCHED_BITS = (1, 6)
 
 
 @dataclass(frozen=True, kw_only=True)
-class QuantizationPoints(TunedAsStored):
+class DifferentiableQuantization(TunedAsStored):
     """Learn the values that weights may have."""
 
-    stage = "points"
+    stage = "differentiable"
+    former_name = "points"
     version = 2
     order = 7
 
@@ -67,7 +68,7 @@ class QuantizationPoints(TunedAsStored):
 
     def suggest_wide(self, trial: Suggests, tuning: Tuning) -> Self:
         """Return these settings with the bits that `trial` suggests."""
-        return replace(self, bits=trial.suggest_int("points.bits", *SEARCHED_BITS))
+        return replace(self, bits=trial.suggest_int("differentiable.bits", *SEARCHED_BITS))
 
     def apply(self, state: NetworkState, context: Context) -> NetworkState:
         """Return weights that are points, and each layer's format."""

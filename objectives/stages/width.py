@@ -1,4 +1,4 @@
-"""Narrow: train a network with fewer channels from scratch, in the place of the baseline.
+"""Width multiplier: train a network with fewer channels from scratch, in the baseline's place.
 
 Is a large network with most weights gone better than a small one that has them all? With the
 share `width` of the channels of each layer, a dense network has about width^2 of the weights. It
@@ -9,8 +9,9 @@ The narrow network is the one that `objectives.stages.channel_groups` leaves of 
 layers whose shape that changes are initialized anew, for their own numbers of inputs, and nothing
 trained is kept.
 
-Source: Zhu & Gupta 2017, arXiv:1710.01878, section 4 ("large-sparse" against "small-dense"); with
-the very network that channel removal gives, Liu et al. 2019, arXiv:1810.05270.
+Source: Howard et al. 2017, arXiv:1704.04861, section 3.3 (the multiplier); Zhu & Gupta 2017,
+arXiv:1710.01878, section 4 ("large-sparse" against "small-dense"); with the very network that
+channel removal gives, Liu et al. 2019, arXiv:1810.05270.
 """
 
 from dataclasses import dataclass, replace
@@ -32,10 +33,11 @@ SEARCHED_WIDTH = (0.1, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class NarrowTraining(FineTuned):
+class WidthMultiplier(FineTuned):
     """Train a newly initialized network that has fewer channels."""
 
-    stage = "narrow"
+    stage = "width"
+    former_name = "narrow"
     version = 1
     kind = "structure"
     order = 0
@@ -60,7 +62,12 @@ class NarrowTraining(FineTuned):
 
     def suggest_wide(self, trial: Suggests, tuning: Tuning) -> Self:
         """Return these settings with the width that `trial` suggests."""
-        return replace(self, width=trial.suggest_float("narrow.width", *SEARCHED_WIDTH, log=True))
+        return replace(self, width=trial.suggest_float("width", *SEARCHED_WIDTH, log=True))
+
+    @classmethod
+    def attempt(cls, context: Context) -> nn.Module:
+        """Return a network of half the channels."""
+        return narrow_network(context, 0.5)
 
     def apply(self, state: NetworkState, context: Context) -> NetworkState:
         """Return the trained weights; nothing of `state` is kept."""

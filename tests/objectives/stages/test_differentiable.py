@@ -11,15 +11,15 @@ from models.errors import BadInputError
 from objectives.artifact.export import export_onnx
 from objectives.context import Context
 from objectives.network.state import NetworkState
-from objectives.stages.points import QuantizationPoints
+from objectives.stages.differentiable import DifferentiableQuantization
 from objectives.training.codebook import nearest_entries
 from objectives.training.evaluate import network_accuracy_pct
 from objectives.training.k_means import initial_centroids
 from objectives.training.learned_points import LearnedPoints
 
 
-def some_points(bits: int, *, epochs: int = 1) -> QuantizationPoints:
-    return QuantizationPoints(bits=bits, tuning_epochs=epochs, batch_size=128, lr=1e-3)
+def some_points(bits: int, *, epochs: int = 1) -> DifferentiableQuantization:
+    return DifferentiableQuantization(bits=bits, tuning_epochs=epochs, batch_size=128, lr=1e-3)
 
 
 def test_points_begin_at_quantiles(baseline: NetworkState, context: Context) -> None:
