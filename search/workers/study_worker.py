@@ -12,6 +12,7 @@ from optuna.trial import BaseTrial, FixedTrial, FrozenTrial
 from models.errors import first_line
 from objectives.cache.stage_cache import StageCache
 from objectives.errors import TrialError
+from objectives.network.identity import unhashed
 from objectives.pipeline import Pipeline
 from objectives.plan import Plan
 from objectives.progress import Progress
@@ -69,7 +70,7 @@ class StudyWorker:
         config = StudyConfig.from_json(self.study.user_attrs["config"])
         self.setup = replace(setup, config=config)
         self.context = self.setup.context(progress)
-        self.unhashed = self.context.unhashed()
+        self.unhashed = unhashed(self.context)
         if self.unhashed:
             self.context = replace(self.context, private=f"/{paths.study}")
         self.study.pruner = stopping_rule(self.method.stopping_rule, config.trial_epochs)
