@@ -302,7 +302,7 @@ def test_the_command_encodes_and_decodes(
 def test_the_package_imports_only_the_standard_library_and_numpy() -> None:
     """So do its own modules; `objectives` itself imports torch."""
     allowed = {"numpy", "objectives", *sys.stdlib_module_names}
-    for path in Path(objectives.container.__file__).parent.glob("*.py"):
+    for path in Path(objectives.container.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):
                 assert {alias.name.split(".")[0] for alias in node.names} <= allowed, path

@@ -1,7 +1,4 @@
-"""The codes inside a container: Huffman, relative indexes, mixing, the graph's model."""
-
 import heapq
-import random
 from fractions import Fraction
 
 import numpy as np
@@ -9,7 +6,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from objectives.container import text
 from objectives.container.bits import BitReader, BitWriter
 from objectives.container.canonical import (
     LANE_SYMBOLS,
@@ -20,18 +16,6 @@ from objectives.container.canonical import (
     size_bits,
     write_symbols,
 )
-from objectives.container.codebook import to_indexes
-from objectives.container.coders import huffman
-from objectives.container.elements import to_keys
-from objectives.container.mixing import (
-    ONE,
-    WEIGHT_BITS,
-    Decoder,
-    Encoder,
-    squash_table,
-    stretch_table,
-)
-from objectives.container.payloads import SIGNED, Payload
 from objectives.errors import ContainerError
 
 
@@ -96,52 +80,3 @@ def test_symbols_come_back_from_all_lanes(count: int, alphabet: int) -> None:
     lanes = write_symbols(head, symbols, alphabet)
     read = read_symbols(BitReader(head.to_bytes()), count, alphabet)
     assert read(BitReader(lanes)).tolist() == symbols.tolist()
-
-
-def test_deep_compressions_example_of_a_relative_index() -> None:
-    """Fig. 2: values at 1, 4 and 15, 3 bits for a distance, so a filler zero 8 behind the 4."""
-    weight = np.zeros(16, np.int8)
-    weight[[1, 4, 15]] = 34, 9, 17
-    payload = Payload(1, 16, 8, SIGNED, 0)
-    keys = to_keys(weight.tobytes(), payload)
-    assert keys is not None
-    named = to_indexes(keys, payload)
-    assert named.places.tolist() == [1, 4, 15]
-    assert [named.codebook.values[i] - 128 for i in named.indexes] == [34, 9, 17]
-    gaps = np.diff(named.places, prepend=-1) - 1
-    entries = huffman.with_fillers(gaps, named.indexes, 3, filler=3)
-    distances = entries[0] + 1  # position 0 is distance 1 for us, and 0 in the figure
-    assert distances.tolist() == [1 + 1, 3, 8, 3]
-    assert [*map(int, entries[1])] == [2, 0, 3, 1]  # in the codebook 9, 17, 34; 3 is the filler
-
-
-@pytest.mark.parametrize("rate", [9, 14])
-def test_mixed_bits_come_back_in_about_their_entropy(rate: int) -> None:
-    source = random.Random(0)
-    bits = [int(source.random() < 0.02) for _ in range(20_000)]
-    contexts = [(number % 7, 7 + source.randrange(3)) for number in range(len(bits))]
-    encoder, weights = Encoder(10), [1 << WEIGHT_BITS - 1] * 2
-    for bit, known in zip(bits, contexts, strict=True):
-        encoder.code(bit, known, weights, rate)
-    content = encoder.to_bytes()
-    decoder, weights = Decoder(content, len(bits), 10), [1 << WEIGHT_BITS - 1] * 2
-    assert [decoder.code(0, known, weights, rate) for known in contexts] == bits
-    density = sum(bits) / len(bits)
-    entropy = -density * np.log2(density) - (1 - density) * np.log2(1 - density)
-    assert len(content) < 1.1 * entropy * len(bits) / 8
-    with pytest.raises(ContainerError, match="too many bits"):
-        decoder.code(0, (0, 7), weights, rate)
-
-
-def test_the_tables_of_mixing_are_the_functions_they_stand_for() -> None:
-    middles = (np.arange(4096) + 0.5) / 4096
-    assert np.abs(np.array(stretch_table()) / 256 - np.log(middles / (1 - middles))).max() < 0.002
-    squashed = np.array(squash_table())
-    inputs = np.arange(len(squashed)) - len(squashed) // 2
-    assert np.abs(squashed - ONE / (1 + np.exp(-inputs / 256))).max() <= 0.5001
-    assert 0 < squashed.min() < squashed.max() < ONE
-
-
-@pytest.mark.parametrize("content", [b"", b"\0", b"\xff" * 300, bytes(range(256)) * 3])
-def test_any_text_comes_back(content: bytes) -> None:
-    assert text.decode(text.encode(content), len(content)) == content
