@@ -9,6 +9,7 @@ from types import FrameType
 from typing import NoReturn
 
 from search.options import parse
+from search.settings.cores import usable_cores
 from search.settings.terminal import STOPPED, command
 
 
@@ -18,7 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse(argv)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
 
-    if options.cluster is None and options.workers != 1 and options.accelerator in {"auto", "cpu"}:
+    workers = options.workers or usable_cores()  # at most
+    if options.cluster is None and workers > 1 and options.accelerator in {"auto", "cpu"}:
         from search.workers.fork_server import begin_to_import
 
         begin_to_import()

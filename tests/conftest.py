@@ -39,4 +39,5 @@ def baseline(digits: FewDigits) -> NetworkState:
 @pytest.fixture(autouse=True)
 def one_core(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let commands run trials in this process, where tests can reach them, unless told else."""
-    monkeypatch.setattr("search.workers.processes.usable_cores", lambda: 1)
+    for module in ("search.run", "search.workers.processes"):
+        monkeypatch.setattr(f"{module}.usable_cores", lambda: 1)

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from selenium import webdriver
 
 from benchmarks.postgres import PostgresServer, programs
 from docs.chromium import open_chromium
+from objectives.artifact import container_file
+from objectives.container.coders import coders
 from search import run
 
 
@@ -21,6 +24,19 @@ def digits_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command += ["--workers", "1"]
     assert run.main([*command, "--study", "s", "--studies-dir", str(folder)]) == 0
     return folder
+
+
+@pytest.fixture(autouse=True)
+def quickly_coded(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a file that nobody wants coded be coded by Huffman's codes, however small it is.
+
+    Arithmetic coding takes longer than the rest of a trial of few digits.
+    """
+    if "digits_study" in request.fixturenames:
+        return
+    arithmetic = replace(coders()["arithmetic"], most_bytes=0)
+    quick = coders() | {"arithmetic": arithmetic}
+    monkeypatch.setattr(container_file, "coders", lambda: quick)
 
 
 @pytest.fixture

@@ -160,8 +160,8 @@ def test_a_config_that_is_none_of_ours_is_one_line(
     assert all(line.split(": .*")[0] in each for each in told)
 
 
-@pytest.mark.parametrize("name", ["what?", "100%41", "a{b}", "c#d", "ü ö"])
-def test_any_folder_keeps_its_studies(name: str, tmp_path: Path) -> None:
+def test_any_folder_keeps_its_studies(tmp_path: Path) -> None:
+    name = "what? 100%41 a{b} c#d ü ö"
     assert run.main([*ARGUMENTS, "--studies-dir", str(tmp_path / name)]) == 0
     assert (tmp_path / name / "s.db").is_file()
     assert [path.name for path in tmp_path.iterdir()] == [name]

@@ -15,7 +15,8 @@ from search.results.table import StudyTable
 from search.settings.config import StudyConfig
 from search.storage.study import load_study
 
-FAST = ("--model", "cnn", "--data", "mnist5k", "--epochs", "1", "--qat-epochs", "1")
+FAST = ("--model", "cnn", "--data", "mnist5k", "--train-fraction", "0.2")
+FAST += ("--epochs", "1", "--qat-epochs", "1")
 
 
 def start(folder: Path, *arguments: str) -> int:

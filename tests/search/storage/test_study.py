@@ -22,6 +22,7 @@ from search.settings.config import StudyConfig
 from search.storage.paths import StudyPaths
 from search.storage.queue import FAILURE, MAX_ATTEMPTS, WORKER, SampledQueue, TrialQueue
 from search.storage.study import load_study, open_study
+from search.workers.fork_server import process_context
 from search.workers.worker import run_next, work
 
 CONFIG = StudyConfig(
@@ -258,10 +259,10 @@ def _claim_all(folder: Path, barrier: threading.Barrier, claimed: multiprocessin
 
 def test_workers_that_claim_at_the_same_instant_get_different_trials(tmp_path: Path) -> None:
     a_queue(tmp_path).mend()
-    spawn = multiprocessing.get_context("spawn")
-    barrier, claimed = spawn.Barrier(4), spawn.Queue()
+    forked = process_context(gpus=False)
+    barrier, claimed = forked.Barrier(4), forked.Queue()
     workers = [
-        spawn.Process(target=_claim_all, args=(tmp_path, barrier, claimed)) for _ in range(4)
+        forked.Process(target=_claim_all, args=(tmp_path, barrier, claimed)) for _ in range(4)
     ]
     for worker in workers:
         worker.start()
@@ -279,9 +280,9 @@ def _open(folder: Path, barrier: threading.Barrier, opened: multiprocessing.Queu
 
 
 def test_two_processes_that_create_a_study_at_once_share_it(tmp_path: Path) -> None:
-    spawn = multiprocessing.get_context("spawn")
-    barrier, opened = spawn.Barrier(2), spawn.Queue()
-    openers = [spawn.Process(target=_open, args=(tmp_path, barrier, opened)) for _ in range(2)]
+    forked = process_context(gpus=False)
+    barrier, opened = forked.Barrier(2), forked.Queue()
+    openers = [forked.Process(target=_open, args=(tmp_path, barrier, opened)) for _ in range(2)]
     for opener in openers:
         opener.start()
     assert len({opened.get(timeout=60) for _ in openers}) == 1
@@ -396,9 +397,9 @@ def _sample(folder: Path, barrier: threading.Barrier) -> None:
 
 def test_workers_side_by_side_sample_no_trial_too_many_and_none_twice(tmp_path: Path) -> None:
     a_queue(tmp_path)
-    spawn = multiprocessing.get_context("spawn")
-    barrier = spawn.Barrier(3)
-    workers = [spawn.Process(target=_sample, args=(tmp_path, barrier)) for _ in range(3)]
+    forked = process_context(gpus=False)
+    barrier = forked.Barrier(3)
+    workers = [forked.Process(target=_sample, args=(tmp_path, barrier)) for _ in range(3)]
     for worker in workers:
         worker.start()
     for worker in workers:

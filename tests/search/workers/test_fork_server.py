@@ -61,17 +61,20 @@ def test_the_process_that_workers_are_forked_from_has_no_thread_that_they_would_
 
 
 @pytest.mark.parametrize(
-    ("options", "times"),
+    ("given", "times"),
     [
-        ("", 1),
-        ("--workers 2", 1),
-        ("--workers 1", 0),
-        ("--cluster tcp://127.0.0.1:1", 0),
+        (("", 2), 1),
+        (("", 1), 0),
+        (("--workers 2", 1), 1),
+        (("--workers 1", 2), 0),
+        (("--cluster tcp://127.0.0.1:1", 2), 0),
     ],
 )
 def test_a_command_without_workers_of_its_own_starts_no_such_process(
-    options: str, times: int, monkeypatch: pytest.MonkeyPatch
+    given: tuple[str, int], times: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    options, cores = given
+    monkeypatch.setattr(run, "usable_cores", lambda: cores)
     started: list[bool] = []
     monkeypatch.setattr(fork_server, "begin_to_import", lambda: started.append(True))
     assert run.main(["--model", "nonsense", *options.split()]) == 2
