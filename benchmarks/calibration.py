@@ -24,6 +24,7 @@ from objectives.artifact.export import export_onnx
 from objectives.artifact.measure import measure_any
 from objectives.context import Context
 from objectives.network.state import NetworkState
+from objectives.score.accuracy import ACCURACY
 from objectives.stages.quantize import Quantization
 from objectives.stages.train import BaselineTraining
 from objectives.training.value_ranges import RANGE_RULES
@@ -58,7 +59,7 @@ def accuracy_pct(state: NetworkState, context: Context, data: DataSource) -> flo
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "file.onnx"
         file.write_bytes(export_onnx(state, context))
-        return measure_any(file, data).val_accuracy_pct
+        return measure_any(file, data, ACCURACY).val_score
 
 
 def main() -> int:

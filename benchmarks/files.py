@@ -18,9 +18,10 @@ from benchmarks.training import CASES, prepared, seconds
 from objectives.artifact.agreement import check_answers
 from objectives.artifact.export import export_onnx
 from objectives.artifact.measure import measure_file
-from objectives.artifact.runtime import OnnxClassifier
 from objectives.artifact.sizes import gzip_bytes
 from objectives.network.state import NetworkState, copy_weights
+from objectives.score.accuracy import ACCURACY
+from objectives.score.onnx_network import OnnxNetwork
 from objectives.stages.quantize import Quantization
 from objectives.training.masks import magnitude_mask
 
@@ -52,8 +53,8 @@ def steps(model: str, bits: int, folder: Path) -> dict[str, Callable[[], object]
         "export": lambda: path.write_bytes(export_onnx(states[-1], context)),
         "compared, in it": lambda: check_answers(path.read_bytes(), states[-1], context),
         "gzip": lambda: gzip_bytes(path.read_bytes()),
-        "measure, with gzip": lambda: measure_file(path, context.data),
-        "1,000 images": lambda: OnnxClassifier(path, context.data, threads=THREADS).logits(images),
+        "measure, with gzip": lambda: measure_file(path, context.data, ACCURACY),
+        "1,000 images": lambda: OnnxNetwork(path, context.data, threads=THREADS).answer(images),
     }
 
 

@@ -1,4 +1,4 @@
-"""The Lightning module that trains any classifier."""
+"""The Lightning module that trains any network that has no training of its own."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
@@ -7,16 +7,9 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
-from torch.nn import functional
-from torchmetrics.classification import MulticlassAccuracy
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 Pair = tuple[Tensor, Tensor]
-
-
-def cross_entropy(inputs: Tensor, logits: Tensor, labels: Tensor) -> Tensor:  # noqa: ARG001 - a Loss
-    """Return the mean cross-entropy of `logits` (N, classes) and `labels` (N,)."""
-    return functional.cross_entropy(logits, labels)
 
 
 class StepCallback(Callback):
@@ -38,16 +31,15 @@ class StepCallback(Callback):
 
 
 class Classifier(LightningModule):
-    """A loss and Adam around a network that maps pixels to logits.
+    """A loss and Adam around a network.
 
     It steps its optimizer itself, so that one Lightning batch can be a run of several.
 
     Args:
-        network: Takes inputs (N, ...), returns logits (N, num_classes).
-        num_classes: Size of the last axis of the logits.
+        network: Takes inputs (N, ...), returns answers.
         lr: Adam's learning rate.
         steps: Of the whole training.
-        loss: Of inputs (N, ...), logits (N, num_classes) and labels (N,).
+        loss: Of inputs (N, ...), answers and targets.
         cosine_decay: Whether the learning rate falls to 0, as a half cosine, step by step.
     """
 
@@ -55,10 +47,9 @@ class Classifier(LightningModule):
         self,
         network: nn.Module,
         *,
-        num_classes: int,
         lr: float,
         steps: int,
-        loss: Loss = cross_entropy,
+        loss: Loss,
         cosine_decay: bool = False,
     ) -> None:
         super().__init__()
@@ -70,12 +61,11 @@ class Classifier(LightningModule):
         self._loss = loss
         self._cosine_decay = cosine_decay
         self._schedule: torch.optim.lr_scheduler.LRScheduler | None = None
-        self.validation_accuracy = MulticlassAccuracy(num_classes, average="micro")
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Return the network's logits."""
-        logits: Tensor = self.network(inputs)
-        return logits
+        """Return the network's answers."""
+        answers: Tensor = self.network(inputs)
+        return answers
 
     def training_step(self, batch: Pair | Iterator[Pair], batch_idx: int) -> Tensor:
         """Take a step for each pair of inputs and labels; return the sum of their losses."""
@@ -95,12 +85,6 @@ class Classifier(LightningModule):
             for callback in told:
                 callback.after_step(self._steps_taken, self.steps)
         return total
-
-    def validation_step(self, batch: Pair, batch_idx: int) -> None:
-        """Count one batch into the validation accuracy."""
-        inputs, labels = batch
-        self.validation_accuracy(self(inputs), labels)
-        self.log("val_accuracy", self.validation_accuracy, on_step=False, on_epoch=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Return Adam over all parameters, its update fused into one kernel."""

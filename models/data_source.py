@@ -10,6 +10,9 @@ import torch
 from torch import Tensor
 
 from models.checks import require
+from models.errors import BadInputError
+from models.tasks import MULTICLASS, TASKS
+from models.tasks.base import Task
 
 Part = Literal["validation", "test"]
 Augmentation = Literal["none", "shift", "crop-flip"]
@@ -52,8 +55,22 @@ class DataSource(ABC):
     """
 
     num_classes: int
+    """Numbers in an answer: of classes, or of what else is asked."""
+    task: Task = MULTICLASS
+    """What is asked of the network."""
     mean_and_std: tuple[Tensor, Tensor] | None = None
     """Per channel, (C,), for networks that have no normalization of their own; None for none."""
+
+    def ask(self, task: str) -> None:
+        """Ask this of the network, before `setup`.
+
+        Raises:
+            BadInputError: There is no such task, or not for these data.
+        """
+        if task not in TASKS:
+            raise BadInputError(f"Unknown task {task!r}. Known: {', '.join(TASKS)}.")
+        if task != self.task.name:
+            raise BadInputError(f"The task of these data is {self.task.name}, not {task}.")
 
     @abstractmethod
     def setup(self) -> None:
@@ -76,7 +93,10 @@ class DataSource(ABC):
 
     @abstractmethod
     def batches(self, part: Part) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield inputs (N, ...) and labels (N,) int64 of a whole part, in order, on the CPU."""
+        """Yield inputs (N, ...) and targets of a whole part, in order, on the CPU.
+
+        Targets are as `task.targets` gives them: of classes int64 (N,).
+        """
 
     @abstractmethod
     def training_inputs(self, count: int) -> Tensor:

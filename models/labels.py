@@ -25,7 +25,7 @@ def class_numbers(labels: Tensor) -> Tensor:
         if not bool((ones == 1).all()):
             raise BadInputError(
                 f"Labels must be {FORMS}, but got {_kind(labels)} with {int(ones[ones != 1][0])} "
-                "classes for an input: several at once cannot be scored yet."
+                "classes for an input: several at once are the task multilabel."
             )
         return labels.argmax(1)
     if labels.dim() != 1:
@@ -34,8 +34,8 @@ def class_numbers(labels: Tensor) -> Tensor:
         whole = labels.round()
         if labels.is_complex() or not torch.equal(whole, labels):
             raise BadInputError(
-                f"Labels must be {FORMS}, but got {_kind(labels)} that are not whole: other tasks "
-                "than classification cannot be scored yet."
+                f"Labels must be {FORMS}, but got {_kind(labels)} that are not whole: such "
+                "are the task regression."
             )
     return labels.to(torch.int64)
 

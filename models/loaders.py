@@ -1,6 +1,7 @@
 """A user's `LightningDataModule`, of either Lightning, as the data of a study.
 
 Its loaders are read whole before anything trains: what they yield is checked, counted and hashed.
+What is asked of the network follows from the labels of the first batches, unless the user says it.
 The training loader is read twice from one seed of torch, as only what repeats can be hashed. What
 the module does to a batch on its way to the device is done here, too, as where nothing trains: the
 file that is shipped takes what comes out of that.
@@ -18,14 +19,18 @@ from torch import Tensor
 from models.classifier import Classifier
 from models.data_source import DataSource, Part
 from models.errors import BadInputError, blaming
-from models.labels import class_numbers
 from models.lightning import handed_over, is_overridden
+from models.tasks import TASKS, guessed
+from models.tasks.base import Task
 
 LOADERS = {
     "train": "train_dataloader",
     "validation": "val_dataloader",
     "test": "test_dataloader",
 }
+
+LABELS_LOOKED_AT = 1000
+"""Of which the task is guessed."""
 
 MEASURING = SimpleNamespace(
     training=False, validating=False, testing=True, predicting=False, sanity_checking=False
@@ -38,8 +43,15 @@ class LoaderData(DataSource):
 
     def __init__(self, module: Any) -> None:  # noqa: ANN401 - of either Lightning
         self._module = module
+        self._asked: Task | None = None
         self._seen: dict[str, _Seen] = {}
         self._seen_again: _Seen
+
+    def ask(self, task: str) -> None:
+        """Take the labels for those of this task."""
+        if task in TASKS:
+            self.task = self._asked = TASKS[task]
+        super().ask(task)
 
     def setup(self) -> None:
         """Let the module prepare and set up; read its loaders, and count the classes."""
@@ -53,19 +65,15 @@ class LoaderData(DataSource):
         for stage in ("fit", "test"):
             with blaming("The data's `setup`"):
                 self._module.setup(stage)
+        if self._asked is None:
+            self.task = guessed(self._first_labels())
         seen = {part: self._look(loader) for part, loader in LOADERS.items()}
         self._seen_again = self._look(LOADERS["train"])
-        highest = max(max(part.classes) for part in seen.values())
         declared = getattr(self._module, "num_classes", None)
-        self.num_classes = declared if isinstance(declared, int) else highest + 1
+        most = max(part.outputs for part in seen.values())
+        self.num_classes = declared if isinstance(declared, int) else most
         for part, loader in LOADERS.items():
-            wrong = [label for label in seen[part].classes if not 0 <= label < self.num_classes]
-            if wrong:
-                hint = " Leave inputs out that have no class." if wrong[0] < 0 else ""
-                raise BadInputError(
-                    f"The data's `{loader}` must yield labels in [0, {self.num_classes}), "
-                    f"but got {wrong[0]}.{hint}"
-                )
+            seen[part].require_classes(self.num_classes, loader)
         self._seen = seen
 
     def for_training(self, batch_size: int, seed: int, module: object) -> Any:  # noqa: ANN401 - of either Lightning
@@ -74,7 +82,7 @@ class LoaderData(DataSource):
         A module that trains itself gets its labels as they are.
         """
         torch.manual_seed(seed)
-        change = _with_class_numbers if isinstance(module, Classifier) else None
+        change = self._with_targets if isinstance(module, Classifier) else None
         return handed_over(self._module, module, change)
 
     def steps_per_epoch(self, batch_size: int) -> int:
@@ -83,7 +91,7 @@ class LoaderData(DataSource):
 
     def batches(self, part: Part) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield what the validation or test loader yields."""
-        yield from self._pairs(LOADERS[part])
+        yield from self._checked_pairs(LOADERS[part])
 
     def training_inputs(self, count: int) -> Tensor:
         """Return the first inputs that the training loader yields, the same ones each time."""
@@ -98,7 +106,7 @@ class LoaderData(DataSource):
 
     def sizes(self) -> dict[str, int]:
         """Return the number of inputs by part."""
-        return {part: seen.classes.total() for part, seen in self._seen.items()}
+        return {part: seen.count for part, seen in self._seen.items()}
 
     def fingerprint(self) -> str:
         """Return a hash over every input and label of the three parts, and over training's order.
@@ -116,14 +124,41 @@ class LoaderData(DataSource):
 
     def _look(self, loader: str) -> "_Seen":
         """Read all that `loader` yields, from a fixed seed."""
-        seen = _Seen()
+        seen = _Seen(self.task)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            for inputs, labels in self._pairs(loader):
-                seen.add_(inputs, labels)
-        if not seen.classes:
+            for inputs, targets in self._checked_pairs(loader):
+                seen.add_(inputs, targets)
+        if not seen.count:
             raise BadInputError(f"The data's `{loader}` yields nothing.")
         return seen
+
+    def _first_labels(self) -> Tensor:
+        """Return the labels of the first training batches."""
+        labels: list[Tensor] = []
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            for _, some in self._pairs(LOADERS["train"]):
+                if labels and some.shape[1:] != labels[0].shape[1:]:
+                    raise BadInputError(
+                        "The data's `train_dataloader` must yield labels of one shape, but got "
+                        f"{tuple(labels[0].shape[1:])} and {tuple(some.shape[1:])}."
+                    )
+                labels.append(some)
+                if sum(map(len, labels)) >= LABELS_LOOKED_AT:
+                    break
+        if not labels:
+            raise BadInputError("The data's `train_dataloader` yields nothing.")
+        return torch.cat(labels)
+
+    def _checked_pairs(self, loader: str) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield inputs and targets."""
+        for number, (inputs, labels) in enumerate(self._pairs(loader)):
+            yield _checked(inputs, labels, self.task, loader, number)
+
+    def _with_targets(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        inputs, labels = batch
+        return inputs, self.task.targets(labels)
 
     def _pairs(self, loader: str) -> Iterator[tuple[Tensor, Tensor]]:
         module = self._module
@@ -133,12 +168,12 @@ class LoaderData(DataSource):
                 batches = getattr(module, loader)()
                 if batches is None:
                     raise BadInputError(f"The data's `{loader}` returned nothing.")
-            for number, batch in enumerate(self._guarded(batches, loader)):
+            for batch in self._guarded(batches, loader):
                 with blaming("What the data do to a batch on its way to the device"):
                     moved = module.on_before_batch_transfer(batch, 0)
                     moved = module.transfer_batch_to_device(moved, torch.device("cpu"), 0)
                     moved = module.on_after_batch_transfer(moved, 0)
-                yield _checked(moved, loader, number)
+                yield _pair(moved, loader)
         finally:
             module.trainer = before
 
@@ -150,56 +185,73 @@ class LoaderData(DataSource):
 class _Seen:
     """What one reading of a loader met."""
 
-    def __init__(self) -> None:
-        self.classes: Counter[int] = Counter()
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._classes: Counter[int] = Counter()
+        self.count = 0
+        self.outputs = 0
         self.samples = 0
-        """Sum of the hashes of its inputs with their labels: equal in any order."""
+        """Sum of the hashes of its inputs with their targets: equal in any order."""
         self.batches = 0
         self._batch_sizes = hashlib.sha256()
         self._in_order = hashlib.sha256()
 
-    def add_(self, inputs: Tensor, labels: Tensor) -> None:
+    def add_(self, inputs: Tensor, targets: Tensor) -> None:
         """Count and hash a batch, in place."""
         self.batches += 1
-        self.classes.update(labels.tolist())
-        self._batch_sizes.update(f"{len(labels)} ".encode())
+        self.count += len(targets)
+        self.outputs = max(self.outputs, self._task.outputs(targets))
+        if not targets.is_floating_point():
+            self._classes.update(targets.flatten().tolist())
+        self._batch_sizes.update(f"{len(targets)} ".encode())
         kind = f"{tuple(inputs.shape[1:])}{inputs.dtype}".encode()
         rows = inputs.reshape(len(inputs), -1).contiguous().view(torch.uint8).numpy()
-        for row, label in zip(rows, labels.tolist(), strict=True):
-            sample = hashlib.sha256(kind + f"{label}".encode())
+        for row, target in zip(rows, targets.tolist(), strict=True):
+            sample = hashlib.sha256(kind + f"{target}".encode())
             sample.update(row.data)
             self._in_order.update(sample.digest())
             self.samples += int.from_bytes(sample.digest())
 
+    def require_classes(self, classes: int, loader: str) -> None:
+        """Raise `BadInputError` where a class is none of so many."""
+        wrong = [each for each in self._classes if not 0 <= each < max(2, classes)]
+        if wrong:
+            hint = " Leave inputs out that have no class." if wrong[0] < 0 else ""
+            raise BadInputError(
+                f"The data's `{loader}` must yield labels in [0, {classes}), "
+                f"but got {wrong[0]}.{hint}"
+            )
+
     def facts(self) -> tuple[object, ...]:
         """Return what decides a training: labels, sizes of batches, samples, their order."""
         return (
-            sorted(self.classes.items()),
+            sorted(self._classes.items()),
             self._batch_sizes.hexdigest(),
             self.samples,
             self._in_order.hexdigest(),
         )
 
 
-def _with_class_numbers(batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    inputs, labels = batch
-    return inputs, class_numbers(labels)
-
-
-def _checked(batch: Any, loader: str, number: int) -> tuple[Tensor, Tensor]:  # noqa: ANN401 - the user's
-    """Return the inputs and the classes, (N,) int64, of the batch of that number."""
+def _pair(batch: Any, loader: str) -> tuple[Tensor, Tensor]:  # noqa: ANN401 - the user's
+    """Return inputs and labels of a batch, on the CPU."""
     if not (
         isinstance(batch, tuple | list)
         and len(batch) == 2
         and all(isinstance(item, Tensor) for item in batch)
     ):
         raise BadInputError(f"The data's `{loader}` must yield (inputs, labels), two tensors.")
-    inputs, labels = batch[0].detach().cpu(), batch[1].detach().cpu()
+    return batch[0].detach().cpu(), batch[1].detach().cpu()
+
+
+def _checked(
+    inputs: Tensor, labels: Tensor, task: Task, loader: str, number: int
+) -> tuple[Tensor, Tensor]:
+    """Return the inputs and the targets of the batch of that number."""
     try:
-        classes = class_numbers(labels)
+        targets = task.targets(labels)
     except BadInputError as err:
         raise BadInputError(f"The data's `{loader}`: {err}") from err
-    if classes.shape != inputs.shape[:1]:
+    if targets.shape[:1] != inputs.shape[:1]:
         raise BadInputError(
             f"The data's `{loader}` must yield as many labels as inputs, but got "
             f"{tuple(labels.shape)} of {tuple(inputs.shape)}."
@@ -211,4 +263,4 @@ def _checked(batch: Any, loader: str, number: int) -> tuple[Tensor, Tensor]:  # 
             f"The data's `{loader}` must yield finite inputs, but input {index} of batch {number} "
             f"has {what}."
         )
-    return inputs, classes
+    return inputs, targets

@@ -55,7 +55,7 @@ def resolve_model(name: str) -> ModelSpec:
     if kind == "torchvision":
         return _torchvision_model(rest)
     if rest:
-        factory = _load(name, "--model")
+        factory = load_callable(name, "--model")
         return ModelSpec(build=_own_builder(factory, name), data=OWN_DATA, own=True)
     return MODELS.get(name)
 
@@ -72,7 +72,7 @@ def resolve_data(name: str, options: DataOptions) -> DataSource:
 
         return ImageFolder(Path(rest), options)
     if rest:
-        made = _call(_load(name, "--data"), name)
+        made = _call(load_callable(name, "--data"), name)
         if not is_data_module(made):
             raise BadInputError(
                 f"`--data {name}` must return a LightningDataModule, not {type(made).__name__}."
@@ -136,7 +136,7 @@ def _call(factory: Callable[..., Any], name: str, *arguments: object) -> Any:  #
         return factory(*arguments)
 
 
-def _load(name: str, option: str) -> Callable[..., Any]:
+def load_callable(name: str, option: str) -> Callable[..., Any]:
     """Import `package.module:factory` or `path/file.py:factory`."""
     place, _, attribute = name.rpartition(":")
     try:

@@ -10,15 +10,19 @@ from objectives.network.state import NetworkState
 from objectives.network.studied import StudiedNetwork
 from objectives.progress import Progress, SilentProgress
 from objectives.recipe import Recipe
+from objectives.score.accuracy import ACCURACY
+from objectives.score.base import Score
 
 AfterEpoch = Callable[[int, float], None]
-"""Takes the number of the epoch, from 1, and the validation accuracy, percent."""
+"""Takes the number of the epoch, from 1, and what the network is worth on validation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context(StudiedNetwork):
     """The model, the data and the seed that a plan is carried out with."""
 
+    score: Score = ACCURACY
+    """What files are scored by."""
     seed: int
     accelerator: str = "cpu"
     """Lightning's name of the device to train on: cpu, cuda or mps."""

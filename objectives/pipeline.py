@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from models.tasks import MULTICLASS
 from objectives.artifact.container_file import write_container
 from objectives.artifact.export import export_onnx
 from objectives.artifact.measure import Measurement, measure_file
@@ -20,6 +21,7 @@ from objectives.plan import Plan
 from objectives.progress import CountingProgress
 from objectives.recipe import Recipe
 from objectives.result import Baseline, Cost, Result
+from objectives.score.accuracy import ACCURACY
 from objectives.stages.base import Stage
 from objectives.training.malloc import return_freed_memory
 
@@ -66,8 +68,7 @@ class Pipeline:
             plan: What to do.
             artifact: Where the file goes.
             after_epoch: Told, after each epoch of fine-tuning that is not in the cache, how many
-                the plan has up to there and the validation accuracy, percent; what it raises ends
-                the plan.
+                the plan has up to there and its worth on validation; what it raises ends the plan.
             cost: What it takes is added to this, also where the plan does not come to its end.
 
         Raises:
@@ -93,6 +94,7 @@ class Pipeline:
                 ships_container=bool(self._coders),
             ),
             baseline=baseline,
+            score=self.context.score,
             sparsity=sparsity,
             bits=bits,
             stage_keys={settings.stage: key.digest for key, settings in self._keys(plan)},
@@ -212,7 +214,9 @@ class Pipeline:
         self.context.progress.stage("measure")
         with cost.timed("measure"):
             if digest not in self._measurements:
-                self._measurements[digest] = measure_file(artifact, self.context.data)
+                self._measurements[digest] = measure_file(
+                    artifact, self.context.data, self.context.score
+                )
             return self._measurements[digest]
 
     def _after(
@@ -250,7 +254,7 @@ class Pipeline:
                 recipe=asdict(recipe),
                 before=before,
                 model=self._model_fingerprint + self.context.private,
-                data=self._data_fingerprint,
+                data=self._asked_of_data(settings),
                 seed=self.context.seed,
                 accelerator=self.context.accelerator,
                 threads=self.context.threads,
@@ -259,9 +263,16 @@ class Pipeline:
             yield key, settings
             before = key.digest
 
+    def _asked_of_data(self, settings: Stage) -> str:
+        """Return the data's hash, and what is asked of them but classes and accuracy."""
+        context = self.context
+        task = "" if context.data.task == MULTICLASS else f"/{context.data.task.name}"
+        has_score = settings.looks_at_score and context.score != ACCURACY
+        return f"{self._data_fingerprint}{task}{f'/{context.score.name}' if has_score else ''}"
+
 
 def _later(after_epoch: AfterEpoch | None, epochs: int) -> AfterEpoch | None:
     """Return `after_epoch` for a stage that begins after so many epochs."""
     if after_epoch is None:
         return None
-    return lambda epoch, accuracy_pct: after_epoch(epochs + epoch, accuracy_pct)
+    return lambda epoch, worth: after_epoch(epochs + epoch, worth)

@@ -35,7 +35,7 @@ def require_layers(context: Context, network: nn.Module) -> None:
 
 
 def check_network(context: Context) -> None:
-    """See that the network takes the data, answers with logits, trains, and has layers.
+    """See that the network takes the data, answers with answers, trains, and has layers.
 
     The files of the new network, uncompressed and at 8 bits, must answer as it does, and it must
     take a training step while quantized. A network that is known to do all that is not tried,
@@ -58,7 +58,7 @@ def check_network(context: Context) -> None:
 def _check_answer(
     network: nn.Module, inputs: Tensor, context: Context, *, seed: int = 0
 ) -> Tensor:
-    """Return the logits that `network`, as it is, answers `inputs` with.
+    """Return what `network`, as it is, answers `inputs` with.
 
     Raises:
         BadInputError: It does not.
@@ -67,20 +67,26 @@ def _check_answer(
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            logits = network(inputs.clone())  # which it may change
+            answers = network(inputs.clone())  # which it may change
     except Exception as err:
         raise BadInputError(
             f"{when} network cannot take inputs of shape {tuple(inputs.shape)}: {first_line(err)}"
         ) from err
-    wanted = (len(inputs), context.data.num_classes)
-    if isinstance(logits, Tensor) and tuple(logits.shape) == wanted:
-        return logits
-    got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-    hint = "" if isinstance(logits, Tensor) else " Let `forward` return the logits alone."
+    data = context.data
+    _, targets = next(data.batches("validation"))
+    targets = targets[:1].expand(len(inputs), *targets.shape[1:])
+    if isinstance(answers, Tensor):
+        with suppress(BadInputError):
+            data.task.answers(answers, targets, data.num_classes)
+            return answers
+    wanted = data.task.answer_shape(targets, data.num_classes)
+    got = tuple(answers.shape) if isinstance(answers, Tensor) else type(answers).__name__
+    hint = "" if isinstance(answers, Tensor) else " Let `forward` return the answers alone."
     if network.training:
         hint = " A LightningModule says in its `training_step` what is to be learnt of more."
     raise BadInputError(
-        f"{when} network must return logits of shape {wanted}, but got {got}.{hint}"
+        f"{when} network must return answers of shape {wanted} ({data.task.name}), but got {got}."
+        f"{hint}"
     )
 
 

@@ -1,9 +1,11 @@
 """How every stage of a plan trains, beside its own epochs, batch size and learning rate.
 
 With distillation a stage that fine-tunes learns from the baseline, its teacher, too. With z the
-logits, z_T the teacher's, w the weight and T the temperature,
+answers, z_T the teacher's, w the weight and T the temperature,
 
     loss = (1 - w) * cross_entropy(z, labels) + w * T^2 * KL(softmax(z_T / T) || softmax(z / T))
+
+Where a task has no softmax, its own loss and distance stand in their place (`models.tasks`).
 
 Source: Hinton et al. 2015, arXiv:1503.02531, section 2; with quantization as in Polino et al.
 2018, arXiv:1802.05668, section 3.
@@ -13,9 +15,9 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol, get_args
 
 from torch import Tensor
-from torch.nn import functional
 
 from models.checks import require
+from models.tasks.base import Task
 
 LrDecay = Literal["none", "cosine"]
 LR_DECAYS: tuple[LrDecay, ...] = get_args(LrDecay)
@@ -66,22 +68,24 @@ class Recipe:
 
 
 def distillation_loss(
-    logits: Tensor, teacher_logits: Tensor, labels: Tensor, *, weight: float, temperature: float
+    task: Task,
+    answers: Tensor,
+    teacher: Tensor,
+    targets: Tensor,
+    *,
+    weight: float,
+    temperature: float,
 ) -> Tensor:
     """Return the module's loss, ().
 
     Args:
-        logits: (N, classes), those that learn.
-        teacher_logits: (N, classes), those learnt from.
-        labels: (N,) int64.
+        task: That the others are of.
+        answers: Those that learn.
+        teacher: Those learnt from.
+        targets: What is right.
         weight: Of the teacher's part, in [0, 1].
         temperature: Positive.
     """
-    hard = functional.cross_entropy(logits, labels)
-    soft = functional.kl_div(
-        functional.log_softmax(logits / temperature, dim=1),
-        functional.log_softmax(teacher_logits / temperature, dim=1),
-        reduction="batchmean",
-        log_target=True,
-    )
+    hard = task.loss(answers, targets)
+    soft = task.distance(answers / temperature, teacher / temperature)
     return (1 - weight) * hard + weight * temperature**2 * soft

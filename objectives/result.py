@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from objectives.artifact.measure import Measurement
 from objectives.quality import paper_quality, retained_saving
+from objectives.score.base import Score
 
 
 @dataclass(slots=True)
@@ -44,6 +45,7 @@ class Result:
 
     measurement: Measurement
     baseline: Baseline
+    score: Score
     sparsity: float
     """The plan's, over all layers: Eq. 5's s."""
     bits: float
@@ -59,18 +61,20 @@ class Result:
 
     @property
     def val_delta_pct(self) -> float:
-        """Validation accuracy minus the baseline's, percentage points."""
-        return self.measurement.val_accuracy_pct - self.baseline.measurement.val_accuracy_pct
+        """How much better than the baseline it is on validation: see `Score.delta_pct`."""
+        now, before = self.measurement.val_score, self.baseline.measurement.val_score
+        return self.score.delta_pct(now, before)
 
     @property
     def test_delta_pct(self) -> float:
-        """Test accuracy minus the baseline's, percentage points."""
-        return self.measurement.test_accuracy_pct - self.baseline.measurement.test_accuracy_pct
+        """The same on test."""
+        now, before = self.measurement.test_score, self.baseline.measurement.test_score
+        return self.score.delta_pct(now, before)
 
     def quality(self, delta_pct: float) -> float:
-        """Return Eq. 5 with this accuracy change."""
+        """Return Eq. 5 with this change of the score."""
         return paper_quality(self.sparsity, self.bits, delta_pct, self.reduction_factor)
 
     def saving(self, delta_pct: float) -> float:
-        """Return the retained saving U with this accuracy change."""
+        """Return the retained saving U with this change of the score."""
         return retained_saving(delta_pct, self.reduction_factor)

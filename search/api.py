@@ -130,9 +130,11 @@ def compress(
         if isinstance(model, nn.Module):
             is_resumed = is_stored(study, storage or paths.url)
             network = _first(model, paths.first_weights, is_resumed=is_resumed)
+        metric = chosen.get("metric")
         given = Given(
             model=network,
             data=data,
+            metric=chosen.pop("metric") if callable(metric) else None,
             weights=Path(weights) if isinstance(weights, str) else weights,
         )
         setup = make_setup(given, chosen, accelerator=accelerator, data_root=Path(data_root))

@@ -1,6 +1,6 @@
 """Compare ONNX files: `python -m search.compare A.onnx B.onnx --data NAME`.
 
-Each is measured on the same data in the same way, whoever made it: accuracy, bytes, latency of one
+Each is measured on the same data in the same way, whoever made it: score, bytes, latency of one
 input on one thread. A file may have seen the validation part if it was trained elsewhere.
 """
 
@@ -10,21 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from search.settings.parsing import OneLineParser, add_data_root, positive_int
+from search.settings.parsing import OneLineParser, add_data_root, add_score, positive_int
 from search.settings.terminal import command
 
 if TYPE_CHECKING:
     from objectives.artifact.measure import FileMeasurement
+    from objectives.score.base import Score
 
-HEADERS = (
-    "file",
-    "validation %",
-    "test %",
-    "bytes",
-    "after gzip",
-    "latency ms",
-    "± (IQR)",
-)
+HEADERS = ("bytes", "after gzip", "latency ms", "± (IQR)")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PIXELS",
         help="height and width that images are resized to (default: as they are)",
     )
+    add_score(parser)
     return parser
 
 
@@ -56,31 +50,43 @@ def _compare(options: argparse.Namespace) -> int:
     from models.resolve import resolve_data
     from objectives.artifact.measure import measure_any
     from objectives.errors import MeasurementError
+    from objectives.score.named import score_named
 
     chosen = DataOptions(root=options.data_root, input_size=options.input_size)
     data = resolve_data(options.data, chosen)
+    if options.task is not None:
+        data.ask(options.task)
     data.setup()
+    metric = options.metric or data.task.metric
+    mode, arguments = options.metric_mode, options.metric_args or "{}"
+    score = score_named(metric, arguments=arguments, mode=mode, data=data)
     measured: dict[Path, FileMeasurement] = {}
     for file in options.files:
         try:
-            measured[file] = measure_any(file, data)
+            measured[file] = measure_any(file, data, score)
         except MeasurementError as err:
             print(f"{file}: {err}", file=sys.stderr)
     if measured:
-        print(_table(measured))
+        print(_table(measured, score))
     return 0 if len(measured) == len(options.files) else 2
 
 
-def _table(measured: "dict[Path, FileMeasurement]") -> str:
+def _table(measured: "dict[Path, FileMeasurement]", score: "Score") -> str:
     from tabulate import tabulate
 
+    from search.results.scored import told
+
     coder, containers = _containers(list(measured))
-    headers = [*HEADERS, f"container ({coder})"] if coder else HEADERS
+    metric = "" if score.name == "accuracy" else f" {score.name}"
+    unit = " %" if score.is_share else ""
+    headers = ["file", f"validation{metric}{unit}", f"test{metric}{unit}", *HEADERS]
+    if coder:
+        headers.append(f"container ({coder})")
     rows = [
         [
             file,
-            f"{made.val_accuracy_pct:.2f}",
-            f"{made.test_accuracy_pct:.2f}",
+            told(made.val_score, is_share=score.is_share).removesuffix(" %"),
+            told(made.test_score, is_share=score.is_share).removesuffix(" %"),
             f"{made.artifact_raw_bytes:,}",
             f"{made.artifact_bytes:,}",
             f"{made.latency_ms:.3f}",

@@ -29,7 +29,7 @@ def _parser() -> argparse.ArgumentParser:
         "--max-drop",
         type=float,
         metavar="PP",
-        help="the smallest that loses so many percentage points of validation accuracy at most",
+        help="the smallest that loses so much of the validation score at most, points or percent",
     )
     parser.add_argument(
         "--out", required=True, type=Path, metavar="DIR", help="a folder that is new or empty"
@@ -51,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _export(options: argparse.Namespace) -> int:
     from search.reporting.bundle import write_bundle
     from search.results.choice import choose
+    from search.results.scored import told
     from search.results.table import StudyTable
     from search.settings.setup import reopen
     from search.storage.paths import StudyPaths
@@ -65,7 +66,7 @@ def _export(options: argparse.Namespace) -> int:
     measured = write_bundle(artifact, row, table, setup, options.out, container=options.container)
     print(
         f"{options.out}: trial {row.trial.number} ({row.label}), "
-        f"{measured.test_accuracy_pct:.2f} % on test"
+        f"{told(measured.test_score, is_share=row.scored.is_share)} on test"
     )
     for file in sorted(options.out.iterdir()):
         print(f"  {file.name}  {file.stat().st_size:,} bytes")

@@ -10,6 +10,7 @@ from search.sampling.samplers import AUTO, CHOICES
 from search.settings.parsing import (
     OneLineParser,
     add_data_root,
+    add_score,
     add_study_location,
     list_of,
     positive_float,
@@ -61,6 +62,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     _add_workers(parser)
     _add_data(parser)
+    add_score(parser.add_argument_group("task and score"))
     _add_study(parser)
     _add_search(parser)
     _add_compression(parser)
@@ -195,7 +197,11 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
         help="what pareto minimizes, too: latency; energy, which is an estimate",
     )
     search.add_argument(
-        "--max-drop", type=float, metavar="PP", help="keep validation accuracy, percentage points"
+        "--max-drop",
+        type=float,
+        metavar="PP",
+        help="keep the validation score: lose points of a share, as of accuracy, else percent, "
+        "at most",
     )
     search.add_argument(
         "--max-bytes", type=int, metavar="N", help="keep the file small, after gzip"

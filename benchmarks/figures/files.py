@@ -12,6 +12,7 @@ from objectives.artifact.measure import measure_any
 from objectives.artifact.sizes import gzip_bytes
 from objectives.container.format import decode, encode
 from objectives.errors import ContainerError
+from objectives.score.accuracy import ACCURACY
 
 LISTING = "files.csv"
 """In a study's folder: its files, their sizes and accuracies."""
@@ -88,10 +89,10 @@ def _accuracies(content: bytes, data: DataSource) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "decoded.onnx"
         file.write_bytes(content)
-        measured = measure_any(file, data)
+        measured = measure_any(file, data, ACCURACY)
     return {
-        "val_accuracy_pct": measured.val_accuracy_pct,
-        "test_accuracy_pct": measured.test_accuracy_pct,
+        "val_accuracy_pct": measured.val_score,
+        "test_accuracy_pct": measured.test_score,
     }
 
 

@@ -1,4 +1,4 @@
-"""Measure: read accuracy, size and latency off a file with ONNX Runtime.
+"""Measure: read score, size and latency off a file with ONNX Runtime.
 
 Nothing here sees the PyTorch network. The session is ONNX Runtime's default (graph fusions on) on
 the CPU, as a user would run the file; latency is that of one thread.
@@ -13,12 +13,14 @@ import onnx
 import torch
 from onnx import ModelProto
 
-from models.data_source import DataSource, Part
+from models.data_source import DataSource
 from objectives.artifact.energy import estimate_energy_uj
-from objectives.artifact.runtime import OnnxClassifier
 from objectives.artifact.sizes import gzip_bytes
 from objectives.artifact.stored_weights import StoredWeights
 from objectives.errors import MeasurementError
+from objectives.score.accuracy import ACCURACY
+from objectives.score.base import Score
+from objectives.score.onnx_network import OnnxNetwork
 
 WARM_UP_RUNS = 10
 LATENCY_RUNS = 200
@@ -31,10 +33,10 @@ LATENCY_SECONDS = 3.0
 class FileMeasurement:
     """What any ONNX file is."""
 
-    val_accuracy_pct: float
-    """Accuracy on the validation part, percent."""
-    test_accuracy_pct: float
-    """Accuracy on the test part, percent."""
+    val_score: float
+    """Score on the validation part, percent where it is a share, as accuracy is."""
+    test_score: float
+    """The same on the test part."""
     artifact_bytes: int
     """Size after gzip level 6 without time or file name in the header."""
     artifact_raw_bytes: int
@@ -75,14 +77,14 @@ class Measurement(FileMeasurement):
         return 1 - nonzero / sum(total for _, total in self.nonzero_weights.values())
 
 
-def measure_file(path: Path, data: DataSource) -> Measurement:
+def measure_file(path: Path, data: DataSource, score: Score = ACCURACY) -> Measurement:
     """Measure the artifact at `path` on the validation and test parts of `data`.
 
     Raises:
-        MeasurementError: ONNX Runtime cannot run the file, or it gives logits that are not finite.
+        MeasurementError: ONNX Runtime cannot run the file, or its answers cannot be scored.
     """
     try:
-        measured = measure_any(path, data)
+        measured = measure_any(path, data, score)
     except MeasurementError as err:
         raise MeasurementError(f"{path.name}: {err}") from err
     model = onnx.load(path)
@@ -93,18 +95,18 @@ def measure_file(path: Path, data: DataSource) -> Measurement:
     )
 
 
-def measure_any(path: Path, data: DataSource) -> FileMeasurement:
-    """Measure an ONNX file from anywhere; see `objectives.artifact.runtime` for what it must be.
+def measure_any(path: Path, data: DataSource, score: Score = ACCURACY) -> FileMeasurement:
+    """Measure an ONNX file from anywhere; see `objectives.score.onnx_network` for what it must be.
 
     Raises:
         MeasurementError: It cannot be run on such data; the text does not name the file.
     """
-    on_all_threads = OnnxClassifier(path, data, threads=torch.get_num_threads())
-    latency_ms, latency_iqr_ms = _latency(OnnxClassifier(path, data, threads=1), data)
+    on_all_threads = OnnxNetwork(path, data, threads=torch.get_num_threads())
+    latency_ms, latency_iqr_ms = _latency(OnnxNetwork(path, data, threads=1), data)
     content = _content(path)
     return FileMeasurement(
-        val_accuracy_pct=_accuracy_pct(on_all_threads, data, "validation"),
-        test_accuracy_pct=_accuracy_pct(on_all_threads, data, "test"),
+        val_score=score.of_file(on_all_threads, data, "validation"),
+        test_score=score.of_file(on_all_threads, data, "test"),
         artifact_bytes=gzip_bytes(content),
         artifact_raw_bytes=len(content),
         latency_ms=latency_ms,
@@ -124,19 +126,7 @@ def _content(path: Path) -> bytes:
     return content + b"".join((path.parent / place).read_bytes() for place in sorted(places))
 
 
-def _accuracy_pct(file: OnnxClassifier, data: DataSource, part: Part) -> float:
-    """Return the percentage of inputs of `part` whose largest logit is that of their class."""
-    correct, count = 0, 0
-    for inputs, labels in data.batches(part):
-        logits = file.logits(inputs.numpy())
-        correct += int((logits.argmax(axis=1) == labels.numpy()).sum())
-        count += len(labels)
-    if count == 0:
-        raise MeasurementError(f"the {part} part is empty.")
-    return 100 * correct / count
-
-
-def _latency(file: OnnxClassifier, data: DataSource) -> tuple[float, float]:
+def _latency(file: OnnxNetwork, data: DataSource) -> tuple[float, float]:
     """Return median and interquartile range of the milliseconds of one input."""
     example = data.training_inputs(1).numpy()
     milliseconds: list[float] = []

@@ -64,6 +64,8 @@ class Stage(ABC):
     """Whether it can be asked for by its name."""
     of_the_paper: ClassVar[bool] = False
     """Whether Eq. 5 knows it: a plan always has it, changing nothing if need be."""
+    looks_at_score: ClassVar[bool] = False
+    """Whether what it does depends on how networks are scored."""
     loses_zeros: ClassVar[str] = ""
     """Why pruned weights would not stay zero; "" where they do."""
     before: ClassVar[Mapping[str, Any]] = MappingProxyType({})

@@ -32,7 +32,6 @@ from objectives.stages.base import Stage, Tuning
 from objectives.stages.quantize import Quantization
 from objectives.suggests import Suggests
 from objectives.training.bit_allocation import choose_bits
-from objectives.training.evaluate import network_accuracy_pct
 from objectives.training.sensitivity import BITS, bits_divergence
 
 SEARCHED_MEAN_BITS = (2.0, 8.0)
@@ -46,6 +45,7 @@ class MixedPrecision(Stage):
     version = 2
     kind = "representation"
     order = 1
+    looks_at_score = True
 
     mean_bits: float
     """Budget: bits of a mean remaining weight, from 2 to 8 (Eq. 2)."""
@@ -106,11 +106,11 @@ class MixedPrecision(Stage):
             for name, layer in context.layers_of(network).items()
         }
         bits = choose_bits(bits_divergence(state, context), remaining, self.mean_bits)
-        stop_at_pct = None
+        stop_at = None
         if self.stop_within_pp is not None:
-            before = network_accuracy_pct(network, context.data, "validation")
-            stop_at_pct = before - self.stop_within_pp
-        return self._quantization(bits).apply_until(stop_at_pct, state, context)
+            before = context.score.of_network(network, context.data, "validation")
+            stop_at = context.score.least_worth(before, self.stop_within_pp)
+        return self._quantization(bits).apply_until(stop_at, state, context)
 
     def _quantization(self, bits: Mapping[str, int]) -> Quantization:
         return Quantization(

@@ -159,9 +159,9 @@ class Quantization(Stage):
         return self.apply_until(None, state, context)
 
     def apply_until(
-        self, stop_at_pct: float | None, state: NetworkState, context: Context
+        self, stop_at: float | None, state: NetworkState, context: Context
     ) -> NetworkState:
-        """Do as `apply`, but train no further epoch once validation accuracy is `stop_at_pct`."""
+        """Do as `apply`, but train no further epoch once the network is worth `stop_at`."""
         state = context.fold(state)
         network = context.network_of(state)
         layers = context.layers_of(network)
@@ -184,7 +184,7 @@ class Quantization(Stage):
             context,
             self,
             callbacks=[MaskKeeper(weights, state.masks), RangesFollow(groups)],
-            stop_at_pct=stop_at_pct,
+            stop_at=stop_at,
         )
         formats = {
             name: detach_weight_(

@@ -12,14 +12,14 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from models.checks import require
-from models.classifier import Classifier, Loss, StepCallback, cross_entropy
+from models.classifier import Classifier, Loss, StepCallback
 from models.lightning import PACKAGES, is_lightning_module, trainer_of, without_traces
 from objectives.context import Context
 from objectives.errors import TrainingDivergedError, TrialError
 from objectives.network.state import NetworkState
 from objectives.network.substitution import Learning
 from objectives.recipe import Recipe, distillation_loss
-from objectives.training.evaluate import network_accuracy_pct
+from objectives.training.evaluate import network_worth
 from objectives.training.malloc import freed_memory_kept
 
 
@@ -37,11 +37,11 @@ class _Watch(StepCallback):
         network: nn.Module,
         context: Context,
         epochs: int,
-        stop_at_pct: float | None,
+        stop_at: float | None,
     ) -> None:
         self._stage = stage
         self._epochs = epochs
-        self._stop_at_pct = stop_at_pct
+        self._stop_at = stop_at
         self._network = network
         self._context = context
         self._loss_sum: Tensor | float = 0.0
@@ -68,13 +68,13 @@ class _Watch(StepCallback):
                 f"The training loss of stage '{self._stage}' became {loss} "
                 f"in epoch {trainer.current_epoch + 1} of {trainer.max_epochs}."
             )
-        watch, stop_at_pct = self._context.after_epoch, self._stop_at_pct
-        if watch is None and stop_at_pct is None:
+        watch, stop_at = self._context.after_epoch, self._stop_at
+        if watch is None and stop_at is None:
             return
-        accuracy_pct = network_accuracy_pct(self._network, self._context.data, "validation")
+        worth = network_worth(self._network, self._context, "validation")
         if watch is not None:
-            watch(trainer.current_epoch + 1, accuracy_pct)
-        if stop_at_pct is not None and accuracy_pct >= stop_at_pct:
+            watch(trainer.current_epoch + 1, worth)
+        if stop_at is not None and worth >= stop_at:
             trainer.should_stop = True
 
 
@@ -87,7 +87,7 @@ def train_(
     batch_size: int,
     lr: float,
     callbacks: list[Callback] | None = None,
-    stop_at_pct: float | None = None,
+    stop_at: float | None = None,
 ) -> torch.optim.Optimizer:
     """Train `network` in place for `epochs` on the training part.
 
@@ -100,7 +100,7 @@ def train_(
         batch_size: Images in a step.
         lr: Adam's learning rate.
         callbacks: What the stage itself does during training.
-        stop_at_pct: Train no further epoch once the validation accuracy, percent, is this.
+        stop_at: Train no further epoch once the network is worth so much on validation.
 
     Returns:
         The optimizer as it is at the end.
@@ -142,7 +142,7 @@ def train_(
             callbacks=[
                 Learning(network),
                 *(callbacks or []),
-                _Watch(stage, network, context, epochs, stop_at_pct),
+                _Watch(stage, network, context, epochs, stop_at),
             ],
         )
         batches = data.for_training(batch_size, seed, module)
@@ -187,7 +187,7 @@ def tune_(
     settings: TrainingSettings,
     *,
     callbacks: list[Callback] | None = None,
-    stop_at_pct: float | None = None,
+    stop_at: float | None = None,
 ) -> None:
     """Train `network` in place as `settings` say, not at all for 0 epochs; see `train_`."""
     if settings.epochs > 0:
@@ -199,7 +199,7 @@ def tune_(
             batch_size=settings.batch_size,
             lr=settings.lr,
             callbacks=callbacks,
-            stop_at_pct=stop_at_pct,
+            stop_at=stop_at,
         )
 
 
@@ -210,30 +210,32 @@ def _module(network: nn.Module, context: Context, lr: float, steps: int) -> nn.M
         if recipe != Recipe():
             raise TrialError("The network has its own training: no decay, no distillation.")
         return network
-    loss: Loss = cross_entropy
-    if context.teacher is not None:
-        loss = _distillation(context, context.teacher)
+    task, outputs = context.data.task, context.data.num_classes
+
+    def loss(_: Tensor, answers: Tensor, targets: Tensor) -> Tensor:
+        return task.loss(task.answers(answers, targets, outputs), targets)
+
     return Classifier(
         network,
-        num_classes=context.data.num_classes,
         lr=lr,
         steps=steps,
-        loss=loss,
+        loss=loss if context.teacher is None else _distillation(context, context.teacher),
         cosine_decay=recipe.lr_decay == "cosine",
     )
 
 
 def _distillation(context: Context, teacher: NetworkState) -> Loss:
     network = context.network_of(teacher)
-    recipe = context.recipe
+    recipe, task, outputs = context.recipe, context.data.task, context.data.num_classes
 
-    def loss(inputs: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+    def loss(inputs: Tensor, answers: Tensor, targets: Tensor) -> Tensor:
         with torch.no_grad():
-            answers = network.to(inputs.device)(inputs)
+            taught = network.to(inputs.device)(inputs)
         return distillation_loss(
-            logits,
-            answers,
-            labels,
+            task,
+            task.answers(answers, targets, outputs),
+            task.answers(taught, targets, outputs),
+            targets,
             weight=recipe.distill_weight,
             temperature=recipe.distill_temperature,
         )

@@ -10,7 +10,6 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from objectives.context import Context
 from objectives.network.state import NetworkState
@@ -63,21 +62,27 @@ def measure_sensitivity(state: NetworkState, context: Context) -> Sensitivity:
         share: partial(_pruned, density=share) for share in DENSITIES
     }
     return Sensitivity(
-        density=_each_layer_alone(state, context, prune, _changed_pct),
-        bits=_each_layer_alone(state, context, _ROUND, _changed_pct),
+        density=_each_layer_alone(state, context, prune, context.data.task.changed_pct),
+        bits=_each_layer_alone(state, context, _ROUND, context.data.task.changed_pct),
     )
 
 
 def bits_divergence(state: NetworkState, context: Context) -> dict[str, dict[float, float]]:
     """Return how far the answers move when each layer alone has so many bits, by layer.
 
-    That is the Kullback-Leibler divergence of the softmax of the rounded network from that of the
-    one that is not, in nats, mean over the inputs: finer than answers that change.
+    That is the task's distance, of classes the Kullback-Leibler divergence of the softmax of the
+    rounded network from that of the one that is not, in nats, mean over the inputs: finer than
+    answers that change.
 
     Raises:
         StopRequested: The study is to stop.
     """
-    return _each_layer_alone(state, context, _ROUND, _divergence)
+    task = context.data.task
+
+    def distance(intact: Tensor, answers: Tensor) -> float:
+        return float(task.distance(answers, intact))
+
+    return _each_layer_alone(state, context, _ROUND, distance)
 
 
 def _each_layer_alone(
@@ -86,36 +91,26 @@ def _each_layer_alone(
     ways: Mapping[float, Callable[[Tensor], Tensor]],
     distance: Callable[[Tensor, Tensor], float],
 ) -> dict[str, dict[float, float]]:
-    """Return the distance from the intact logits when each layer is compressed in each way."""
+    """Return the distance from the intact answers when each layer is compressed in each way."""
     network = context.network_of(state)
     inputs = context.data.training_inputs(INPUTS).split(INPUTS_AT_ONCE)
 
-    def logits() -> Tensor:
+    def answers() -> Tensor:
         context.progress.check()
         return torch.cat([network(batch) for batch in inputs])
 
     distances: dict[str, dict[float, float]] = {}
     with torch.no_grad():
-        intact = logits()
+        intact = answers()
         for name, layer in context.layers_of(network).items():
             weight = layer.weight
             before = weight.clone()
             distances[name] = {}
             for value, compress in ways.items():
                 weight.copy_(compress(before))
-                distances[name][value] = distance(intact, logits())
+                distances[name][value] = distance(intact, answers())
             weight.copy_(before)
     return distances
-
-
-def _changed_pct(intact: Tensor, logits: Tensor) -> float:
-    return 100 * float((intact.argmax(dim=1) != logits.argmax(dim=1)).float().mean())
-
-
-def _divergence(intact: Tensor, logits: Tensor) -> float:
-    expected, given = intact.log_softmax(dim=1), logits.log_softmax(dim=1)
-    divergence = functional.kl_div(given, expected, reduction="batchmean", log_target=True)
-    return float(divergence)
 
 
 def _pruned(weight: Tensor, density: float) -> Tensor:

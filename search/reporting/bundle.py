@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 CARD, CHECKSUMS = "MODEL_CARD.md", "SHA256SUMS"
 
 TOLERATED_PCT = 0.1
-"""Percentage points by which accuracy may differ: other processors round otherwise."""
+"""Points, or percent, by which a score may differ: other processors round otherwise."""
 
 
 def write_bundle(
@@ -86,14 +86,17 @@ def write_bundle(
 
 def _measure_again(artifact: Path, row: Row, setup: StudySetup) -> Measurement:
     """Return what the file is now, which must be what the trial stored."""
-    measured = measure_file(artifact, setup.data)
-    for name, allowed in (
-        ("artifact_raw_bytes", 0),
-        ("val_accuracy_pct", TOLERATED_PCT),
-        ("test_accuracy_pct", TOLERATED_PCT),
-    ):
-        now, stored = getattr(measured, name), row.attribute(name)
-        if abs(now - stored) > allowed:
+    measured = measure_file(artifact, setup.data, setup.score)
+    scored = row.scored
+
+    def tolerated(value: float) -> float:
+        return TOLERATED_PCT if scored.is_share else TOLERATED_PCT / 100 * abs(value)
+
+    stored_scores = {f"{part}_score": scored.value(part) for part in ("val", "test")}
+    stored_facts = {"artifact_raw_bytes": row.attribute("artifact_raw_bytes")} | stored_scores
+    for name, stored in stored_facts.items():
+        now = getattr(measured, name)
+        if abs(now - stored) > (tolerated(stored) if name in stored_scores else 0):
             raise MeasurementError(
                 f"{artifact} is not what trial {row.trial.number} measured: "
                 f"{name} {stored:.6g}, now {now:.6g}."

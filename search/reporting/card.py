@@ -10,6 +10,7 @@ from models.loaders import LoaderData
 from objectives.artifact.measure import Measurement
 from search.results.remake import remake_command
 from search.results.row import Row
+from search.results.scored import told as told_score
 from search.results.table import StudyTable
 from search.settings.provenance import machine, versions
 from search.settings.setup import StudySetup
@@ -63,15 +64,19 @@ _WHAT = {
 def _measured(facts: CardFacts) -> str:
     measured, value = facts.measured, facts.row.attribute
 
-    def accuracy(part: str, now: float) -> str:
-        before = value(f"{part}_accuracy_pct") - value(f"{part}_delta_pct")
-        return f"{now:.2f} % | {before:.2f} %"
+    scored = facts.row.scored
+
+    def score(part: str, now: float) -> str:
+        told_now = told_score(now, is_share=scored.is_share)
+        if not scored.is_share:
+            return f"{told_now} | {scored.told_delta(part)} better than it"
+        return f"{told_now} | {scored.value(part) - value(f'{part}_delta_pct'):.2f} %"
 
     lines = [
         "| | this file | uncompressed |",
         "|:--|--:|--:|",
-        f"| accuracy on test | {accuracy('test', measured.test_accuracy_pct)} |",
-        f"| accuracy on validation | {accuracy('val', measured.val_accuracy_pct)} |",
+        f"| {scored.name} on test | {score('test', measured.test_score)} |",
+        f"| {scored.name} on validation | {score('val', measured.val_score)} |",
         f"| bytes | {measured.artifact_raw_bytes:,} | |",
         f"| bytes after gzip | {measured.artifact_bytes:,} | {value('baseline_bytes'):,} |",
     ]

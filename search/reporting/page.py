@@ -76,8 +76,7 @@ def front_commands(table: StudyTable) -> Iterator[tuple[str, str]]:
 
 
 def _told(row: Row) -> str:
-    accuracy = row.attribute("test_accuracy_pct")
-    return f"{row.label}: {row.size:,} bytes, {accuracy:.2f} %"
+    return f"{row.label}: {row.size:,} bytes, {row.scored.told('test')}"
 
 
 def _command(table: StudyTable, row: Row) -> str | None:
@@ -99,8 +98,8 @@ def _facts(table: StudyTable, row: Row) -> dict[str, Any]:
     return {
         "label": row.label,
         "numbers": {
-            "Test accuracy": _accuracy(row, "test"),
-            "Validation": _accuracy(row, "val"),
+            f"Test {row.scored.name}": _score(row, "test"),
+            "Validation": _score(row, "val"),
             "Size": f"{row.size:,} bytes ({words(row.counted)}), "
             f"{value('reduction_factor'):.2f} times less",
             "Latency": f"{value('latency_ms'):.3f} ms on one thread",
@@ -112,9 +111,8 @@ def _facts(table: StudyTable, row: Row) -> dict[str, Any]:
     }
 
 
-def _accuracy(row: Row, part: str) -> str:
-    accuracy, delta = (row.attribute(f"{part}_{name}_pct") for name in ("accuracy", "delta"))
-    return f"{accuracy:.2f} % ({delta:+.2f} points)"
+def _score(row: Row, part: str) -> str:
+    return f"{row.scored.told(part)} ({row.scored.told_delta(part)})"
 
 
 def _button(row: Row, chosen: int | None) -> str:

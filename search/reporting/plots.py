@@ -12,18 +12,20 @@ BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#777777"
 OURS = "this study"
 
 
-def accuracy_against_bytes(table: StudyTable) -> go.Figure:
-    """Every artifact by size and test accuracy, the Pareto front, and what was published.
+def score_against_bytes(table: StudyTable) -> go.Figure:
+    """Every artifact by size and test score, the Pareto front, and what was published.
 
     The front is chosen on validation, so its line may fall on test.
     """
     figure = go.Figure()
-    ours = [(row.size, row.attribute("test_accuracy_pct")) for row in table.rows]
+    ours = [(row.size, row.scored.value("test")) for row in table.rows]
+    metric, is_share = table.config.metric, table.config.metric_is_share
+    shown = "%{y:.2f} %" if is_share else "%{y:.4g}"
     labels = [row.label for row in table.rows]
     front = [ours[table.rows.index(row)] for row in front_rows(table)]
     figure.add_scatter(
         x=[size for size, _ in front],
-        y=[accuracy for _, accuracy in front],
+        y=[score for _, score in front],
         mode="lines",
         line={"color": BLUE, "width": 1},
         name="Pareto front, by validation",
@@ -40,23 +42,23 @@ def accuracy_against_bytes(table: StudyTable) -> go.Figure:
         if points:
             figure.add_scatter(
                 x=[size for size, _ in points],
-                y=[accuracy for _, accuracy in points],
+                y=[score for _, score in points],
                 mode="markers",
                 marker={"color": color, "symbol": symbol, "size": 9},
                 text=texts,
                 customdata=numbers if name == OURS else None,
                 name=name,
-                hovertemplate="%{text}<br>%{x:,} bytes, %{y:.2f} %",
+                hovertemplate="%{text}<br>%{x:,} bytes, " + shown,
             )
     figure.update_layout(
-        title="Test accuracy against size",
+        title=f"Test {metric} against size",
         xaxis={
             "title": f"bytes ({words(table.counted)})",
             "type": "log",
             "dtick": "D2",
             "tickformat": ",d",
         },
-        yaxis={"title": "test accuracy, %"},
+        yaxis={"title": f"test {metric}, %" if is_share else f"test {metric}"},
         template="plotly_white",
     )
     return figure
@@ -108,7 +110,7 @@ def stage_seconds(table: StudyTable) -> go.Figure:
 
 
 def figures(table: StudyTable) -> list[Drawing]:
-    """Return the figures that suit the study, accuracy first: a heat map only over a grid."""
+    """Return the figures that suit the study, the score first: a heat map only over a grid."""
     on_a_grid = table.config.space == "paper" and len({row.sparsity for row in table.rows}) * len(
         {row.bits for row in table.rows}
     ) <= 2 * len(table.rows)
@@ -117,8 +119,8 @@ def figures(table: StudyTable) -> list[Drawing]:
     drawn = [
         Drawing(
             "accuracy-against-bytes",
-            accuracy_against_bytes(table),
-            f"Test accuracy against size of {len(sizes)} files of {min(sizes):,} to "
+            score_against_bytes(table),
+            f"Test {table.config.metric} against size of {len(sizes)} files of {min(sizes):,} to "
             f"{max(sizes):,} bytes, {len(front)} of them on the Pareto front, beside what was "
             "published.",
         )

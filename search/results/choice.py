@@ -8,6 +8,7 @@ from optuna.trial import TrialState
 from models.errors import BadInputError
 from search.results.front import chosen_trial, keeps_limits
 from search.results.row import Row
+from search.results.scored import delta_unit
 from search.results.table import StudyTable
 from search.sampling.stopping import STOPPED
 from search.storage.queue import FAILURE
@@ -32,7 +33,7 @@ def choose(
         table: Of the study.
         trial: Number of the trial.
         best: The attribute that is to be highest.
-        max_drop: Percentage points of accuracy that the smallest file may lose.
+        max_drop: What of the score the smallest file may lose: points of a share, else percent.
 
     Raises:
         BadInputError: There is no such trial, or it was not finished.
@@ -83,7 +84,8 @@ def _smallest(rows: list[Row], max_drop: float, study: str) -> Row:
     if not fitting:
         least = max(rows, key=delta)
         raise BadInputError(
-            f"No trial of study '{study}' loses at most {max_drop:g} points of validation "
-            f"accuracy; trial {least.trial.number} loses least, {-delta(least):.2f}."
+            f"No trial of study '{study}' loses at most {max_drop:g} "
+            f"{delta_unit(is_share=least.scored.is_share)} of validation {least.scored.name}; "
+            f"trial {least.trial.number} loses least, {-delta(least):.2f}."
         )
     return min(fitting, key=lambda row: (row.size, -delta(row)))

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from objectives.artifact.energy import ENERGY_VERSION
 from objectives.plan import Plan
 from search.results.row import Row
+from search.results.scored import heading
 
 Cell = Callable[[Row], object]
 
@@ -58,14 +59,17 @@ def _energy(row: Row) -> str:
     return "-" if energy is None else f"{energy:.3g}{other_estimate(row, ', v')}"
 
 
+SCORE, DELTA = "accuracy %", "delta pp"
+"""Columns that are called otherwise where the score is another; see `named`."""
+
 OURS: dict[str, Cell] = {
     "sparsity": lambda row: f"{100 * row.sparsity:.4g} %",
     "bits": lambda row: f"{row.bits:.3g}",
     "bytes": lambda row: f"{row.size:,}",
     "x": _attribute("reduction_factor", ".2f"),
     "x ckpt": _checkpoint_reduction,
-    "accuracy %": _attribute("test_accuracy_pct", ".2f"),
-    "delta pp": _attribute("test_delta_pct", "+.2f"),
+    SCORE: lambda row: row.scored.told("test").removesuffix(" %"),
+    DELTA: _attribute("test_delta_pct", "+.2f"),
     "Q": _attribute("test_quality", ".4f"),
     "U": _attribute("test_saving", ".4f"),
     "latency ms": _attribute("latency_ms", ".3f"),
@@ -91,5 +95,12 @@ RERUN: dict[str, Cell] = {
 }
 
 
-ALWAYS_SHOWN = ("sparsity", "bits", "bytes", "x", "accuracy %", "delta pp", "trial")
+def named(column: str, metric: str, *, is_share: bool) -> str:
+    """Return what a column is called where files are scored by `metric`."""
+    if column == SCORE:
+        return heading(metric, is_share=is_share)
+    return "delta %" if column == DELTA and not is_share else column
+
+
+ALWAYS_SHOWN = ("sparsity", "bits", "bytes", "x", SCORE, DELTA, "trial")
 """Columns that a narrow terminal has, too."""

@@ -22,7 +22,7 @@ T = TypeVar("T")
 def front_rows(table: StudyTable) -> list[Row]:
     """Return the rows that no other beats, by rising bytes; none that breaks a limit.
 
-    Beaten is who is nowhere better: in bytes, in validation accuracy, and in what else the study
+    Beaten is who is nowhere better: in bytes, in the validation score, and in what else the study
     minimizes. The test part chooses nothing.
     """
     others = [name for name in table.config.values if name in EXTRA_OBJECTIVES.values()]
@@ -50,8 +50,8 @@ def chosen_trial(study: Study) -> FrozenTrial | None:
     """Return the trial that a user who asks for one should take, None if none keeps its limits.
 
     Of one objective it is the best, of a Pareto front the one with the largest retained saving or,
-    where it was said how much accuracy may be lost, the smallest; of equals the smallest; all on
-    validation; where constraints were set, of those that keep them.
+    where it was said how much of the score may be lost, the smallest; of equals the smallest; all
+    on validation; where constraints were set, of those that keep them.
     """
     kept = [trial for trial in made_trials(study) if keeps_limits(trial)]
     if not kept:
@@ -82,7 +82,7 @@ def hypervolume(points: Iterable[tuple[float, float]], reference: tuple[float, f
 
 
 def front_point(row: Row, counted: str) -> tuple[float, float]:
-    """Return what the hypervolume counts: validation delta, points, and doublings of reduction."""
+    """Return what the hypervolume counts: validation delta, and doublings of reduction."""
     return float(row.attribute("val_delta_pct")), log2(reduction_factor(row, counted))
 
 
@@ -164,8 +164,8 @@ def dominance_table(table: StudyTable, source: str, form: str) -> str:
 
 
 def _validation(row: Row) -> float:
-    return float(row.attribute("val_accuracy_pct"))
+    return row.scored.worth("val")
 
 
 def _test(row: Row) -> float:
-    return float(row.attribute("test_accuracy_pct"))
+    return row.scored.worth("test")

@@ -6,6 +6,7 @@ from typing import Any
 
 from search.results.front import compressed_points, dominated
 from search.results.row import GZIP, Row
+from search.results.scored import delta_unit
 from search.results.spread import spread
 from search.results.table import StudyTable
 from search.settings.presets import label as preset_label
@@ -25,10 +26,12 @@ def notes(table: StudyTable) -> list[str]:
     epochs += table.attributes.get(EPOCHS_BEFORE, 0)
     peak = max(row.attribute("peak_memory_mb") or 0 for row in rows)
     seconds = sum(sum(each.get("stage_seconds", {}).values()) for each in facts)
+    metric = table.config.metric
+    metric = metric[0].upper() + metric[1:]
     mark = preset_label(table.config)
     sentences = [mark] if mark else []
     sentences += [
-        "Accuracy, delta, Q (Eq. 5) and U (retained saving) are those of the test part.",
+        f"{metric}, delta, Q (Eq. 5) and U (retained saving) are those of the test part.",
         f"What is chosen is chosen on validation. Data: {table.config.data}.",
         *_about_bytes(table),
         f"Trained for it: {epochs} epochs, in {seconds:.0f} s with export and measurement.",
@@ -103,8 +106,8 @@ def _about_eq5(table: StudyTable) -> list[str]:
     best = max(table.rows, key=lambda row: (row.attribute("quality"), -row.size))
     if _is_uncompressed(best):
         sentence = (
-            "On validation Eq. 5 is best for the uncompressed network: wherever accuracy is lost, "
-            "it makes more compression worse. U does not."
+            "On validation Eq. 5 is best for the uncompressed network: wherever "
+            f"{best.scored.name} is lost, it makes more compression worse. U does not."
         )
         return [sentence]
     gain = float(best.attribute("val_delta_pct"))
@@ -114,7 +117,8 @@ def _about_eq5(table: StudyTable) -> list[str]:
     more = sum(stage.epochs for stage in plan.stages()) - plan.train.epochs
     sentence = (
         f"Eq. 5's best, trial {best.trial.number} ({best.label}), owes its Q to a gain of "
-        f"{gain:.2f} points of validation accuracy over a baseline of {plan.train.epochs} epochs, "
+        f"{gain:.2f} {delta_unit(is_share=best.scored.is_share)} of validation "
+        f"{best.scored.name} over a baseline of {plan.train.epochs} epochs, "
         f"after {more} epochs more: what it pays for may be an undertrained baseline, or chance."
     )
     return [sentence]
@@ -180,11 +184,14 @@ def _about_confirmation(table: StudyTable) -> list[str]:
         if seeds == 1
         else f"{seeds} other seeds, mean ± standard deviation"
     )
+    config = table.config
+    share = config.metric_is_share
+    values = made.get("test_score") or made["test_accuracy_pct"]
+    scores = f"{spread(values, '.2f')} %" if share else spread(values, ".4g")
     sentence = (
-        f"Trial {made['trial']} confirmed with {with_what}: test accuracy "
-        f"{spread(made['test_accuracy_pct'], '.2f')} %, against "
-        f"{'its' if seeds == 1 else 'each'} seed's own baseline "
-        f"{spread(made['test_delta_pct'], '+.2f')} points, "
+        f"Trial {made['trial']} confirmed with {with_what}: test {config.metric} {scores}, "
+        f"against {'its' if seeds == 1 else 'each'} seed's own baseline "
+        f"{spread(made['test_delta_pct'], '+.2f')} {delta_unit(is_share=share)}, "
         f"{spread(made['bytes'], ',.0f')} bytes."
     )
     return [sentence, *failed]

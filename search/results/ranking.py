@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
+from search.results.columns import DELTA, SCORE
 from search.results.counting import counted_alike, reduction_factor, saving, words
 from search.results.row import Row
 from search.results.table import StudyTable
@@ -44,7 +45,7 @@ def ranking(tables: Sequence[StudyTable], form: str) -> str:
             row.label,
             f"{row.size_by(counted):,}",
             f"{reduction_factor(row, counted):.2f}",
-            f"{row.attribute('test_accuracy_pct'):.2f}",
+            row.scored.told("test").removesuffix(" %"),
             f"{row.attribute('test_delta_pct'):+.2f}",
             f"{row.attribute('latency_ms'):.3f}",
             f"{sum(row.attribute('stage_seconds').values()):.0f}",
@@ -52,7 +53,8 @@ def ranking(tables: Sequence[StudyTable], form: str) -> str:
         for methods, row in sorted(best.items(), key=lambda item: -saving(item[1], counted))
     ]
     headers = ["methods", "trials", "best U", "is", f"bytes ({words(counted)})", "x"]
-    headers += ["accuracy %", "delta pp", "latency ms", "seconds"]
+    any_table = tables[0]
+    headers += [any_table.named(SCORE), any_table.named(DELTA), "latency ms", "seconds"]
     return tabulate(rows, headers, form, disable_numparse=True)
 
 

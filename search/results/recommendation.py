@@ -4,6 +4,7 @@ from optuna import Study
 
 from search.results.counting import words
 from search.results.front import chosen_trial
+from search.results.scored import Scored
 from search.results.table import StudyTable
 
 _WHY = {
@@ -11,6 +12,11 @@ _WHY = {
     "saving": "its retained saving U is the highest on validation",
     "pareto": "of the front it retains most saving (U) on validation",
 }
+
+
+def _scored(scored: Scored) -> str:
+    value, name = scored.told("test"), scored.name
+    return f"{value} {name}" if scored.is_share else f"{name} {value}"
 
 
 def recommendation(study: Study, table: StudyTable) -> str:
@@ -33,6 +39,5 @@ def recommendation(study: Study, table: StudyTable) -> str:
         f"Take trial {chosen.number} ({row.label}): {among}{why}. "
         f"Its file, {value('artifact')}, has {row.size:,} bytes ({words(table.counted)}), "
         f"{value('reduction_factor'):.2f} times fewer than the uncompressed one, and "
-        f"{value('test_accuracy_pct'):.2f} % accuracy on test "
-        f"({value('test_delta_pct'):+.2f} points)."
+        f"{_scored(row.scored)} on test ({row.scored.told_delta('test')})."
     )

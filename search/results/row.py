@@ -7,6 +7,7 @@ from optuna.trial import FrozenTrial
 
 from objectives.plan import Plan
 from search.results.paper import PublishedRow
+from search.results.scored import Scored
 
 GZIP = "gzip"
 """What is counted where no container is."""
@@ -68,6 +69,11 @@ class Row:
         if coder is None and self.counted != GZIP:  # trials from before it was stored
             coder = self.counted
         return int(self.attribute("container_bytes")) if coder == counted else None
+
+    @property
+    def scored(self) -> Scored:
+        """What it is scored by, and how well."""
+        return Scored(self.trial.user_attrs)
 
     def published(self, source: str) -> PublishedRow | None:
         """Return the row of "paper" or "re-run", if there is one."""

@@ -20,9 +20,11 @@ from search.results.columns import (
     SETTINGS,
     ZIPPED,
     Cell,
+    named,
 )
 from search.results.paper import UNREPRODUCIBLE, paper_rows, rerun_rows
 from search.results.row import GZIP, Row
+from search.results.scored import ACCURACY
 from search.sampling.stopping import STOPPED
 from search.settings.config import StudyConfig
 from search.storage.queue import FAILURE
@@ -55,6 +57,10 @@ CSV_ATTRIBUTES = (
     "peak_memory_mb",
     "artifact",
 )
+
+
+SCORE_ATTRIBUTES = ("val_score", "test_score", "score_name", "score_mode")
+"""Where the score is not accuracy."""
 
 
 class StudyTable:
@@ -142,21 +148,28 @@ class StudyTable:
         cells = [[cell(row) for cell in columns.values()] for row in self.rows]
         return tabulate(
             cells,
-            headers=list(columns),
+            headers=[self.named(name) for name in columns],
             tablefmt=form,
             disable_numparse=True,
             colalign=["right"] * len(columns),
         )
 
+    def named(self, column: str) -> str:
+        """Return what a column is called, after the metric."""
+        return named(column, self.config.metric, is_share=self.config.metric_is_share)
+
     def csv(self) -> str:
         """Return everything that was measured, unrounded, beside what was published."""
+        attributes = list(CSV_ATTRIBUTES)
+        if self.config.metric != ACCURACY:
+            attributes += SCORE_ATTRIBUTES
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(
             [
                 "sparsity",
                 "precision",
-                *CSV_ATTRIBUTES,
+                *attributes,
                 "paper_bytes",
                 "paper_accuracy_pct",
                 "paper_quality",
@@ -171,7 +184,7 @@ class StudyTable:
                 [
                     row.sparsity,
                     f"{row.bits:.4g}",
-                    *(row.attribute(name) for name in CSV_ATTRIBUTES),
+                    *(row.attribute(name) for name in attributes),
                     paper.size_bytes if paper else "",
                     paper.accuracy_pct if paper else "",
                     paper.quality if paper else "",

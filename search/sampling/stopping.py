@@ -44,13 +44,13 @@ def has_stopping_rule(study: Study) -> bool:
 
 
 def report_epochs(trial: Trial) -> Callable[[int, float], None]:
-    """Return a function that is told an epoch and its validation accuracy, and may stop.
+    """Return a function that is told an epoch and its worth on validation, and may stop.
 
     It raises `TrialStopped` when the study's rule says so.
     """
 
-    def report(epoch: int, accuracy_pct: float) -> None:
-        trial.report(accuracy_pct, epoch)
+    def report(epoch: int, worth: float) -> None:
+        trial.report(worth, epoch)
         if trial.should_prune():
             raise TrialStopped
 

@@ -8,16 +8,14 @@ from typing import Any
 from models.errors import BadInputError
 from objectives.plan import Plan, methods_of
 from objectives.recipe import Recipe
+from objectives.score.accuracy import ACCURACY
 from objectives.stages.base import Tuning
 from objectives.stages.prune import WeightPruning
 from objectives.stages.quantize import PRECISIONS, Quantization
 from objectives.stages.train import BaselineTraining
 from search.settings.config_checks import check
 from search.settings.study_settings import StudySettings
-from search.settings.vocabulary import (
-    CODERS,
-    EXTRA_OBJECTIVES,
-)
+from search.settings.vocabulary import CODERS, DIRECTIONS, EXTRA_OBJECTIVES, Direction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +56,15 @@ class StudyConfig(StudySettings):
         if self.objective != "pareto":
             return (self.objective,)
         extra = [EXTRA_OBJECTIVES[name] for name in self.extra_objectives]
-        return ("val_accuracy_pct", self.size, *extra)
+        score = "val_accuracy_pct" if self.metric == ACCURACY.name else "val_score"
+        return (score, self.size, *extra)
+
+    @property
+    def directions(self) -> list[Direction]:
+        """Which way each of `values` is better."""
+        turned: dict[str, Direction] = {"max": "maximize", "min": "minimize"}
+        known = DIRECTIONS | {"val_score": turned[self.metric_mode]}
+        return [known[name] for name in self.values]
 
     def plan(self, sparsity: float = 0.0, bits: int = PRECISIONS[0]) -> Plan:
         """Return the plan of one combination."""

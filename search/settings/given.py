@@ -1,6 +1,6 @@
 """What a caller hands over to be worked on: a network, data and weights, by name or as objects."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ class Given:
     """A name, a `LightningDataModule`, or None for the data of the model."""
     weights: Path | Mapping[str, Tensor] | None = None
     """Trained ones, that the baseline has; None trains one."""
+    metric: Callable[..., Any] | None = None
+    """What scores a file, where that has no name."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, str | nn.Module):
@@ -50,11 +52,6 @@ class Given:
             raise BadInputError(
                 f"`weights` must be a file or tensors by name, not {type(weights).__name__}."
             )
-
-    @property
-    def has_objects(self) -> bool:
-        """Whether names do not say it all."""
-        return not isinstance(self.model, str) or not isinstance(self.data, str | None)
 
     def spec(self) -> ModelSpec:
         """Return how the network is built.

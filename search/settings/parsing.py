@@ -43,6 +43,28 @@ def add_data_root(parser: "argparse._ActionsContainer") -> None:
     )
 
 
+def add_score(parser: "argparse._ActionsContainer") -> None:
+    """Add the options that say what networks are asked and files are scored by."""
+    parser.add_argument(
+        "--task",
+        choices=("multiclass", "binary", "multilabel", "regression", "segmentation"),
+        help="what is asked of the network (default: as the labels look)",
+    )
+    parser.add_argument(
+        "--metric",
+        metavar="NAME",
+        help="what files are scored by: accuracy; a class of torchmetrics, as MulticlassF1Score; "
+        "package.module:function or path/file.py:function, which is given a file's path, and the "
+        "part if it takes two, and returns a number (default: the task's)",
+    )
+    parser.add_argument(
+        "--metric-args", metavar="JSON", help="what the class of torchmetrics is made with"
+    )
+    parser.add_argument(
+        "--metric-mode", choices=("max", "min"), help="whether more or less of it is better"
+    )
+
+
 def positive_int(text: str) -> int:
     """Return the whole number above 0 that `text` is."""
     return int(_positive(_number(int, text, "a whole number")))

@@ -16,6 +16,9 @@ from models.resolve import resolve_data, resolve_model
 from objectives.artifact.energy import ENERGY_VERSION
 from objectives.context import Context
 from objectives.progress import Progress, SilentProgress
+from objectives.score.accuracy import ACCURACY
+from objectives.score.base import Mode, Score
+from objectives.score.named import fingerprint_of, score_named
 from search.settings.config import StudyConfig
 from search.settings.given import Given
 from search.settings.presets import preset_settings
@@ -38,6 +41,7 @@ class StudySetup:
     config: StudyConfig
     model: ModelSpec
     data: DataSource
+    score: Score = ACCURACY
     weights: dict[str, Tensor] | None = None
     """Trained weights, named as the network's."""
 
@@ -46,6 +50,7 @@ class StudySetup:
         return Context(
             model=self.model,
             data=self.data,
+            score=self.score,
             seed=self.config.seed,
             accelerator=self.config.accelerator,
             threads=self.config.threads or 1,
@@ -130,7 +135,11 @@ def make_setup(
             "--input-size, --train-fraction, --test-fraction and --augment."
         )
     data = given.data_source(data_name, options)
-    return complete(StudySetup(config=config, model=spec, data=data), given, model_fingerprint)
+    if "task" in chosen:
+        data.ask(chosen["task"])
+    asked = {name: chosen.get(name) for name in ("metric", "metric_args", "metric_mode")}
+    setup = StudySetup(config=config, model=spec, data=data)
+    return complete(setup, given, model_fingerprint, **asked)
 
 
 def _of_its_space(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,12 +161,37 @@ def _of_its_space(settings: Mapping[str, Any]) -> dict[str, Any]:
     return chosen
 
 
-def complete(setup: StudySetup, given: Given, model_fingerprint: str | None = None) -> StudySetup:
-    """Read data and weights, and return the setup with their hashes in its config."""
+def complete(
+    setup: StudySetup,
+    given: Given,
+    model_fingerprint: str | None = None,
+    *,
+    metric: str | None = None,
+    metric_args: str | None = None,
+    metric_mode: Mode | None = None,
+) -> StudySetup:
+    """Read data and weights, and return the setup with their hashes and its score in its config.
+
+    Raises:
+        BadInputError: They cannot be read, or there is no such score.
+    """
     setup.data.setup()
+    score = score_named(
+        given.metric or metric or setup.data.task.metric,
+        arguments=metric_args or "{}",
+        mode=metric_mode,
+        data=setup.data,
+    )
+    setup = replace(setup, score=score)
     context = replace(setup.context(), fingerprint="")  # what it is now, whatever it was
     config = replace(
         setup.config,
+        task=setup.data.task.name,
+        metric=score.name,
+        metric_args=metric_args or "{}",
+        metric_mode=score.mode,
+        metric_is_share=score.is_share,
+        metric_fingerprint=fingerprint_of(score),
         data_fingerprint=setup.data.fingerprint(),
         model_fingerprint=model_fingerprint or context.model_fingerprint(),
     )
@@ -169,7 +203,8 @@ def complete(setup: StudySetup, given: Given, model_fingerprint: str | None = No
 def has_names(config: StudyConfig) -> bool:
     """Return whether names say what the study works on; not so if it got objects from Python."""
     model = ":" in config.model or config.model in MODELS.names()
-    return model and (":" in config.data or config.data in DATA.names())
+    data = ":" in config.data or config.data in DATA.names()
+    return model and data and not (config.metric_fingerprint and ":" not in config.metric)
 
 
 def reopen(config: StudyConfig, study: str, data_root: Path) -> StudySetup:
@@ -185,9 +220,16 @@ def reopen(config: StudyConfig, study: str, data_root: Path) -> StudySetup:
         )
     chosen = {name: getattr(config, name) for name in DATA_SETTINGS}
     data = resolve_data(config.data, DataOptions(root=data_root, **chosen))
+    data.ask(config.task)
     named = StudySetup(config=config, model=resolve_model(config.model), data=data)
-    setup = complete(named, Given(model=config.model, data=config.data))
-    for what in ("data", "model"):
+    setup = complete(
+        named,
+        Given(model=config.model, data=config.data),
+        metric=config.metric,
+        metric_args=config.metric_args,
+        metric_mode=config.metric_mode,
+    )
+    for what in ("data", "model", "metric"):
         if getattr(setup.config, f"{what}_fingerprint") != getattr(config, f"{what}_fingerprint"):
             raise BadInputError(
                 f"The {what} '{getattr(config, what)}' changed since study '{study}' was made."

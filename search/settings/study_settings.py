@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from models.data_source import Augmentation
 from models.layers import ALL_LAYERS
 from objectives.recipe import LrDecay
+from objectives.score.base import Mode
 from objectives.stages.base import LOWEST_SEARCHED_DENSITY
 from objectives.stages.quantize import PAPER_PRECISIONS
 from objectives.training.masks import ALLOCATIONS, Allocation
@@ -27,6 +28,18 @@ class StudySettings:
     """Name of the data, as `models.resolve` takes it."""
     data_fingerprint: str = ""
     """Hash over the data, so that other files under the same name are noticed."""
+    task: str = "multiclass"
+    """What is asked of the network, by the names of `models.tasks`."""
+    metric: str = "accuracy"
+    """What files are scored by, as `objectives.score.named` takes it."""
+    metric_args: str = "{}"
+    """JSON of what the metric is made with."""
+    metric_mode: Mode = "max"
+    """Whether more or less of it is better."""
+    metric_is_share: bool = True
+    """Whether it is told in percent, and changes in percentage points."""
+    metric_fingerprint: str | None = None
+    """Hash over a metric's code, where that is the user's."""
     preset: str | None = None
     """Name of the preset that was asked for: a label in tables and reports."""
     input_size: int | None = None
@@ -54,14 +67,15 @@ class StudySettings:
     allocations: tuple[Allocation, ...] = ALLOCATIONS
     """Those that a search of the space `wide` chooses from."""
     objective: ObjectiveName = "quality"
-    """What a trial returns, on validation: Eq. 5, the retained saving U, or accuracy and bytes."""
+    """What a trial returns, on validation: Eq. 5, the retained saving U, or score and bytes."""
     extra_objectives: tuple[str, ...] = ()
     """What `pareto` minimizes too, by the names of `EXTRA_OBJECTIVES`."""
     energy_version: int | None = None
     """Of the estimate of energy, where that is an objective; None otherwise, and where it was the
     first."""
     max_drop: float | None = None
-    """Constraint: percentage points of validation accuracy that may be lost."""
+    """Constraint: what of the validation score may be lost: percentage points of a share, as of
+    accuracy, else percent of the baseline's."""
     max_bytes: int | None = None
     """Constraint: bytes of the artifact after gzip, or of its container."""
     max_latency_ms: float | None = None

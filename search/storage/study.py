@@ -11,7 +11,6 @@ from optuna.storages import RDBStorage
 
 from models.errors import BadInputError
 from search.settings.config import StudyConfig
-from search.settings.vocabulary import DIRECTIONS
 from search.storage.database import StudyLock, open_for_reading, open_storage, study_lock
 from search.storage.paths import StudyPaths
 from search.storage.trial_queries import add_index_
@@ -38,7 +37,7 @@ def open_study(
         study = optuna.create_study(
             storage=storage,
             study_name=paths.study,
-            directions=[DIRECTIONS[name] for name in config.values],
+            directions=config.directions,
             load_if_exists=True,
         )
         stored = study.user_attrs.get("config")

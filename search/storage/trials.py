@@ -19,8 +19,6 @@ NEEDED = (
     "artifact_bytes",
     "baseline_bytes",
     "reduction_factor",
-    "val_accuracy_pct",
-    "test_accuracy_pct",
     "val_delta_pct",
     "test_delta_pct",
     "quality",
@@ -29,6 +27,9 @@ NEEDED = (
     "stage_seconds",
 )
 """User attributes that each trial of ours has, of each version."""
+
+SCORES = ({"val_score", "test_score"}, {"val_accuracy_pct", "test_accuracy_pct"})
+"""Of which it has the one or the other."""
 
 
 def made_trials(study: Study) -> list[FrozenTrial]:
@@ -48,7 +49,8 @@ def _complete(study: Study) -> list[FrozenTrial]:
 
 
 def _is_made(trial: FrozenTrial) -> bool:
-    if is_foreign(trial) or any(name not in trial.user_attrs for name in NEEDED):
+    known = trial.user_attrs.keys()
+    if is_foreign(trial) or not known >= set(NEEDED) or not any(known >= s for s in SCORES):
         return False
     try:
         Plan.from_json(trial.user_attrs["plan"])

@@ -9,6 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 from objectives.context import Context
 from objectives.training.pace import measure_pace
 from search.results.notes import dead_layers
+from search.results.scored import ACCURACY, Scored
 from search.sampling.stopping import STOPPED
 from search.settings.config import StudyConfig
 from search.settings.provenance import commit
@@ -82,16 +83,19 @@ def trial_line(trial: FrozenTrial) -> str:
     """Return how a trial ended, in one line."""
     name = f"trial {trial.number}: {describe_params(trial.params)}:"
     facts = trial.user_attrs
+    scored = Scored(facts)
     if trial.state == TrialState.FAIL:
         return f"{name} failed: {facts[FAILURE]}"
     if trial.state == STOPPED:
-        epochs, accuracy_pct = max(trial.intermediate_values.items())
-        return f"{name} stopped early after {epochs} epochs at {accuracy_pct:.2f} %"
+        epochs, worth = max(trial.intermediate_values.items())
+        return f"{name} stopped early after {epochs} epochs at {scored.told_worth(worth)}"
     seconds = sum(facts["stage_seconds"].values())
+    named = "" if scored.name == ACCURACY else f"{scored.name} on "
+    change = scored.told_delta("val").replace("points", "pp")
     coded = " coded" if facts["shipped_bytes"] != facts["artifact_bytes"] else ""
     return (
         f"{name} {facts['shipped_bytes']:,} bytes{coded} ({facts['reduction_factor']:.2f}x), "
-        f"validation {facts['val_accuracy_pct']:.2f} % ({facts['val_delta_pct']:+.2f} pp), "
+        f"{named}validation {scored.told('val')} ({change}), "
         f"Q {facts['quality']:.4f}, U {facts['saving']:.4f}, {seconds:.1f} s"
         f"{dead_layers(facts)}"
     )

@@ -39,7 +39,7 @@ def confirm(study: Study, pipeline: Pipeline, paths: StudyPaths, *, seeds: int) 
         {
             "trial": chosen.number,
             "seeds": list(results),
-            "test_accuracy_pct": [result.measurement.test_accuracy_pct for result in measured],
+            "test_score": [result.measurement.test_score for result in measured],
             "test_delta_pct": [result.test_delta_pct for result in measured],
             "bytes": [result.measurement.shipped_bytes for result in measured],
             "failed": failed,

@@ -11,6 +11,7 @@ from objectives.files import sha256_of
 from objectives.pipeline import Pipeline
 from objectives.plan import Plan
 from objectives.result import Cost, Result
+from objectives.score.accuracy import ACCURACY
 from objectives.training.memory import told_when_memory_runs_out
 from search.sampling.stopping import has_stopping_rule, report_epochs
 from search.settings.config import StudyConfig
@@ -47,9 +48,13 @@ class CompressionObjective:
             with told_when_memory_runs_out():
                 result = self._pipeline.run(plan, artifact, watch, cost)
         finally:  # what a stopped or failed trial took counts too
+            score = self._pipeline.context.score
             spent = {
                 "stage_seconds": cost.stage_seconds,
                 "epochs_trained": cost.epochs_trained,
+                "score_name": score.name,
+                "score_mode": score.mode,
+                "score_is_share": score.is_share,
             }
             self._queries.record(trial._trial_id, spent)
         attributes = describe(result)
@@ -90,10 +95,14 @@ def describe(result: Result) -> dict[str, Any]:
     `quality` and `saving` are computed on validation, as a search must not see the test part;
     `test_quality` and `test_saving` on test, as the paper's tables are.
     """
-    measured, baseline = result.measurement, result.baseline
-    return {
-        "val_accuracy_pct": measured.val_accuracy_pct,
-        "test_accuracy_pct": measured.test_accuracy_pct,
+    measured, baseline, score = result.measurement, result.baseline, result.score
+    accuracy = {
+        "val_accuracy_pct": measured.val_score,
+        "test_accuracy_pct": measured.test_score,
+    }
+    return (accuracy if score == ACCURACY else {}) | {
+        "val_score": measured.val_score,
+        "test_score": measured.test_score,
         "val_delta_pct": result.val_delta_pct,
         "test_delta_pct": result.test_delta_pct,
         "artifact_bytes": measured.artifact_bytes,

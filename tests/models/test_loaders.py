@@ -11,6 +11,7 @@ from models.classifier import Classifier
 from models.errors import BadInputError
 from models.labels import class_numbers
 from models.loaders import LoaderData
+from models.registry import DATA
 
 
 class TenNumbers(LightningDataModule):
@@ -174,9 +175,58 @@ def test_another_augmentation_by_torch_is_seen() -> None:
     ],
 )
 def test_loaders_that_yield_something_else_are_named(dataset: object, line: str) -> None:
+    data = LoaderData(Own(dataset, shuffle=False))
+    data.ask("multiclass")
     with pytest.raises(BadInputError, match=line) as caught:
-        LoaderData(Own(dataset, shuffle=False)).setup()
+        data.setup()
     assert "\n" not in str(caught.value)
+
+
+class Everywhere(LightningDataModule):
+    """The same pairs in each part."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        super().__init__()
+        self.dataset = dataset
+
+    def train_dataloader(self) -> DataLoader:
+        return DataLoader(self.dataset, batch_size=4)
+
+    val_dataloader = test_dataloader = train_dataloader
+
+
+@pytest.mark.parametrize(
+    ("labels", "task", "outputs"),
+    [
+        (torch.arange(10) % 3, "multiclass", 3),
+        ((torch.arange(10) % 3).float(), "multiclass", 3),
+        (torch.rand(10), "regression", 1),
+        (torch.rand(10, 4), "regression", 4),
+        (torch.arange(10) % 2 == 0, "binary", 1),
+        (torch.randint(0, 2, (10, 3)).index_fill(0, torch.tensor([0]), 1), "multilabel", 3),
+        (torch.arange(40).reshape(10, 2, 2) % 4, "segmentation", 4),
+    ],
+)
+def test_what_is_asked_is_guessed_from_labels(labels: Tensor, task: str, outputs: int) -> None:
+    data = LoaderData(Everywhere(pairs(labels=labels)))
+    data.setup()
+    assert data.task.name == task
+    assert data.num_classes == outputs
+    for _, targets in data.batches("test"):
+        assert targets.shape[1:] == labels.shape[1:]
+    assert data.sizes() == dict.fromkeys(("train", "validation", "test"), 10)
+
+
+def test_what_is_asked_changes_what_labels_are() -> None:
+    data = LoaderData(Everywhere(pairs(labels=torch.arange(10) % 2)))
+    data.ask("binary")
+    data.setup()
+    assert data.num_classes == 1
+    with pytest.raises(BadInputError, match="Unknown task 'ranking'"):
+        data.ask("ranking")
+    built_in = DATA.get("mnist5k")()
+    with pytest.raises(BadInputError, match="The task of these data is multiclass, not binary"):
+        built_in.ask("binary")
 
 
 def test_labels_outside_the_classes_that_are_declared_are_one_line() -> None:
@@ -236,7 +286,7 @@ NUMBERS_OF_CLASSES = torch.arange(10) % 3
 def test_labels_of_any_form_are_classes_in_measuring_and_in_our_training(labels: Tensor) -> None:
     data = set_up(Own(pairs(labels=labels), shuffle=False))
     assert data.num_classes == 3
-    classifier = Classifier(nn.Linear(1, 3), num_classes=3, lr=0.1, steps=1)
+    classifier = Classifier(nn.Linear(1, 3), lr=0.1, steps=1, loss=lambda *_: 0)
     batches = data.for_training(4, 0, classifier)
     first = next(iter(batches.train_dataloader()))
     _, given = batches.on_after_batch_transfer(first, 0)

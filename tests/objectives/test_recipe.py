@@ -8,13 +8,14 @@ from toys import FewDigits, toy_context, toy_plan
 
 from models.errors import BadInputError
 from models.registry import ModelSpec
+from models.tasks import MULTICLASS
 from objectives.context import Context
 from objectives.errors import TrialError
 from objectives.network.state import NetworkState
 from objectives.plan import Plan
 from objectives.recipe import Recipe, distillation_loss
+from objectives.score.accuracy import ACCURACY
 from objectives.stages.cluster import Clustering
-from objectives.training.evaluate import network_accuracy_pct
 
 LOGITS = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 3.0]])
 TEACHER = torch.tensor([[1.0, 1.0, 0.0], [0.0, -2.0, 1.0]])
@@ -22,7 +23,7 @@ LABELS = torch.tensor([0, 2])
 
 
 def test_distillation_loss_is_the_formula() -> None:
-    loss = distillation_loss(LOGITS, TEACHER, LABELS, weight=0.3, temperature=2.0)
+    loss = distillation_loss(MULTICLASS, LOGITS, TEACHER, LABELS, weight=0.3, temperature=2.0)
     p, q = (TEACHER / 2).softmax(1), (LOGITS / 2).softmax(1)
     divergence = (p * (p / q).log()).sum(1).mean()
     expected = 0.7 * functional.cross_entropy(LOGITS, LABELS) + 0.3 * 4 * divergence
@@ -30,9 +31,9 @@ def test_distillation_loss_is_the_formula() -> None:
 
 
 def test_weight_0_is_cross_entropy_and_the_teachers_own_logits_cost_nothing() -> None:
-    hard = distillation_loss(LOGITS, TEACHER, LABELS, weight=0.0, temperature=2.0)
+    hard = distillation_loss(MULTICLASS, LOGITS, TEACHER, LABELS, weight=0.0, temperature=2.0)
     assert hard == functional.cross_entropy(LOGITS, LABELS)
-    same = distillation_loss(TEACHER, TEACHER, LABELS, weight=1.0, temperature=5.0)
+    same = distillation_loss(MULTICLASS, TEACHER, TEACHER, LABELS, weight=1.0, temperature=5.0)
     assert float(same) == pytest.approx(0, abs=1e-6)
 
 
@@ -49,7 +50,7 @@ def test_a_distilled_network_answers_as_its_teacher(
     with torch.no_grad():
         taught, own = (context.network_of(one)(pixels).argmax(1) for one in (teacher, pupil))
     assert float((taught == own).float().mean()) > 0.7
-    assert network_accuracy_pct(context.network_of(pupil), digits, "validation") < 30
+    assert ACCURACY.of_network(context.network_of(pupil), digits, "validation") < 30
 
 
 def test_cosine_decay_ends_at_0_and_changes_the_result(context: Context) -> None:

@@ -165,7 +165,7 @@ def test_a_file_that_answers_otherwise_is_refused_and_nothing_is_written(
     assert exported(changeable, tmp_path / "out", "--trial", FLOAT_TRIAL) == 1
     err = capsys.readouterr().err
     assert re.fullmatch(
-        r".*trial-0001\.onnx is not what trial 1 measured: val_accuracy_pct \d+.*, now .*\n", err
+        r".*trial-0001\.onnx is not what trial 1 measured: val_score \d+.*, now .*\n", err
     )
     assert set(tmp_path.iterdir()) == before
 

@@ -25,7 +25,7 @@ def test_numbers_are_those_of_the_file(
     network = context.network_of(baseline)
     with torch.no_grad():
         right = network(to_pixels(digits.test.images)).argmax(1) == digits.test.labels
-    assert measured.test_accuracy_pct == pytest.approx(100 * right.float().mean().item())
+    assert measured.test_score == pytest.approx(100 * right.float().mean().item())
     assert measured.artifact_raw_bytes == path.stat().st_size
     assert measured.artifact_bytes == len(gzip.compress(path.read_bytes(), 6, mtime=0))
     assert 0 < measured.latency_ms < 100
@@ -46,5 +46,5 @@ def test_logits_that_are_not_finite_are_no_accuracy(
     (bias,) = (each for each in model.graph.initializer if each.name == "dense.bias")
     bias.CopyFrom(numpy_helper.from_array(np.full(10, np.nan, np.float32), bias.name))
     (tmp_path / "nan.onnx").write_bytes(model.SerializeToString())
-    with pytest.raises(MeasurementError, match="logits are not all finite"):
+    with pytest.raises(MeasurementError, match="answers are not all finite"):
         measure_file(tmp_path / "nan.onnx", digits)

@@ -14,9 +14,9 @@ from objectives.artifact.measure import count_weights
 from objectives.artifact.sizes import gzip_bytes
 from objectives.context import Context
 from objectives.network.state import NetworkState
+from objectives.score.accuracy import ACCURACY
 from objectives.stages.binary import BinaryWeights
 from objectives.training.binary_weight import BinaryWeight
-from objectives.training.evaluate import network_accuracy_pct
 
 
 def a_binary(*, epochs: int = 1, **settings: object) -> BinaryWeights:
@@ -115,7 +115,7 @@ def test_kept_layers_stay_floats(baseline: NetworkState, context: Context) -> No
 
 def test_training_helps(baseline: NetworkState, context: Context) -> None:
     accuracies = [
-        network_accuracy_pct(
+        ACCURACY.of_network(
             context.network_of(a_binary(epochs=epochs).apply(baseline, context)),
             context.data,
             "validation",

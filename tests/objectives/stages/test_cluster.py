@@ -178,11 +178,11 @@ def test_the_file_holds_codes_and_answers_as_the_network(
 def test_fine_tuned_centroids_answer_better_than_grouped_ones(
     baseline: NetworkState, context: Context
 ) -> None:
-    from objectives.training.evaluate import network_accuracy_pct
+    from objectives.score.accuracy import ACCURACY
 
     pruned = toy_plan(0.9, epochs=3).get("prune").apply(baseline, context)
     accuracies = [
-        network_accuracy_pct(
+        ACCURACY.of_network(
             context.network_of(a_clustering(1, epochs=epochs).apply(pruned, context)),
             context.data,
             "validation",

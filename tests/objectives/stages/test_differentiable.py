@@ -11,9 +11,9 @@ from models.errors import BadInputError
 from objectives.artifact.export import export_onnx
 from objectives.context import Context
 from objectives.network.state import NetworkState
+from objectives.score.accuracy import ACCURACY
 from objectives.stages.differentiable import DifferentiableQuantization
 from objectives.training.codebook import nearest_entries
-from objectives.training.evaluate import network_accuracy_pct
 from objectives.training.k_means import initial_centroids
 from objectives.training.learned_points import LearnedPoints
 
@@ -101,7 +101,7 @@ def test_learned_points_answer_better_than_quantiles(
     baseline: NetworkState, context: Context
 ) -> None:
     accuracies = [
-        network_accuracy_pct(
+        ACCURACY.of_network(
             context.network_of(some_points(1, epochs=epochs).apply(baseline, context)),
             context.data,
             "validation",

@@ -14,9 +14,9 @@ from objectives.artifact.export import export_onnx
 from objectives.artifact.measure import count_weights, measure_file
 from objectives.context import Context
 from objectives.network.state import NetworkState
+from objectives.score.accuracy import ACCURACY
 from objectives.stages.fixed_point import FixedPoint, covering_scale, weight_scale
 from objectives.training.activations import attach_activations_
-from objectives.training.evaluate import network_accuracy_pct
 from objectives.training.fake_quantize import WeightGrid
 
 
@@ -121,8 +121,8 @@ def test_the_file_holds_integers_and_powers_of_two(
     file.write_bytes(content)
     network = context.network_of(state)  # as a user runs the file, graph fusions on
     attach_activations_(network, context.values(state), state.activations)
-    expected = network_accuracy_pct(network, context.data, "test")
-    assert measure_file(file, context.data).test_accuracy_pct == pytest.approx(expected, abs=1.5)
+    expected = ACCURACY.of_network(network, context.data, "test")
+    assert measure_file(file, context.data).test_score == pytest.approx(expected, abs=1.5)
 
 
 def test_thirty_two_bits_change_no_large_weight(baseline: NetworkState, context: Context) -> None:
@@ -149,7 +149,7 @@ def test_training_helps_at_four_bits(baseline: NetworkState, context: Context) -
         state = a_fixed_point(4, 4, epochs=epochs).apply(baseline, context)
         network = context.network_of(state)
         attach_activations_(network, context.values(state), state.activations)
-        accuracies.append(network_accuracy_pct(network, context.data, "validation"))
+        accuracies.append(ACCURACY.of_network(network, context.data, "validation"))
     assert accuracies[1] > accuracies[0]
 
 

@@ -11,8 +11,8 @@ from models.errors import BadInputError
 from objectives.artifact.export import export_onnx
 from objectives.context import Context
 from objectives.network.state import NetworkState
+from objectives.score.accuracy import ACCURACY
 from objectives.stages.power_of_two import PowerOfTwo
-from objectives.training.evaluate import network_accuracy_pct
 from objectives.training.nearest_power import NearestPower, powers_of_two
 
 
@@ -68,7 +68,7 @@ def test_the_file_holds_codes_and_zeros_stay(baseline: NetworkState, context: Co
 
 def test_training_helps_at_two_bits(baseline: NetworkState, context: Context) -> None:
     accuracies = [
-        network_accuracy_pct(
+        ACCURACY.of_network(
             context.network_of(a_power(2, epochs=epochs).apply(baseline, context)),
             context.data,
             "validation",

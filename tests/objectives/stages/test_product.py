@@ -21,10 +21,10 @@ from objectives.context import Context
 from objectives.network.state import NetworkState
 from objectives.pipeline import Pipeline
 from objectives.plan import Plan
+from objectives.score.accuracy import ACCURACY
 from objectives.stages.factorize import Factorization
 from objectives.stages.product import FEWEST_BLOCKS, ProductQuantization, largest_divisor
 from objectives.training.block_groups import group_blocks
-from objectives.training.evaluate import network_accuracy_pct
 
 
 def a_product(bits: int = 4, *, epochs: int = 1, **settings: object) -> ProductQuantization:
@@ -152,7 +152,7 @@ def test_fine_tuned_blocks_answer_better_than_grouped_ones(
     baseline: NetworkState, context: Context
 ) -> None:
     accuracies = [
-        network_accuracy_pct(
+        ACCURACY.of_network(
             context.network_of(a_product(2, epochs=epochs).apply(baseline, context)),
             context.data,
             "validation",

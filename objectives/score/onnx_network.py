@@ -1,20 +1,22 @@
-"""Run any ONNX file that classifies, as a user would: ONNX Runtime's default session on the CPU.
+"""Run any ONNX file as a user would: ONNX Runtime's default session on the CPU.
 
 The file may come from anywhere. It has one input, shaped like the data's, its batch size free or
-1, and one output of a logit (or a probability) per class; their names do not matter.
+1, and one output, of classes a logit (or a probability) each; their names do not matter.
 """
 
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from models.data_source import DataSource
-from models.errors import first_line
+from models.errors import BadInputError, first_line
 from objectives.errors import MeasurementError
 from objectives.onnx_session import open_session
 
 
-class OnnxClassifier:
+class OnnxNetwork:
     """An ONNX file, open.
 
     Args:
@@ -29,34 +31,36 @@ class OnnxClassifier:
 
     def __init__(self, path: Path, data: DataSource, *, threads: int) -> None:
         self._session = open_session(path, "it", threads=threads)
-        self._num_classes = data.num_classes
+        self.path = path
+        self._task, self._outputs = data.task, data.num_classes
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if len(inputs) != 1 or len(outputs) != 1:
             raise MeasurementError(
-                "a classifier has one input and one output, "
+                "it must have one input and one output, "
                 f"but it has {len(inputs)} and {len(outputs)}."
             )
         self._input, self._output = inputs[0].name, outputs[0].name
         self._batch = inputs[0].shape[0] if inputs[0].shape else 0
         _check_shape(inputs[0].shape, data.input_shape)
 
-    def logits(self, inputs: np.ndarray) -> np.ndarray:
-        """Return the answers, (N, classes), to `inputs`, (N, ...).
+    def answers(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the answers to `inputs`, (N, ...), as the task of `targets` wants them.
 
         Raises:
-            MeasurementError: It cannot run, or its answers are no finite logits of the classes.
+            MeasurementError: It cannot run, or its answers are not finite or no such answers.
         """
-        parts = np.split(inputs, len(inputs)) if self._batch == 1 else [inputs]
-        logits = np.concatenate([np.atleast_1d(self.answer(part)) for part in parts])
-        wanted = (len(inputs), self._num_classes)
-        if logits.shape != wanted:
-            raise MeasurementError(
-                f"its answer to {wanted[0]} inputs of {wanted[1]} classes must have shape "
-                f"{wanted}, but has {logits.shape}."
-            )
-        if not np.isfinite(logits).all():
-            raise MeasurementError("its logits are not all finite.")
-        return logits
+        rows = inputs.numpy()
+        parts = np.split(rows, len(rows)) if self._batch == 1 else [rows]
+        given = torch.from_numpy(
+            np.concatenate([np.atleast_1d(self.answer(part)) for part in parts])
+        )
+        try:
+            answers = self._task.answers(given, targets, self._outputs)
+        except BadInputError as err:
+            raise MeasurementError(str(err)) from err
+        if not bool(answers.isfinite().all()):
+            raise MeasurementError("its answers are not all finite.")
+        return answers
 
     def answer(self, inputs: np.ndarray) -> np.ndarray:
         """Return what the file gives for `inputs`, one where its batch size is 1, unchecked.

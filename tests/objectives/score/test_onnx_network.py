@@ -11,8 +11,8 @@ from toys import FewDigits
 
 from models.pixels import to_pixels
 from objectives.artifact.measure import measure_any
-from objectives.artifact.runtime import OnnxClassifier
 from objectives.errors import MeasurementError
+from objectives.score.onnx_network import OnnxNetwork
 
 PIXELS = (1, 28, 28)
 
@@ -57,7 +57,7 @@ def test_other_names_and_a_batch_of_one_are_measured(
 ) -> None:
     path = saved(tmp_path, foreign(batch))
     measured = measure_any(path, digits)
-    assert measured.test_accuracy_pct == pytest.approx(accuracy_by_hand(digits))
+    assert measured.test_score == pytest.approx(accuracy_by_hand(digits))
     assert measured.artifact_raw_bytes == path.stat().st_size
     assert measured.latency_ms > 0
 
@@ -69,7 +69,7 @@ def test_weights_beside_the_file_count(digits: FewDigits, tmp_path: Path) -> Non
     measured = measure_any(path, digits)
     assert measured.artifact_raw_bytes == len(content) > 4 * 7840
     assert measured.artifact_bytes == len(gzip.compress(content, 6, mtime=0))
-    assert measured.test_accuracy_pct == pytest.approx(accuracy_by_hand(digits))
+    assert measured.test_score == pytest.approx(accuracy_by_hand(digits))
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_weights_beside_the_file_count(digits: FewDigits, tmp_path: Path) -> Non
         ({"sides": (28, 28, 1)}, r"\(N, 28, 28, 1\), .*; `--input-size` resizes images\."),
         ({"batch": 4}, "its batch size must be free or 1, but is 4"),
         ({"kind": TensorProto.UINT8}, "ONNX Runtime cannot run it: .*expected.*uint8"),
-        ({"classes": 11}, r"inputs of 10 classes must have shape \(\d+, 10\), but has \(\d+, 11"),
+        ({"classes": 11}, r"inputs must have shape \(\d+, 10\) \(multiclass\), but has \(\d+, 11"),
     ],
 )
 def test_what_does_not_fit_the_data_is_one_line(
@@ -95,4 +95,4 @@ def test_a_second_input_is_no_classifier(digits: FewDigits, tmp_path: Path) -> N
     model = foreign()
     model.graph.input.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, [1]))
     with pytest.raises(MeasurementError, match="one input and one output, but it has 2 and 1"):
-        OnnxClassifier(saved(tmp_path, model), digits, threads=1)
+        OnnxNetwork(saved(tmp_path, model), digits, threads=1)

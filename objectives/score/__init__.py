@@ -1,0 +1,1 @@
+"""What a file is scored by: accuracy, a metric of torchmetrics, or a function of the user's."""

@@ -1,0 +1,72 @@
+"""The score that a user has named, or given as a function."""
+
+import hashlib
+import inspect
+import json
+from collections.abc import Callable
+from typing import Any
+
+from models.data_source import DataSource
+from models.errors import BadInputError
+from models.resolve import load_callable
+from objectives.score.accuracy import ACCURACY
+from objectives.score.base import Mode, Score
+from objectives.score.function import FunctionScore
+from objectives.score.torchmetric import torch_metric
+
+
+def score_named(
+    metric: str | Callable[..., Any],
+    *,
+    arguments: str = "{}",
+    mode: Mode | None = None,
+    data: DataSource,
+) -> Score:
+    """Return the score for `data`, which are set up.
+
+    Args:
+        metric: `accuracy`, the name of a class of torchmetrics, `path/file.py:function`,
+            `package.module:function`, or a function.
+        arguments: JSON of what the class is made with.
+        mode: Whether more or less is better; None where that is known.
+        data: What is scored on.
+
+    Raises:
+        BadInputError: There is no such score, or not for these data.
+    """
+    try:
+        given = dict(json.loads(arguments))
+    except (TypeError, ValueError) as err:
+        raise BadInputError(
+            f"`--metric-args` must be a JSON object, but got {arguments!r}."
+        ) from err
+    if isinstance(metric, str) and ":" not in metric:
+        if metric != ACCURACY.name:
+            return torch_metric(metric, given, mode, data)
+        if given or mode == "min":
+            raise BadInputError("Accuracy takes no `--metric-args`, and more of it is better.")
+        if data.task.name == "regression":
+            raise BadInputError(
+                "Of a regression there is no accuracy: say --metric MeanAbsoluteError."
+            )
+        return ACCURACY
+    if given:
+        raise BadInputError("`--metric-args` goes with a metric of torchmetrics.")
+    if mode is None:
+        raise BadInputError(f"`--metric {metric}`: say --metric-mode max or min.")
+    if not isinstance(metric, str):
+        return FunctionScore(
+            name=getattr(metric, "__qualname__", "metric"), mode=mode, function=metric
+        )
+    return FunctionScore(name=metric, mode=mode, function=load_callable(metric, "--metric"))
+
+
+def fingerprint_of(score: Score) -> str | None:
+    """Return a hash over the code of a user's function, 16 hexadecimal digits; None of others."""
+    if not isinstance(score, FunctionScore):
+        return None
+    try:
+        source = inspect.getsource(inspect.getmodule(score.function) or score.function)
+    except (OSError, TypeError):
+        return None
+    return hashlib.sha256(source.encode()).hexdigest()[:16]
