@@ -102,7 +102,7 @@ def _check_repeats(network: nn.Module, context: Context) -> None:
             "`forward`, `F.dropout` needs `training=self.training`."
         )
     for size, answer in alone.items():
-        if distance(answer.numpy(), together[:size]) > TOLERANCE:
+        if distance(answer.numpy(), together[:size], together) > TOLERANCE:
             raise BadInputError(
                 f"The network's answer to an input depends on what else is in its batch: among "
                 f"{len(inputs)} it is another one than among {size}."

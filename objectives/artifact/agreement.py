@@ -45,14 +45,15 @@ class Difference:
     """In words: its answers, what a layer is given, or a value between."""
 
 
-def distance(given: np.ndarray, expected: np.ndarray) -> float:
-    """Return how far `given` is from `expected`, in standard deviations of this."""
+def distance(given: np.ndarray, expected: np.ndarray, among: np.ndarray | None = None) -> float:
+    """Return how far `given` is from `expected`, in standard deviations of this, or of `among`."""
     if given.shape != expected.shape:
         return float("inf")
     if expected.size == 0:  # of experts that no input goes to
         return 0.0
     difference = given.astype(np.float64) - expected
-    spread = max(float(expected.std()), 1e-6 * float(np.abs(expected).max(initial=0)), 1e-30)
+    among = expected if among is None else among
+    spread = max(float(among.std()), 1e-6 * float(np.abs(among).max(initial=0)), 1e-30)
     return float(np.sqrt((difference**2).mean())) / spread
 
 

@@ -58,7 +58,8 @@ def score_named(
         return FunctionScore(
             name=getattr(metric, "__qualname__", "metric"), mode=mode, function=metric
         )
-    return FunctionScore(name=metric, mode=mode, function=load_callable(metric, "--metric"))
+    function = load_callable(metric, "--metric")
+    return FunctionScore(name=metric.rpartition(":")[2], mode=mode, function=function)
 
 
 def fingerprint_of(score: Score) -> str | None:

@@ -19,7 +19,7 @@ def score_against_bytes(table: StudyTable) -> go.Figure:
     """
     figure = go.Figure()
     ours = [(row.size, row.scored.value("test")) for row in table.rows]
-    metric, is_share = table.config.metric, table.config.metric_is_share
+    metric, is_share = table.metric, table.config.metric_is_share
     shown = "%{y:.2f} %" if is_share else "%{y:.4g}"
     labels = [row.label for row in table.rows]
     front = [ours[table.rows.index(row)] for row in front_rows(table)]
@@ -120,7 +120,7 @@ def figures(table: StudyTable) -> list[Drawing]:
         Drawing(
             "accuracy-against-bytes",
             score_against_bytes(table),
-            f"Test {table.config.metric} against size of {len(sizes)} files of {min(sizes):,} to "
+            f"Test {table.metric} against size of {len(sizes)} files of {min(sizes):,} to "
             f"{max(sizes):,} bytes, {len(front)} of them on the Pareto front, beside what was "
             "published.",
         )

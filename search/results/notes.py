@@ -26,8 +26,7 @@ def notes(table: StudyTable) -> list[str]:
     epochs += table.attributes.get(EPOCHS_BEFORE, 0)
     peak = max(row.attribute("peak_memory_mb") or 0 for row in rows)
     seconds = sum(sum(each.get("stage_seconds", {}).values()) for each in facts)
-    metric = table.config.metric
-    metric = metric[0].upper() + metric[1:]
+    metric = table.metric[0].upper() + table.metric[1:]
     mark = preset_label(table.config)
     sentences = [mark] if mark else []
     sentences += [
@@ -189,7 +188,7 @@ def _about_confirmation(table: StudyTable) -> list[str]:
     values = made.get("test_score") or made["test_accuracy_pct"]
     scores = f"{spread(values, '.2f')} %" if share else spread(values, ".4g")
     sentence = (
-        f"Trial {made['trial']} confirmed with {with_what}: test {config.metric} {scores}, "
+        f"Trial {made['trial']} confirmed with {with_what}: test {table.metric} {scores}, "
         f"against {'its' if seeds == 1 else 'each'} seed's own baseline "
         f"{spread(made['test_delta_pct'], '+.2f')} {delta_unit(is_share=share)}, "
         f"{spread(made['bytes'], ',.0f')} bytes."

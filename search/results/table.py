@@ -69,6 +69,8 @@ class StudyTable:
     def __init__(self, study: Study) -> None:
         self.config = StudyConfig.from_json(study.user_attrs["config"])
         self.name = study.study_name
+        self.metric = self.config.metric.rpartition(":")[2]
+        """What files are scored by, in a word."""
         self.counted = self.config.coders[-1] if self.config.coders else GZIP
         """What bytes, x, Q and U count in each row: `GZIP`, or the coder of containers."""
         trials = study.get_trials(deepcopy=False)
@@ -156,7 +158,7 @@ class StudyTable:
 
     def named(self, column: str) -> str:
         """Return what a column is called, after the metric."""
-        return named(column, self.config.metric, is_share=self.config.metric_is_share)
+        return named(column, self.metric, is_share=self.config.metric_is_share)
 
     def csv(self) -> str:
         """Return everything that was measured, unrounded, beside what was published."""

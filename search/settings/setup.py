@@ -187,7 +187,7 @@ def complete(
     config = replace(
         setup.config,
         task=setup.data.task.name,
-        metric=score.name,
+        metric=metric if metric is not None and ":" in metric else score.name,
         metric_args=metric_args or "{}",
         metric_mode=score.mode,
         metric_is_share=score.is_share,
