@@ -27,7 +27,8 @@ class StepCallback(Callback):
     ) -> None:
         """Act, unless the module has told of its steps itself."""
         if not isinstance(pl_module, Classifier):
-            self.after_step(trainer.global_step, trainer.estimated_stepping_batches)
+            step = trainer.fit_loop.total_batch_idx + 1  # it may step several optimizers in each
+            self.after_step(step, trainer.estimated_stepping_batches)
 
 
 class Classifier(LightningModule):

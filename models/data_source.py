@@ -98,6 +98,10 @@ class DataSource(ABC):
         Targets are as `task.targets` gives them: of classes int64 (N,).
         """
 
+    def labelled_batches(self, part: Part) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the same with labels as the data have them."""
+        return self.batches(part)
+
     @abstractmethod
     def training_inputs(self, count: int) -> Tensor:
         """Return `count` training inputs, or all if there are fewer, on the CPU.

@@ -10,7 +10,7 @@ import torch
 from pytorch_lightning import LightningDataModule
 from sklearn.model_selection import train_test_split
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
 
 from models.classifier import Classifier
 from models.data_source import Augmentation, DataOptions, DataSource, Part
@@ -226,6 +226,10 @@ class _TrainingBatches(LightningDataModule):
         collate = None if self._run is None else list
         return DataLoader(labelled, sampler=sampler, batch_size=self._run, collate_fn=collate)
 
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Return a loader of the validation part, of images as the network takes them."""
+        return DataLoader(_Held(self._data), batch_size=None)
+
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ANN401 - Lightning's
         """Prepare the images where they are now; those of a run one batch after the other.
 
@@ -233,8 +237,20 @@ class _TrainingBatches(LightningDataModule):
         """
         if self._run is not None:
             return map(self._prepared, batch)
+        if batch[0].is_floating_point():  # of validation
+            return self._module.on_after_batch_transfer(batch, dataloader_idx)
         return self._module.on_after_batch_transfer(self._prepared(batch), dataloader_idx)
 
     def _prepared(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         images, labels = batch
         return self._data.prepare(images, augment=True), labels
+
+
+class _Held(IterableDataset[Any]):
+    """The batches of the validation part."""
+
+    def __init__(self, data: ImageData) -> None:
+        self._data = data
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._data.batches("validation")

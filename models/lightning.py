@@ -6,6 +6,7 @@ data of the other are handed over.
 """
 
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -39,6 +40,48 @@ def is_overridden(method: str, value: object, kind: str) -> bool:
     helpers = import_module(f"{package.__name__}.utilities.model_helpers")
     found: bool = helpers.is_overridden(method, value, parent=getattr(package, kind))
     return found
+
+
+def validates_itself(network: object) -> bool:
+    """Return whether `network` is a `LightningModule` with a step for validation."""
+    is_module = is_lightning_module(network)
+    return is_module and is_overridden("validation_step", network, "LightningModule")
+
+
+def no_logger(module: object) -> Any:  # noqa: ANN401 - a logger of either
+    """Return a logger, which callbacks of `module` may ask for, that keeps nothing."""
+    package = package_of(module, "LightningModule")
+    return import_module(f"{package.__name__}.loggers.logger").DummyLogger()
+
+
+@contextmanager
+def without_trainers_advice() -> Iterator[None]:
+    """Keep back what trainers advise, who cannot know how we use them."""
+    with warnings.catch_warnings():
+        # Workers would copy what is in memory already.
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        warnings.filterwarnings("ignore", ".*have no `val_dataloader`.*")
+        warnings.filterwarnings("ignore", ".*have no `validation_step`.*")
+        warnings.filterwarnings("ignore", ".*treespec.*", FutureWarning)
+        warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")
+        # Of both: `models.images` calls the module's own.
+        warnings.filterwarnings("ignore", "You have overridden `on_after_batch_transfer` in both")
+        # Folded norms are, and layers that a user has frozen.
+        warnings.filterwarnings("ignore", ".*in eval mode at the start of training.*")
+        yield
+
+
+def quiet_trainer(module: object) -> Any:  # noqa: ANN401 - a Trainer of either
+    """Return a `Trainer` for `module` on the CPU that shows and keeps nothing."""
+    return trainer_of(
+        module,
+        accelerator="cpu",
+        devices=1,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
 
 
 def trainer_of(module: object, **settings: Any) -> Any:  # noqa: ANN401 - a Trainer of either
@@ -77,6 +120,10 @@ def handed_over(
         def train_dataloader(self) -> Any:  # noqa: ANN401 - the user's
             data.trainer = self.trainer
             return data.train_dataloader()
+
+        def val_dataloader(self) -> Any:  # noqa: ANN401 - the user's
+            data.trainer = self.trainer
+            return data.val_dataloader()
 
         def on_before_batch_transfer(self, batch: Any, index: int) -> Any:  # noqa: ANN401 - as above
             return hook("on_before_batch_transfer", batch, index)

@@ -93,6 +93,10 @@ class LoaderData(DataSource):
         """Yield what the validation or test loader yields."""
         yield from self._checked_pairs(LOADERS[part])
 
+    def labelled_batches(self, part: Part) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield what the loader yields, its labels as they are."""
+        yield from self._pairs(LOADERS[part])
+
     def training_inputs(self, count: int) -> Tensor:
         """Return the first inputs that the training loader yields, the same ones each time."""
         taken: list[Tensor] = []
@@ -214,8 +218,8 @@ class _Seen:
 
     def require_classes(self, classes: int, loader: str) -> None:
         """Raise `BadInputError` where a class is none of so many."""
-        wrong = [each for each in self._classes if not 0 <= each < max(2, classes)]
-        if wrong:
+        wrong = [each for each in self._classes if not 0 <= each < classes]
+        if wrong and self._task.has_classes:
             hint = " Leave inputs out that have no class." if wrong[0] < 0 else ""
             raise BadInputError(
                 f"The data's `{loader}` must yield labels in [0, {classes}), "

@@ -1,7 +1,7 @@
 """The same from Python: `compress(model, data)`."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -66,6 +66,7 @@ def compress(
     cache_gb: float = 20.0,
     heartbeat_seconds: int = 5,
     timeout_seconds: float | None = None,
+    metric: str | Callable[..., Any] | None = None,
     **settings: Any,
 ) -> Compressed:
     """Search for the smallest file of `model` that still answers well.
@@ -95,6 +96,8 @@ def compress(
         cache_gb: Size of the stage cache, 10^9 bytes.
         heartbeat_seconds: Interval of a running trial's sign of life.
         timeout_seconds: After this time no further trial begins.
+        metric: What files are scored by, as `--metric` takes it, or a function of a file's path
+            (and of the part, "validation" or "test", if it takes two), with `metric_mode`.
         **settings: Fields of `search.settings.config.StudyConfig`, as sparsity, precision, epochs,
             preset, and of `search.sampling.method.SearchMethod`, as sampler and trials.
 
@@ -116,6 +119,8 @@ def compress(
             },
         )
     )
+    if isinstance(metric, str):
+        chosen["metric"] = metric
     if plan is not None:
         chosen["only_plan"] = _as_json(plan)
     if trained:
@@ -130,11 +135,10 @@ def compress(
         if isinstance(model, nn.Module):
             is_resumed = is_stored(study, storage or paths.url)
             network = _first(model, paths.first_weights, is_resumed=is_resumed)
-        metric = chosen.get("metric")
         given = Given(
             model=network,
             data=data,
-            metric=chosen.pop("metric") if callable(metric) else None,
+            metric=metric if callable(metric) else None,
             weights=Path(weights) if isinstance(weights, str) else weights,
         )
         setup = make_setup(given, chosen, accelerator=accelerator, data_root=Path(data_root))

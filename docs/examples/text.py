@@ -3,8 +3,8 @@
     python -m search.run --model docs/examples/text.py:Reader --data docs/examples/text.py:Lines \
         --sparsity 0,0.8 --precision 32,8
 
-The lines are 20 of Python's documentation and 20 of its source, as characters. A file takes their numbers
-as int64.
+The lines are 20 of Python's documentation and 20 of its source, as characters. A file takes
+their numbers as int64.
 """
 
 import dataclasses

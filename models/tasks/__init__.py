@@ -1,4 +1,7 @@
-"""What networks are asked: `multiclass`, `binary`, `multilabel`, `regression`, `segmentation`.
+"""What networks are asked.
+
+`multiclass`, `binary`, `multilabel`, `regression`, `segmentation`, or what a `LightningModule`
+learns by steps of its `own`.
 
 A task says what targets look like, what a network answers, and what is learnt from both.
 """
@@ -10,13 +13,13 @@ from models.tasks.base import Task
 from models.tasks.binary import Binary
 from models.tasks.multiclass import Multiclass
 from models.tasks.multilabel import Multilabel
+from models.tasks.own import Own
 from models.tasks.regression import Regression
 from models.tasks.segmentation import Segmentation
 
 MULTICLASS = Multiclass()
-TASKS: dict[str, Task] = {
-    task.name: task for task in (MULTICLASS, Binary(), Multilabel(), Regression(), Segmentation())
-}
+ALL = (MULTICLASS, Binary(), Multilabel(), Regression(), Segmentation(), Own())
+TASKS: dict[str, Task] = {task.name: task for task in ALL}
 """By name."""
 
 MOST_WHOLE_CLASSES = 100
@@ -28,7 +31,7 @@ def guessed(labels: Tensor) -> Task:
 
     Numbers that are whole are classes, floats only if they are all of the numbers from 0 on; of a
     row of 0 and 1 one class, where each row has a single 1, else several labels; a plane of whole
-    numbers is a class for each pixel.
+    numbers is a class for each pixel; what else there is of whole numbers the network knows.
     """
     values = labels[:, 0] if labels.dim() in {2, 4} and labels.shape[1] == 1 else labels
     if values.dtype == torch.bool and values.dim() == 1:
@@ -42,4 +45,4 @@ def guessed(labels: Tensor) -> Task:
         counted = torch.equal(few, torch.arange(len(few), dtype=few.dtype))
         is_classes = values.dim() == 1 and counted and len(few) <= MOST_WHOLE_CLASSES
         return MULTICLASS if is_classes else TASKS["regression"]
-    return TASKS["segmentation"] if values.dim() == 3 else MULTICLASS
+    return {1: MULTICLASS, 3: TASKS["segmentation"]}.get(values.dim(), TASKS["own"])

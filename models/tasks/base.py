@@ -15,6 +15,8 @@ class Task(ABC):
     name: ClassVar[str]
     wanted: ClassVar[str]
     """What labels must be, in words."""
+    has_classes: ClassVar[bool] = False
+    """Whether targets are classes, each below their number."""
     metric: ClassVar[str]
     """What files are scored by unless the user says otherwise."""
 

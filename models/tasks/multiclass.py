@@ -12,6 +12,7 @@ class Multiclass(Task):
 
     name = "multiclass"
     wanted = FORMS
+    has_classes = True
     metric = "accuracy"
 
     def targets(self, labels: Tensor) -> Tensor:

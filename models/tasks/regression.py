@@ -51,5 +51,10 @@ class Regression(Task):
 
     def changed_pct(self, intact: Tensor, answers: Tensor) -> float:
         """Return how many answers are elsewhere by a tenth of their spread, or more."""
-        spread = float(intact.std()) or 1.0
-        return share_pct((intact - answers).abs() > CHANGED * spread)
+        return changed_by_spread_pct(intact, answers)
+
+
+def changed_by_spread_pct(intact: Tensor, answers: Tensor) -> float:
+    """Return the percentage of numbers that are elsewhere by `CHANGED`, or more."""
+    spread = float(intact.std()) or 1.0
+    return share_pct((intact - answers).abs() > CHANGED * spread)

@@ -6,13 +6,17 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from torch import nn
+
 from models.data_source import DataSource
 from models.errors import BadInputError
+from models.lightning import validates_itself
 from models.resolve import load_callable
 from objectives.score.accuracy import ACCURACY
 from objectives.score.base import Mode, Score
 from objectives.score.function import FunctionScore
-from objectives.score.torchmetric import torch_metric
+from objectives.score.logged import LoggedScore
+from objectives.score.torchmetric import is_known, torch_metric
 
 
 def score_named(
@@ -21,15 +25,17 @@ def score_named(
     arguments: str = "{}",
     mode: Mode | None = None,
     data: DataSource,
+    build: Callable[[], nn.Module] | None = None,
 ) -> Score:
     """Return the score for `data`, which are set up.
 
     Args:
         metric: `accuracy`, the name of a class of torchmetrics, `path/file.py:function`,
-            `package.module:function`, or a function.
+            `package.module:function`, a function, or what a `LightningModule` logs.
         arguments: JSON of what the class is made with.
         mode: Whether more or less is better; None where that is known.
         data: What is scored on.
+        build: Makes the network, which may log metrics of its own.
 
     Raises:
         BadInputError: There is no such score, or not for these data.
@@ -42,6 +48,8 @@ def score_named(
         ) from err
     if isinstance(metric, str) and ":" not in metric:
         if metric != ACCURACY.name:
+            if build and not is_known(metric, data) and validates_itself(build()):
+                return LoggedScore(name=metric, mode=_sure(mode, metric), build=build)
             return torch_metric(metric, given, mode, data)
         if given or mode == "min":
             raise BadInputError("Accuracy takes no `--metric-args`, and more of it is better.")
@@ -52,14 +60,19 @@ def score_named(
         return ACCURACY
     if given:
         raise BadInputError("`--metric-args` goes with a metric of torchmetrics.")
-    if mode is None:
-        raise BadInputError(f"`--metric {metric}`: say --metric-mode max or min.")
+    mode = _sure(mode, metric)
     if not isinstance(metric, str):
         return FunctionScore(
             name=getattr(metric, "__qualname__", "metric"), mode=mode, function=metric
         )
     function = load_callable(metric, "--metric")
     return FunctionScore(name=metric.rpartition(":")[2], mode=mode, function=function)
+
+
+def _sure(mode: Mode | None, metric: object) -> Mode:
+    if mode is None:
+        raise BadInputError(f"`--metric {metric}`: say --metric-mode max or min.")
+    return mode
 
 
 def fingerprint_of(score: Score) -> str | None:

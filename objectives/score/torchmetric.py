@@ -4,6 +4,7 @@ import difflib
 import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -90,13 +91,28 @@ def torch_metric(
     )
 
 
-def _kind(name: str, data: DataSource) -> type[torchmetrics.Metric]:
-    """Return the class of that name, or of that name behind the task's: F1Score of multiclass."""
+def is_known(name: str, data: DataSource) -> bool:
+    """Return whether there is a metric called `name`."""
+    return not _kinds().keys().isdisjoint(_names(name, data))
+
+
+def _names(name: str, data: DataSource) -> tuple[str, ...]:
+    """Return that name, and that behind the task's: F1Score of multiclass."""
+    return (name, f"{data.task.name.capitalize()}{name}", f"Multiclass{name}")
+
+
+@cache
+def _kinds() -> dict[str, type[torchmetrics.Metric]]:
     known: dict[str, type[torchmetrics.Metric]] = {}
     for package in PACKAGES:
         found = vars(import_module(f"torchmetrics.{package}"))
         known |= {key: kind for key, kind in found.items() if _is_metric(kind)}
-    for each in (name, f"{data.task.name.capitalize()}{name}", f"Multiclass{name}"):
+    return known
+
+
+def _kind(name: str, data: DataSource) -> type[torchmetrics.Metric]:
+    known = _kinds()
+    for each in _names(name, data):
         if each in known:
             return known[each]
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import math
-import warnings
+import tempfile
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -13,7 +13,15 @@ from torch import Tensor, nn
 
 from models.checks import require
 from models.classifier import Classifier, Loss, StepCallback
-from models.lightning import PACKAGES, is_lightning_module, trainer_of, without_traces
+from models.lightning import (
+    PACKAGES,
+    is_lightning_module,
+    no_logger,
+    trainer_of,
+    validates_itself,
+    without_traces,
+    without_trainers_advice,
+)
 from objectives.context import Context
 from objectives.errors import TrainingDivergedError, TrialError
 from objectives.network.state import NetworkState
@@ -92,8 +100,9 @@ def train_(
     """Train `network` in place for `epochs` on the training part.
 
     Args:
-        network: Takes inputs (N, ...), returns logits (N, classes); a `LightningModule` is trained
-            by its own steps. Left in evaluation mode, on the CPU, its weights contiguous.
+        network: Takes inputs (N, ...), returns answers; a `LightningModule` is trained by its own
+            steps, with its own callbacks, and validated after each epoch if it has a step for
+            that. Left in evaluation mode, on the CPU, its weights contiguous.
         context: Data, seed, accelerator and progress.
         stage: Name of the stage that trains, for the seed and for messages.
         epochs: Passes over the training part.
@@ -117,25 +126,18 @@ def train_(
         logging.getLogger(package).setLevel(logging.ERROR)
     data = context.data
     module = _module(network, context, lr, epochs * data.steps_per_epoch(batch_size))
-    with warnings.catch_warnings():
-        # Workers would copy what is in memory already.
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")
-        warnings.filterwarnings("ignore", ".*have no `val_dataloader`.*")
-        warnings.filterwarnings("ignore", ".*have no `validation_step`.*")
-        warnings.filterwarnings("ignore", ".*treespec.*", FutureWarning)
-        # Of both: `models.images` calls the module's own.
-        warnings.filterwarnings("ignore", "You have overridden `on_after_batch_transfer` in both")
-        # Folded norms are, and layers that a user has frozen.
-        warnings.filterwarnings("ignore", ".*in eval mode at the start of training.*")
+    validates = validates_itself(network)
+    with without_trainers_advice(), tempfile.TemporaryDirectory() as folder:
         trainer = trainer_of(
             module,
             accelerator=context.accelerator,
             devices=1,
             max_epochs=epochs,
-            limit_val_batches=0,  # the file is validated; the network only if somebody watches
+            limit_val_batches=1.0 if validates else 0,  # our own only if somebody watches
             precision="bf16-mixed" if context.accelerator == "cuda" else "32-true",
-            logger=False,
+            logger=no_logger(module) if validates else False,
             enable_checkpointing=False,
+            default_root_dir=folder,
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,

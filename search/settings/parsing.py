@@ -47,8 +47,9 @@ def add_score(parser: "argparse._ActionsContainer") -> None:
     """Add the options that say what networks are asked and files are scored by."""
     parser.add_argument(
         "--task",
-        choices=("multiclass", "binary", "multilabel", "regression", "segmentation"),
-        help="what is asked of the network (default: as the labels look)",
+        choices=("multiclass", "binary", "multilabel", "regression", "segmentation", "own"),
+        help="what is asked of the network (default: as the labels look); own is what a "
+        "LightningModule learns by its own steps",
     )
     parser.add_argument(
         "--metric",

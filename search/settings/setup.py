@@ -181,6 +181,7 @@ def complete(
         arguments=metric_args or "{}",
         mode=metric_mode,
         data=setup.data,
+        build=setup.context().build_network,
     )
     setup = replace(setup, score=score)
     context = replace(setup.context(), fingerprint="")  # what it is now, whatever it was

@@ -1,0 +1,98 @@
+"""What the user's own steps log, with the file answering in the place of `forward`."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, IterableDataset
+
+from models.data_source import DataSource, Part
+from models.errors import BadInputError, blaming
+from models.lightning import is_overridden, quiet_trainer, without_trainers_advice
+from objectives.errors import MeasurementError
+from objectives.score.base import Score
+from objectives.score.onnx_network import OnnxNetwork
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedScore(Score):
+    """A metric that `validation_step` logs; on test `test_step`, if it has one, logs it.
+
+    Both steps run in Lightning's own loops. The test step may log it with "test" in the place of
+    "val".
+    """
+
+    build: Callable[[], nn.Module]
+    """Makes the user's `LightningModule`."""
+
+    def of_file(self, file: OnnxNetwork, data: DataSource, part: Part) -> float:
+        """Return what is logged where the file answers."""
+
+        def forward(inputs: Tensor) -> Tensor:
+            rows = inputs.detach().cpu().numpy()
+            return torch.from_numpy(np.asarray(file.answer(rows)))
+
+        return self._logged(forward, data, part)
+
+    def of_network(self, network: nn.Module, data: DataSource, part: Part) -> float:
+        """Return what is logged where a network answers."""
+        device = next(network.parameters()).device
+
+        def forward(inputs: Tensor) -> Tensor:
+            answers: Tensor = network(inputs.to(device))
+            return answers.cpu()
+
+        return self._logged(forward, data, part)
+
+    def _logged(self, answer: Callable[[Tensor], Tensor], data: DataSource, part: Part) -> float:
+        module: Any = self.build()
+        asked = False
+
+        def forward(*inputs: Tensor) -> Tensor:
+            nonlocal asked
+            asked = True
+            (given,) = inputs
+            return answer(given)
+
+        module.forward = forward
+        names = (self.name, self.name.replace("val", "test"))
+        tests = part == "test" and is_overridden("test_step", module, "LightningModule")
+        loop = "test" if tests else "validate"
+        loader = DataLoader(_Batches(data, part), batch_size=None)
+        trainer = quiet_trainer(module)
+        try:
+            step = "test_step" if tests else "validation_step"
+            with without_trainers_advice(), blaming(f"The network's `{step}`"):
+                getattr(trainer, loop)(module, dataloaders=loader, verbose=False)
+        except BadInputError as err:
+            raise MeasurementError(str(err)) from err
+        if not asked:
+            raise MeasurementError(
+                "No step of the network asks its own `forward`, so that no file can answer in its "
+                "place: let the steps call `self(inputs)`."
+            )
+        logged = trainer.callback_metrics
+        found = [logged[name] for name in names if name in logged]
+        if not found:
+            raise MeasurementError(
+                f"The network's steps log no '{self.name}' on {part}; they log "
+                f"{', '.join(sorted(logged)) or 'nothing'}."
+            )
+        value = float(found[0])
+        if not np.isfinite(value):
+            raise MeasurementError(f"{self.name} of it is {value}.")
+        return value
+
+
+class _Batches(IterableDataset[Any]):
+    """The batches of a part as the data yield them."""
+
+    def __init__(self, data: DataSource, part: Part) -> None:
+        self._data = data
+        self._part = part
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._data.labelled_batches(self._part)

@@ -1,0 +1,127 @@
+"""Each example of docs/examples: searched as it says, its file scored again without our code."""
+
+import importlib.util
+import math
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from sklearn.metrics import accuracy_score, f1_score, jaccard_score, mean_absolute_error
+from torch.nn import functional
+
+from search import run
+from search.api import compress
+from search.storage.study import load_study
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "docs" / "examples"
+SHORT = ("--epochs", "2", "--qat-epochs", "1", "--sparsity", "0.5", "--precision", "32,8")
+
+Scorer = Callable[[np.ndarray, np.ndarray], float]
+
+
+def perplexity(logits: np.ndarray, following: np.ndarray) -> float:
+    logits, following = torch.from_numpy(logits).flatten(0, 1), torch.from_numpy(following)
+    return math.exp(float(functional.cross_entropy(logits, following.flatten())))
+
+
+def macro_f1(logits: np.ndarray, labels: np.ndarray) -> float:
+    return float(f1_score(labels, logits > 0, average="macro"))
+
+
+SCORES: dict[str, tuple[float, Scorer]] = {
+    "regression": (1, lambda given, right: mean_absolute_error(right, given[:, 0])),
+    "forecasting": (1, lambda given, right: mean_absolute_error(right, given[:, 0])),
+    "multilabel": (100, macro_f1),
+    "lightning_module": (1, macro_f1),
+    "segmentation": (
+        100,
+        lambda given, right: jaccard_score(
+            right.ravel(), given.argmax(1).ravel(), average="macro"
+        ),
+    ),
+    "text": (100, lambda given, right: accuracy_score(right, given.argmax(1))),
+    "language": (1, perplexity),
+}
+"""What a score of ours is in units of theirs, and how theirs is computed."""
+
+
+def module_of(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def command_of(name: str) -> list[str]:
+    """Return the options of the command that the example's docstring shows."""
+    doc = module_of(name).__doc__.replace("\\\n", " ")
+    line = next(line for line in doc.splitlines() if "search.run" in line)
+    options = shlex.split(line.partition("search.run")[2])
+    return [each.replace("docs/examples", str(EXAMPLES)) for each in options]
+
+
+def answers_and_labels(
+    module: ModuleType, data: str, artifact: Path
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what the file gives for the test part, and what is right."""
+    loaded = getattr(module, data)()
+    loaded.setup("test")
+    inputs, labels = (
+        torch.cat(each).numpy() for each in zip(*loaded.test_dataloader(), strict=True)
+    )
+    session = onnxruntime.InferenceSession(artifact)
+    (given,) = session.run(None, {session.get_inputs()[0].name: inputs})
+    return given, labels
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.py")))
+def test_an_example_is_searched_and_scored_as_it_says(name: str, tmp_path: Path) -> None:
+    options = command_of(name)
+    for option in ("--sparsity", "--precision"):
+        place = options.index(option)
+        del options[place : place + 2]
+    where = ("--study", "s", "--studies-dir", str(tmp_path), "--workers", "1")
+    assert run.main([*options, *SHORT, *where]) == 0
+    trials = load_study("s", f"sqlite:///{tmp_path / 's.db'}").trials
+    assert {trial.params["precision"] for trial in trials} == {32, 8}
+    module = module_of(name)
+    data_file, _, data = options[options.index("--data") + 1].rpartition(":")
+    for trial in trials:
+        facts = trial.user_attrs
+        artifact = tmp_path / facts["artifact"]
+        if name == "anomaly":
+            unit, expected = 1.0, module.auroc(str(artifact), "test")
+        else:
+            unit, score = SCORES[name]
+            shown = module_of(Path(data_file).stem)
+            expected = score(*answers_and_labels(shown, data, artifact))
+        assert facts["test_score"] == pytest.approx(unit * expected, rel=1e-4)
+    page = (tmp_path / "s" / "report.html").read_text()
+    assert f"Test {trials[0].user_attrs['score_name']} against size" in page
+
+
+def test_an_example_is_searched_from_python(tmp_path: Path) -> None:
+    module = module_of("anomaly")
+    best = compress(
+        module.network(),
+        module.Zeros(),
+        study="s",
+        studies_dir=tmp_path,
+        metric=module.auroc,
+        metric_mode="max",
+        sparsity=(0.5,),
+        precision=(8,),
+        epochs=1,
+        qat_epochs=0,
+    )
+    facts = best.measurements
+    assert facts["score_name"] == "auroc"
+    assert facts["val_score"] == pytest.approx(module.auroc(str(best.artifact), "validation"))
+    assert facts["test_score"] == pytest.approx(module.auroc(str(best.artifact), "test"))
