@@ -4,16 +4,15 @@ A user's own is `package.module:factory` or `path/file.py:factory`. Their code r
 named, and in this process.
 
 A **model** factory takes `(input_shape, num_classes)` or nothing and returns an untrained
-`nn.Module`: `forward` maps a batch of inputs (N, ...) to logits (N, classes). A `LightningModule`
-of either Lightning serves too; its own `training_step` (automatic optimization), hooks and
+`nn.Module`: `forward` maps a batch of inputs (N, ...) to answers, of classes logits (N, classes). A
+`LightningModule` of either Lightning serves too; its own `training_step`, hooks, callbacks and
 `configure_optimizers` are then used, and `--lr` and `--batch-size` mean nothing where it or its
-data decide them. It meets no validation batches: a scheduler can monitor what training logs, not
-`val_loss`. Images come as float32 pixels / 255: a network that wants them normalized does it in
+data decide them. Where it has a `validation_step`, it is validated after each epoch. Images come as float32 pixels / 255: a network that wants them normalized does it in
 `forward`, so that the file that is shipped does it too. `forward` must be exportable by
 `torch.export`, at any number of inputs.
 
 A **data** factory takes nothing and returns a `LightningDataModule` of either Lightning whose
-loaders yield `(inputs, labels)`, labels as `models.labels` takes them, classes from 0 on:
+loaders yield `(inputs, labels)`, labels as one of `models.tasks` takes them, classes from 0 on:
 `train_dataloader`, and `val_dataloader` and `test_dataloader` in a fixed order. What its hooks do
 to a batch on its way to the device is done in training and measuring alike. Each loader is read
 before anything trains; see `models.loaders`.
@@ -154,15 +153,20 @@ def load_callable(name: str, option: str) -> Callable[..., Any]:
 
 
 def _module(name: str) -> Any:  # noqa: ANN401 - a module of the user's
-    here = str(Path.cwd())
-    if here not in sys.path:  # as `python -m` has it
-        sys.path.insert(0, here)
+    _look_in(Path.cwd())  # as `python -m` does
     return importlib.import_module(name)
+
+
+def _look_in(folder: Path) -> None:
+    """Find modules in `folder`, too."""
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
 
 
 def _module_of_file(path: Path) -> Any:  # noqa: ANN401 - a module of the user's
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
+    _look_in(path.resolve().parent)  # as Python does for a script
     place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]
     name = f"{path.stem}_{place}"  # other folders may have files of that name
     spec = importlib.util.spec_from_file_location(name, path)

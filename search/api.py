@@ -31,7 +31,8 @@ from search.storage.trials import made_trials
 from search.workers.task import Task
 
 NOT_SET = {"model", "data", "weights", "only_plan", "accelerator"}
-NOT_SET |= {"model_fingerprint", "data_fingerprint", "energy_version"}
+NOT_SET |= {"model_fingerprint", "data_fingerprint", "metric_fingerprint", "metric_is_share"}
+NOT_SET |= {"energy_version", "metric"}
 """Fields of the config that have arguments of their own, or are found out."""
 
 

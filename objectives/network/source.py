@@ -24,9 +24,9 @@ LIBRARIES = sys.stdlib_module_names | {
 }
 """Packages whose code belongs to their version."""
 
-WHERE_CLASSES_COUNT = ("models", "__main__")
-"""Packages of which only the networks' classes count, not the files: ours, and the script that was
-started, as it also says how to search, which may change when a study goes on."""
+OURS = Path(__file__).parents[2] / "models"
+"""Of our networks only the classes count, not the files; so it is of the script that was started,
+as it also says how to search, which may change when a study goes on."""
 
 
 def sources_of(network: nn.Module) -> Iterator[bytes]:
@@ -42,10 +42,11 @@ def sources_of(network: nn.Module) -> Iterator[bytes]:
         if package in LIBRARIES:
             continue
         with suppress(OSError, TypeError):  # defined where there is no file
-            if package in WHERE_CLASSES_COUNT:
+            file = Path(inspect.getfile(kind))
+            if package == "__main__" or file.is_relative_to(OURS):
                 source = inspect.getsource(kind).encode()
             else:
-                source = Path(inspect.getfile(kind)).read_bytes()
+                source = file.read_bytes()
             if source not in seen:
                 seen.add(source)
                 yield source
