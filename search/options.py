@@ -4,15 +4,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from objectives.container.coders import NAMES as CODERS
-from objectives.stages import method_names
 from search.sampling.samplers import AUTO, CHOICES
+from search.settings.compression_options import add_compression, add_training
 from search.settings.parsing import (
     OneLineParser,
     add_data_root,
     add_score,
     add_study_location,
-    list_of,
     positive_float,
     positive_int,
 )
@@ -65,8 +63,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     add_score(parser.add_argument_group("task and score"))
     _add_study(parser)
     _add_search(parser)
-    _add_compression(parser)
-    _add_training(parser)
+    add_compression(parser)
+    add_training(parser)
     return parser.parse_args(argv)
 
 
@@ -221,86 +219,4 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
         type=positive_float,
         metavar="SECONDS",
         help="begin no further trial after this time",
-    )
-
-
-def _add_compression(parser: argparse.ArgumentParser) -> None:
-    grid = parser.add_argument_group("compression")
-    grid.add_argument(
-        "--methods",
-        type=lambda text: tuple(text.split(",")),
-        metavar="M,M,...",
-        help=f"what a search of the space wide may use: {', '.join(method_names())}; distill; "
-        f"and how the file is coded: {', '.join(CODERS)} (default: prune,quantize)",
-    )
-    grid.add_argument(
-        "--sparsity",
-        type=list_of(float),
-        metavar="S,S,...",
-        help="shares of weights to zero, each in [0, 1) (default: 0,0.5,0.75,0.9,0.95,0.99)",
-    )
-    grid.add_argument(
-        "--density",
-        type=list_of(float),
-        metavar="LOW,HIGH",
-        help="shares of weights that a search of the space wide may keep (default: 0.002,1)",
-    )
-    grid.add_argument(
-        "--precision",
-        type=list_of(int),
-        metavar="B,B,...",
-        help="bits of a stored weight (default: 32,16,8)",
-    )
-    grid.add_argument(
-        "--allocation",
-        choices=("uniform", "global", "lamp"),
-        help="prune each layer to the sparsity, all layers together by magnitude, or by LAMP's "
-        "score (default: uniform; a search of the space wide tries all)",
-    )
-
-
-def _add_training(parser: argparse.ArgumentParser) -> None:
-    training = parser.add_argument_group("training; defaults lie with the model")
-    training.add_argument(
-        "--epochs", type=int, metavar="N", help="of the baseline and of each fine-tuning"
-    )
-    training.add_argument(
-        "--fine-tune-epochs",
-        type=int,
-        metavar="N",
-        help="of each fine-tuning while pruning, at most (default: as --epochs)",
-    )
-    training.add_argument(
-        "--qat-epochs",
-        type=int,
-        metavar="N",
-        help="of fine-tuning while quantized; 0 is post-training quantization",
-    )
-    training.add_argument("--batch-size", type=int, metavar="N", help="images in a step")
-    training.add_argument("--lr", type=float, metavar="RATE", help="Adam's learning rate")
-    training.add_argument(
-        "--lr-decay",
-        choices=("none", "cosine"),
-        help="learning rate within each stage: constant, or falling to 0 (default: none)",
-    )
-    training.add_argument(
-        "--distill-weight",
-        type=float,
-        metavar="W",
-        help="share of the loss of fine-tuning that asks for the baseline's answers (default: 0)",
-    )
-    training.add_argument(
-        "--distill-temperature",
-        type=float,
-        metavar="T",
-        help="what logits are divided by for that (default: 4)",
-    )
-    training.add_argument(
-        "--seed", type=int, metavar="N", help="of weights and batches (default: 0)"
-    )
-    training.add_argument(
-        "--accelerator",
-        choices=("auto", "cpu", "cuda", "mps"),
-        default="auto",
-        help="device that trains (default: auto)",
     )

@@ -26,7 +26,13 @@ from search.settings.setup import StudySetup, has_names
 from search.storage.paths import StudyPaths
 from search.storage.queue import SampledQueue
 from search.storage.study import is_stored, open_study
-from search.workers.announce import estimate, heading, integers_told, trial_line
+from search.workers.announce import (
+    estimate,
+    heading,
+    integers_told,
+    score_told,
+    trial_line,
+)
 from search.workers.confirm import confirm
 from search.workers.dispatch import dispatch
 from search.workers.executors import WorkersMaker
@@ -98,6 +104,9 @@ class Session(StudyWorker):
         )
         self.use_device()
         self.progress.expect(epochs=epochs, trials=trials)
+        asked = score_told(self.context)
+        if asked:
+            print(f"  {asked}")
         if trials > 0:
             print(f"  compressed layers: {', '.join(self.layer_sizes)}")
             told = integers_told(self.context, config.methods)

@@ -27,6 +27,11 @@ class Score(ABC):
     is_share: bool = False
     """Whether it lies between 0 and 1; then values are told in percent."""
 
+    @property
+    def knows_parts(self) -> bool:
+        """Whether validation and test have a score each."""
+        return True
+
     @abstractmethod
     def of_file(self, file: OnnxNetwork, data: DataSource, part: Part) -> float:
         """Return the score of an open file on a part, percent where it is a share.

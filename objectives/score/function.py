@@ -23,7 +23,7 @@ class FunctionScore(Score):
 
     @property
     def knows_parts(self) -> bool:
-        """Whether it is told which part counts; if not, both have the same score."""
+        """Whether the function is told which part counts; if not, both have the same score."""
         return takes_a_part(self.function)
 
     def of_file(self, file: OnnxNetwork, data: DataSource, part: Part) -> float:

@@ -64,6 +64,8 @@ class Stage(ABC):
     """Whether it can be asked for by its name."""
     of_the_paper: ClassVar[bool] = False
     """Whether Eq. 5 knows it: a plan always has it, changing nothing if need be."""
+    puts_on_integers: ClassVar[bool] = False
+    """Whether layers may be computed on integers by it."""
     looks_at_score: ClassVar[bool] = False
     """Whether what it does depends on how networks are scored."""
     loses_zeros: ClassVar[str] = ""

@@ -45,6 +45,7 @@ class MixedPrecision(Stage):
     version = 2
     kind = "representation"
     order = 1
+    puts_on_integers = True
     looks_at_score = True
 
     mean_bits: float

@@ -51,6 +51,7 @@ class Quantization(Stage):
     kind = "representation"
     order = 0
     of_the_paper = True
+    puts_on_integers = True
     before: ClassVar[Mapping[str, Any]] = MappingProxyType(
         {"input_range": "extremes", "integers": "everywhere"}
     )

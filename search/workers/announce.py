@@ -6,7 +6,10 @@ from dataclasses import fields
 
 from optuna.trial import FrozenTrial, TrialState
 
+from models.tasks import MULTICLASS
 from objectives.context import Context
+from objectives.plan import BY_ANY_NAME
+from objectives.score.accuracy import ACCURACY as ACCURACY_SCORE
 from objectives.training.pace import measure_pace
 from search.results.notes import dead_layers
 from search.results.scored import ACCURACY, Scored
@@ -17,11 +20,23 @@ from search.storage.paths import StudyPaths
 from search.storage.queue import FAILURE
 from search.workers.processes import Processes
 
-QUANTIZING = {"quantize", "mixed"}
-"""Methods that put layers on integers."""
 FILE_SECONDS = 1.5
 """What exporting and timing a small file takes."""
 LONG_SECONDS = 600
+
+
+def score_told(context: Context) -> str:
+    """Return what is asked and what files are scored by; "" of classes and accuracy."""
+    task, score = context.data.task, context.score
+    if task == MULTICLASS and score == ACCURACY_SCORE:
+        return ""
+    better = "more" if score.mode == "max" else "less"
+    change = "percentage points" if score.is_share else "percent of the baseline's value"
+    told = f"task {task.name}; files are scored by {score.name}, {better} is better, "
+    told += f"changes in {change}"
+    if not score.knows_parts:
+        told += "; it has one score for validation and test, so nothing is held out"
+    return told
 
 
 def integers_told(context: Context, methods: Sequence[str]) -> str:
@@ -29,7 +44,8 @@ def integers_told(context: Context, methods: Sequence[str]) -> str:
 
     Of a network whose file is not a matter of course: it was exported already.
     """
-    if context.model.exports or not QUANTIZING.intersection(methods):
+    puts = any(BY_ANY_NAME[name].puts_on_integers for name in methods if name in BY_ANY_NAME)
+    if context.model.exports or not puts:
         return ""
     state = context.fold(context.untrained())
     layers = context.layers_of(context.network_of(state))
