@@ -17,5 +17,9 @@ class MeasurementError(TrialError):
     """The artifact was written but cannot be run or gives no finite answers."""
 
 
+class UndefinedScoreError(MeasurementError):
+    """The artifact answers, but its score is no finite number."""
+
+
 class ContainerError(Exception):
     """Bytes are no container that can be decoded; the text is one line that says why."""

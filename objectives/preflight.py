@@ -1,14 +1,18 @@
 """Look before training whether a network can go all the way."""
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
+from models.data_source import DataSource, Part
 from models.errors import BadInputError, blaming, first_line
 from models.layers import compressible_layers
 from models.lightning import is_lightning_module, is_overridden
@@ -16,13 +20,16 @@ from models.loaders import MEASURING
 from objectives.artifact.agreement import TOLERANCE, distance
 from objectives.artifact.export import export_onnx
 from objectives.context import Context
-from objectives.errors import TrialError
+from objectives.errors import TrialError, UndefinedScoreError
 from objectives.plan import STAGES
 from objectives.progress import SilentProgress
+from objectives.score.accuracy import ACCURACY
+from objectives.score.onnx_network import OnnxNetwork
 from objectives.stages.quantize import Quantization
 from objectives.training.loop import train_
 
 TRIED_INPUTS = 32
+SCORED_BATCHES = 4
 
 
 def require_layers(context: Context, network: nn.Module) -> None:
@@ -35,7 +42,7 @@ def require_layers(context: Context, network: nn.Module) -> None:
 
 
 def check_network(context: Context) -> None:
-    """See that the network takes the data, answers with answers, trains, and has layers.
+    """See that the network takes the data, answers as its task wants, trains, and has layers.
 
     The files of the new network, uncompressed and at 8 bits, must answer as it does, and it must
     take a training step while quantized. A network that is known to do all that is not tried,
@@ -52,6 +59,7 @@ def check_network(context: Context) -> None:
     _check_training(network, context)
     if not context.model.exports:
         _check_files(context)
+    _check_score(context)
     require_layers(context, context.network_of(context.untrained()))
 
 
@@ -123,6 +131,39 @@ def _check_files(context: Context) -> None:
             )
     except TrialError as err:
         raise BadInputError(str(err)) from err
+
+
+def _check_score(context: Context) -> None:
+    """Raise `BadInputError` unless the new network's file can be scored, on a few batches."""
+    if context.score == ACCURACY:
+        return
+    beginning: Any = _Beginning(context.data)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "untrained.onnx"
+        try:
+            file.write_bytes(export_onnx(context.untrained(), context))
+            opened = OnnxNetwork(file, context.data, threads=1)
+            context.score.of_file(opened, beginning, "validation")
+        except UndefinedScoreError:  # as of few targets, which are all of one class
+            pass
+        except TrialError as err:
+            raise BadInputError(str(err)) from err
+
+
+class _Beginning:
+    """Data of which the parts have few batches."""
+
+    def __init__(self, data: DataSource) -> None:
+        self._data = data
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the data have
+        return getattr(self._data, name)
+
+    def batches(self, part: Part) -> Iterator[tuple[Tensor, Tensor]]:
+        return islice(self._data.batches(part), SCORED_BATCHES)
+
+    def labelled_batches(self, part: Part) -> Iterator[tuple[Tensor, Tensor]]:
+        return islice(self._data.labelled_batches(part), SCORED_BATCHES)
 
 
 class _StepTaken(Exception):  # noqa: N818 - it is no error

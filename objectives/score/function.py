@@ -10,7 +10,7 @@ from torch import nn
 
 from models.data_source import DataSource, Part
 from models.errors import first_line
-from objectives.errors import MeasurementError
+from objectives.errors import MeasurementError, UndefinedScoreError
 from objectives.score.base import Score, answers_of_network
 from objectives.score.onnx_network import OnnxNetwork
 
@@ -43,7 +43,7 @@ class FunctionScore(Score):
                 f"{self.name} must return a number, but returned {type(value).__name__}."
             ) from err
         if not math.isfinite(number):
-            raise MeasurementError(f"{self.name} of it is {number}.")
+            raise UndefinedScoreError(f"{self.name} of it is {number}.")
         return number
 
     def of_network(self, network: nn.Module, data: DataSource, part: Part) -> float:

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from models.data_source import DataSource, Part
 from models.errors import BadInputError, blaming
 from models.lightning import is_overridden, quiet_trainer, without_trainers_advice
-from objectives.errors import MeasurementError
+from objectives.errors import MeasurementError, UndefinedScoreError
 from objectives.score.base import Score
 from objectives.score.onnx_network import OnnxNetwork
 
@@ -83,7 +83,7 @@ class LoggedScore(Score):
             )
         value = float(found[0])
         if not np.isfinite(value):
-            raise MeasurementError(f"{self.name} of it is {value}.")
+            raise UndefinedScoreError(f"{self.name} of it is {value}.")
         return value
 
 

@@ -49,7 +49,8 @@ def score_named(
     if isinstance(metric, str) and ":" not in metric:
         if metric != ACCURACY.name:
             if build and not is_known(metric, data) and validates_itself(build()):
-                return LoggedScore(name=metric, mode=_sure(mode, metric), build=build)
+                told = f"{metric}` is none of torchmetrics'; if the network logs it"
+                return LoggedScore(name=metric, mode=_sure(mode, told), build=build)
             return torch_metric(metric, given, mode, data)
         if given or mode == "min":
             raise BadInputError("Accuracy takes no `--metric-args`, and more of it is better.")
@@ -60,7 +61,7 @@ def score_named(
         return ACCURACY
     if given:
         raise BadInputError("`--metric-args` goes with a metric of torchmetrics.")
-    mode = _sure(mode, metric)
+    mode = _sure(mode, f"{metric}` is a function")
     if not isinstance(metric, str):
         return FunctionScore(
             name=getattr(metric, "__qualname__", "metric"), mode=mode, function=metric
@@ -69,9 +70,9 @@ def score_named(
     return FunctionScore(name=metric.rpartition(":")[2], mode=mode, function=function)
 
 
-def _sure(mode: Mode | None, metric: object) -> Mode:
+def _sure(mode: Mode | None, what: str) -> Mode:
     if mode is None:
-        raise BadInputError(f"`--metric {metric}`: say --metric-mode max or min.")
+        raise BadInputError(f"`--metric {what}, say --metric-mode max or min.")
     return mode
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from models.data_source import DataSource, Part
 from models.errors import BadInputError, first_line
-from objectives.errors import MeasurementError
+from objectives.errors import MeasurementError, UndefinedScoreError
 from objectives.score.base import Mode, Score, answers_of_file, answers_of_network
 from objectives.score.onnx_network import OnnxNetwork
 
@@ -50,7 +50,7 @@ class TorchMetric(Score):
                 "averaged."
             )
         if not bool(value.isfinite()):
-            raise MeasurementError(f"{self.name} of it is {float(value)}.")
+            raise UndefinedScoreError(f"{self.name} of it is {float(value)}.")
         return self.shown(float(value))
 
 
