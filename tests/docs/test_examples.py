@@ -11,7 +11,13 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from sklearn.metrics import accuracy_score, f1_score, jaccard_score, mean_absolute_error
+from sklearn.metrics import (
+    accuracy_score,
+    f1_score,
+    jaccard_score,
+    mean_absolute_error,
+    roc_auc_score,
+)
 from torch.nn import functional
 
 from search import run
@@ -45,6 +51,7 @@ SCORES: dict[str, tuple[float, Scorer]] = {
             right.ravel(), given.argmax(1).ravel(), average="macro"
         ),
     ),
+    "recommender": (100, lambda given, right: roc_auc_score(right, given[:, 0])),
     "text": (100, lambda given, right: accuracy_score(right, given.argmax(1))),
     "language": (1, perplexity),
 }
