@@ -32,6 +32,10 @@ LOADERS = {
 LABELS_LOOKED_AT = 1000
 """Of which the task is guessed."""
 
+INPUTS = {torch.float32, torch.bool, torch.uint8}
+INPUTS |= {torch.int8, torch.int16, torch.int32, torch.int64}
+"""What a file can take."""
+
 MEASURING = SimpleNamespace(
     training=False, validating=False, testing=True, predicting=False, sanity_checking=False
 )
@@ -244,7 +248,18 @@ def _pair(batch: Any, loader: str) -> tuple[Tensor, Tensor]:  # noqa: ANN401 - t
         and all(isinstance(item, Tensor) for item in batch)
     ):
         raise BadInputError(f"The data's `{loader}` must yield (inputs, labels), two tensors.")
-    return batch[0].detach().cpu(), batch[1].detach().cpu()
+    inputs, labels = batch[0].detach().cpu(), batch[1].detach().cpu()
+    if not inputs.dim() or not labels.dim():
+        raise BadInputError(
+            f"The data's `{loader}` must yield batches, but got inputs {tuple(inputs.shape)} and "
+            f"labels {tuple(labels.shape)}: let a DataLoader have a `batch_size`."
+        )
+    if inputs.dtype not in INPUTS:
+        raise BadInputError(
+            f"The data's `{loader}` must yield inputs of float32 or whole numbers, but got "
+            f"{str(inputs.dtype).removeprefix('torch.')}: let the data cast them."
+        )
+    return inputs, labels
 
 
 def _checked(

@@ -268,7 +268,7 @@ class Pipeline:
         context = self.context
         task = "" if context.data.task == MULTICLASS else f"/{context.data.task.name}"
         has_score = settings.looks_at_score and context.score != ACCURACY
-        return f"{self._data_fingerprint}{task}{f'/{context.score.name}' if has_score else ''}"
+        return f"{self._data_fingerprint}{task}{f'/{context.score.identity}' if has_score else ''}"
 
 
 def _later(after_epoch: AfterEpoch | None, epochs: int) -> AfterEpoch | None:

@@ -122,6 +122,8 @@ def compress(
     )
     if isinstance(metric, str):
         chosen["metric"] = metric
+    elif metric is not None and not callable(metric):
+        raise BadInputError(f"`metric` must be a name or a function, but got {metric!r}.")
     if plan is not None:
         chosen["only_plan"] = _as_json(plan)
     if trained:

@@ -9,7 +9,8 @@ A task says what targets look like, what a network answers, and what is learnt f
 import torch
 from torch import Tensor
 
-from models.tasks.base import Task
+from models.errors import BadInputError
+from models.tasks.base import Task, kind_of
 from models.tasks.binary import Binary
 from models.tasks.multiclass import Multiclass
 from models.tasks.multilabel import Multilabel
@@ -33,6 +34,8 @@ def guessed(labels: Tensor) -> Task:
     row of 0 and 1 one class, where each row has a single 1, else several labels; a plane of whole
     numbers is a class for each pixel; what else there is of whole numbers the network knows.
     """
+    if labels.is_complex():
+        raise BadInputError(f"Labels must be real numbers, but got {kind_of(labels)}.")
     values = labels[:, 0] if labels.dim() in {2, 4} and labels.shape[1] == 1 else labels
     if values.dtype == torch.bool and values.dim() == 1:
         return TASKS["binary"]

@@ -57,6 +57,10 @@ class Task(ABC):
     def predicted(self, answers: Tensor) -> Tensor:
         """Return what the answers say, as targets say it."""
 
+    def probabilities(self, answers: Tensor) -> Tensor:
+        """Return the answers as metrics take them: logits as the probabilities that they mean."""
+        return answers
+
     @abstractmethod
     def loss(self, answers: Tensor, targets: Tensor) -> Tensor:
         """Return the mean loss, ()."""

@@ -30,6 +30,10 @@ class Binary(Task):
         del outputs
         return tuple(targets.shape)
 
+    def probabilities(self, answers: Tensor) -> Tensor:
+        """Return the sigmoid."""
+        return answers.sigmoid()
+
     def loss(self, answers: Tensor, targets: Tensor) -> Tensor:
         """Return the cross-entropy of each yes or no."""
         return functional.binary_cross_entropy_with_logits(answers, targets.to(answers.dtype))

@@ -27,6 +27,10 @@ class Multiclass(Task):
         """Return (N, classes)."""
         return len(targets), outputs
 
+    def probabilities(self, answers: Tensor) -> Tensor:
+        """Return the softmax."""
+        return answers.softmax(dim=1)
+
     def loss(self, answers: Tensor, targets: Tensor) -> Tensor:
         """Return the cross-entropy."""
         return functional.cross_entropy(answers, targets)

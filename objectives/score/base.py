@@ -28,6 +28,11 @@ class Score(ABC):
     """Whether it lies between 0 and 1; then values are told in percent."""
 
     @property
+    def identity(self) -> str:
+        """What decides its values, in a line."""
+        return f"{self.name} {self.mode}"
+
+    @property
     def knows_parts(self) -> bool:
         """Whether validation and test have a score each."""
         return True

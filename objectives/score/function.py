@@ -11,8 +11,11 @@ from torch import nn
 from models.data_source import DataSource, Part
 from models.errors import first_line
 from objectives.errors import MeasurementError, UndefinedScoreError
+from objectives.network.fingerprint import Fingerprint
 from objectives.score.base import Score, answers_of_network
 from objectives.score.onnx_network import OnnxNetwork
+
+POSITIONAL = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +23,17 @@ class FunctionScore(Score):
     """What `function(onnx_path)` returns, or `function(onnx_path, part)` if it takes two."""
 
     function: Callable[..., Any]
+
+    @property
+    def identity(self) -> str:
+        """The function's name and its hash."""
+        return f"{super(FunctionScore, self).identity} {self.fingerprint()}"
+
+    def fingerprint(self) -> str:
+        """Return a hash over the function, what it calls and what it holds, 16 digits."""
+        told = Fingerprint({str(self.function.__module__).partition(".")[0]})
+        told.add(self.function, "the metric")
+        return told.hexdigest()[:16]
 
     @property
     def knows_parts(self) -> bool:
@@ -32,7 +46,7 @@ class FunctionScore(Score):
         where = (str(file.path), part) if self.knows_parts else (str(file.path),)
         try:
             value = self.function(*where)
-        except Exception as err:  # of whatever the user's code does not like
+        except (Exception, SystemExit) as err:  # of whatever the user's code does not like
             raise MeasurementError(
                 f"{self.name} ended with {type(err).__name__}: {first_line(err)}"
             ) from err
@@ -56,9 +70,12 @@ class FunctionScore(Score):
 
 
 def takes_a_part(function: Callable[..., Any]) -> bool:
-    """Return whether `function` can be called with a path and a part."""
+    """Return whether `function` takes a path and a part: it names that, or needs two arguments."""
     try:
-        inspect.signature(function).bind("", "")
-    except (TypeError, ValueError):
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # of what is written in C
         return False
-    return True
+    parameters = list(signature.parameters.values())
+    positional = [each for each in parameters if each.kind in POSITIONAL]
+    second = positional[1:2]
+    return any(each.name == "part" or each.default is each.empty for each in second)

@@ -49,6 +49,7 @@ class LoggedScore(Score):
 
     def _logged(self, answer: Callable[[Tensor], Tensor], data: DataSource, part: Part) -> float:
         module: Any = self.build()
+        _forbid_own_weights_(module)
         asked = False
 
         def forward(*inputs: Tensor) -> Tensor:
@@ -85,6 +86,26 @@ class LoggedScore(Score):
         if not np.isfinite(value):
             raise UndefinedScoreError(f"{self.name} of it is {value}.")
         return value
+
+
+def _forbid_own_weights_(module: nn.Module) -> None:
+    """Let nothing be computed with weights of `module`, which is not the file's network."""
+
+    def refuse(layer: nn.Module, _: object) -> None:
+        names = [name for name, each in module.named_modules() if each is layer]
+        raise BadInputError(
+            f"A step of the network computes with its part '{names[0]}' itself, where no file can "
+            "answer in its place: let the steps call `self(inputs)`."
+        )
+
+    for part in module.modules():
+        own = list(part.parameters(recurse=False))
+        if own and part is not module:
+            part.register_forward_pre_hook(refuse)
+        with torch.no_grad():
+            for parameter in own:
+                if parameter.is_floating_point():
+                    parameter.fill_(torch.nan)  # of those that a step reads itself
 
 
 class _Batches(IterableDataset[Any]):

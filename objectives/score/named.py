@@ -1,7 +1,5 @@
 """The score that a user has named, or given as a function."""
 
-import hashlib
-import inspect
 import json
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +15,11 @@ from objectives.score.base import Mode, Score
 from objectives.score.function import FunctionScore
 from objectives.score.logged import LoggedScore
 from objectives.score.torchmetric import is_known, torch_metric
+
+OF_OWN = (
+    "The labels are of no task that is known: say --metric and --metric-mode of what the "
+    "`validation_step` of a LightningModule logs, or a function that scores files."
+)
 
 
 def score_named(
@@ -47,6 +50,8 @@ def score_named(
             f"`--metric-args` must be a JSON object, but got {arguments!r}."
         ) from err
     if isinstance(metric, str) and ":" not in metric:
+        if not metric:
+            raise BadInputError(OF_OWN)
         if metric != ACCURACY.name:
             if build and not is_known(metric, data) and validates_itself(build()):
                 told = f"{metric}` is none of torchmetrics'; if the network logs it"
@@ -54,6 +59,8 @@ def score_named(
             return torch_metric(metric, given, mode, data)
         if given or mode == "min":
             raise BadInputError("Accuracy takes no `--metric-args`, and more of it is better.")
+        if data.task.name == "own":
+            raise BadInputError(OF_OWN)
         if data.task.name == "regression":
             raise BadInputError(
                 "Of a regression there is no accuracy: say --metric MeanAbsoluteError."
@@ -70,18 +77,12 @@ def score_named(
     return FunctionScore(name=metric.rpartition(":")[2], mode=mode, function=function)
 
 
+def fingerprint_of(score: Score) -> str | None:
+    """Return a hash over the code of a user's function, 16 hexadecimal digits; None of others."""
+    return score.fingerprint() if isinstance(score, FunctionScore) else None
+
+
 def _sure(mode: Mode | None, what: str) -> Mode:
     if mode is None:
         raise BadInputError(f"`--metric {what}, say --metric-mode max or min.")
     return mode
-
-
-def fingerprint_of(score: Score) -> str | None:
-    """Return a hash over the code of a user's function, 16 hexadecimal digits; None of others."""
-    if not isinstance(score, FunctionScore):
-        return None
-    try:
-        source = inspect.getsource(inspect.getmodule(score.function) or score.function)
-    except (OSError, TypeError):
-        return None
-    return hashlib.sha256(source.encode()).hexdigest()[:16]

@@ -27,6 +27,11 @@ class TorchMetric(Score):
     kind: type[torchmetrics.Metric]
     arguments: Mapping[str, Any]
 
+    @property
+    def identity(self) -> str:
+        """The class and what it is made with."""
+        return f"{super(TorchMetric, self).identity} {sorted(self.arguments.items())}"
+
     def of_file(self, file: OnnxNetwork, data: DataSource, part: Part) -> float:
         """Return the metric of what a file answers."""
         return self._computed(answers_of_file(file, data, part), data)
@@ -38,9 +43,10 @@ class TorchMetric(Score):
     def _computed(self, answered: Iterable[tuple[Tensor, Tensor]], data: DataSource) -> float:
         metric = self.kind(**self.arguments)
         takes_classes = self.kind.__module__.startswith("torchmetrics.segmentation")
+        told = data.task.predicted if takes_classes else data.task.probabilities
         try:
             for answers, targets in answered:
-                metric.update(data.task.predicted(answers) if takes_classes else answers, targets)
+                metric.update(told(answers), targets)
             value = metric.compute()
         except (RuntimeError, TypeError, ValueError) as err:
             raise MeasurementError(f"{self.name} cannot score it: {first_line(err)}") from err
@@ -81,7 +87,8 @@ def torch_metric(
         )
     if mode not in {None, found}:
         raise BadInputError(f"`--metric-mode {mode}`: of {name} it is {found} that is better.")
-    is_share = (metric.plot_lower_bound, metric.plot_upper_bound) == (0.0, 1.0)
+    bounded = (metric.plot_lower_bound, metric.plot_upper_bound) == (0.0, 1.0)
+    is_share = bounded and not kind.__module__.startswith("torchmetrics.regression")
     return TorchMetric(
         name=kind.__name__,
         mode=found,

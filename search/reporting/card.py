@@ -94,6 +94,19 @@ def _measured(facts: CardFacts) -> str:
     return "\n".join([*lines, "", told])
 
 
+ANSWERS = {
+    "multiclass": ("a logit for each of {count} classes", "answers.argmax(axis=1)"),
+    "binary": ("a logit of yes", "answers > 0"),
+    "multilabel": ("a logit for each of {count} labels", "answers > 0"),
+    "segmentation": (
+        "a logit for each of {count} classes, of each pixel",
+        "answers.argmax(axis=1)",
+    ),
+    "regression": ("what is asked, {count} numbers for an input", "answers"),
+}
+"""What a file gives, by task, and how it is read."""
+
+
 def _how_to_run(facts: CardFacts) -> str:
     data = facts.setup.data
     example = data.training_inputs(1).numpy()
@@ -107,18 +120,21 @@ def _how_to_run(facts: CardFacts) -> str:
             f"pixels = np.zeros(({shape}), np.uint8)  # yours\n"
             "inputs = pixels.astype(np.float32) / 255"
         )
+    answer, shown = ANSWERS.get(data.task.name, ("what the network returns", "answers"))
+    answer = answer.format(count=data.num_classes)
     code = [
         "import numpy as np",
         "import onnxruntime",
         "",
         f'session = onnxruntime.InferenceSession("{ONNX}", providers=["CPUExecutionProvider"])',
         inputs,
-        '(logits,) = session.run(["logits"], {"input": inputs})',
-        "print(logits.argmax(axis=1))  # classes",
+        '(answers,) = session.run(["logits"], {"input": inputs})',
+        f"print({shown})",
     ]
     return (
-        f"Inputs are {takes}; any number of them. The answer is a logit for each of "
-        f"{data.num_classes} classes.\n\n```python\n" + "\n".join(code) + "\n```"
+        f"Inputs are {takes}; any number of them. The answer is {answer}.\n\n```python\n"
+        + "\n".join(code)
+        + "\n```"
     )
 
 

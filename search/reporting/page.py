@@ -23,7 +23,7 @@ from search.results.remake import remake_command
 from search.results.row import Row
 from search.results.table import StudyTable
 
-FRONT = "The Pareto front on validation, with accuracies on test, and how to make each again"
+FRONT = "The Pareto front on validation, with scores on test, and how to make each again"
 
 
 def page(
@@ -38,7 +38,7 @@ def page(
     Args:
         study: The study.
         table: Of the study.
-        drawings: Its figures; the first is that of accuracy against size.
+        drawings: Its figures; the first is that of the score against size.
         tables: Further tables as HTML, by their titles.
         further_notes: Sentences behind those that the table tells.
     """
@@ -54,7 +54,7 @@ def page(
         css=(parts / "report.css").read_text(),
         script=(parts / "report.js").read_text(),
         recommended=html.escape(recommendation(study, table)),
-        front_title="Accuracy against size",
+        front_title=f"{table.metric[0].upper()}{html.escape(table.metric[1:])} against size",
         chosen="" if recommended is None else recommended,
         front="\n".join(_button(row, recommended) for row in offered.values()),
         front_figure=_figure(first, with_plotly=True),

@@ -3,6 +3,7 @@
 import shlex
 from dataclasses import fields
 
+from models.tasks import TASKS
 from objectives.plan import Plan
 from search.settings.config import StudyConfig
 from search.settings.setup import has_names
@@ -35,6 +36,12 @@ def remake_command(config: StudyConfig, plan: Plan, study: str) -> str | None:
         value = getattr(config, name)
         if value is not None and (config.preset is not None or value != defaults[name]):
             command += [f"--{name.replace('_', '-')}", str(value)]
+    if config.task != defaults["task"]:
+        command += ["--task", config.task]
+    if config.metric != TASKS[config.task].metric:
+        command += ["--metric", config.metric, "--metric-mode", config.metric_mode]
+    if config.metric_args != defaults["metric_args"]:
+        command += ["--metric-args", config.metric_args]
     if config.layers != defaults["layers"]:
         command += ["--layers", ",".join(config.layers)]
     if config.methods != defaults["methods"]:

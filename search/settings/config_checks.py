@@ -54,6 +54,11 @@ def check(config: StudySettings) -> None:
         fine_tune_epochs=config.fine_tune_epochs,
     )
     _check_methods(config)
+    require(
+        config.metric_mode in {"max", "min"},
+        "metric_mode is max or min",
+        metric_mode=config.metric_mode,
+    )
     require(config.threads is None or config.threads >= 1, "threads >= 1", threads=config.threads)
     require(0 <= config.seed < 2**32, "0 <= seed < 2**32", seed=config.seed)
 

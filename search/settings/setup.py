@@ -31,6 +31,8 @@ ONLY_IN_SPACES = {
     "density": ("wide",),
 }
 """Options that say what one space holds; another has no use for them."""
+NAMELESS = "function:"
+"""What the name of a metric that was given as a function begins with."""
 DATA_SETTINGS = ("input_size", "train_fraction", "test_fraction", "augment")
 
 
@@ -188,7 +190,7 @@ def complete(
     config = replace(
         setup.config,
         task=setup.data.task.name,
-        metric=metric if metric is not None and ":" in metric else score.name,
+        metric=_metric_name(given, metric, score),
         metric_args=metric_args or "{}",
         metric_mode=score.mode,
         metric_is_share=score.is_share,
@@ -201,11 +203,18 @@ def complete(
     return completed if weights is None else completed.with_weights(weights)
 
 
+def _metric_name(given: Given, metric: str | None, score: Score) -> str:
+    """Return what opens the score again; of a function that has no name, that it is one."""
+    if given.metric is not None:
+        return f"{NAMELESS}{score.name}"
+    return metric if metric is not None and ":" in metric else score.name
+
+
 def has_names(config: StudyConfig) -> bool:
     """Return whether names say what the study works on; not so if it got objects from Python."""
     model = ":" in config.model or config.model in MODELS.names()
     data = ":" in config.data or config.data in DATA.names()
-    return model and data and not (config.metric_fingerprint and ":" not in config.metric)
+    return model and data and not config.metric.startswith(NAMELESS)
 
 
 def reopen(config: StudyConfig, study: str, data_root: Path) -> StudySetup:
@@ -217,7 +226,7 @@ def reopen(config: StudyConfig, study: str, data_root: Path) -> StudySetup:
     if not has_names(config):
         raise BadInputError(
             f"Study '{study}' was made from Python with objects of its own (model {config.model}, "
-            f"data {config.data}), which no name opens again."
+            f"data {config.data}, metric {config.metric}), which no name opens again."
         )
     chosen = {name: getattr(config, name) for name in DATA_SETTINGS}
     data = resolve_data(config.data, DataOptions(root=data_root, **chosen))

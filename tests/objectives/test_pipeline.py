@@ -12,6 +12,7 @@ from objectives.cache.stage_cache import StageCache
 from objectives.network.state import NetworkState, copy_weights
 from objectives.pipeline import Pipeline
 from objectives.result import Cost
+from objectives.score.base import Score
 
 GRID = [(sparsity, bits) for sparsity in (0.0, 0.5, 0.9) for bits in (32, 16, 8)]
 
@@ -39,9 +40,9 @@ def test_a_file_that_is_the_baselines_is_measured_once(
 ) -> None:
     measured = []
 
-    def measure(path: Path, data: DataSource) -> Measurement:
+    def measure(path: Path, data: DataSource, score: Score) -> Measurement:
         measured.append(path.name)
-        return measure_file(path, data)
+        return measure_file(path, data, score)
 
     monkeypatch.setattr("objectives.pipeline.measure_file", measure)
     pipeline = a_pipeline(tmp_path, digits)

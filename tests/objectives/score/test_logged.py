@@ -51,6 +51,10 @@ def log_without_forward(module: Digits, batch: tuple[Tensor, Tensor]) -> None:
     module.log("val_error", (module.net(images).argmax(1) != labels).float().mean())
 
 
+def log_nothing_of_it(module: Digits, batch: tuple[Tensor, Tensor]) -> None:
+    module.log("val_error", batch[0].mean())
+
+
 def log_nan(module: Digits, batch: tuple[Tensor, Tensor]) -> None:
     module.log("val_error", module(batch[0]).sum() * float("nan"))
 
@@ -88,7 +92,8 @@ def test_the_steps_of_the_user_score_the_file(digits: FewDigits, tmp_path: Path)
 @pytest.mark.parametrize(
     ("log", "metric", "line"),
     [
-        (log_without_forward, "val_error", "No step of the network asks its own `forward`"),
+        (log_nothing_of_it, "val_error", "No step of the network asks its own `forward`"),
+        (log_without_forward, "val_error", "computes with its part 'net.1' itself, where no file"),
         (log_error, "val_f1", "log no 'val_f1' on validation; they log val_error"),
         (lambda *_: 1 / 0, "val_error", "failed with ZeroDivisionError"),
     ],

@@ -1,20 +1,27 @@
 """Scores by name, as a user gives them, against torchmetrics' and the user's own numbers."""
 
+import functools
 import math
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torchmetrics.classification import MulticlassF1Score
 from toys import FewDigits, toy_context
 
+from models.data_source import Part
 from models.errors import BadInputError
+from models.tasks import TASKS
 from objectives.artifact.export import export_onnx
 from objectives.errors import MeasurementError
 from objectives.network.state import NetworkState
 from objectives.onnx_session import open_session
 from objectives.score.base import Score
+from objectives.score.function import takes_a_part
 from objectives.score.named import fingerprint_of, score_named
 from objectives.score.onnx_network import OnnxNetwork
 
@@ -89,7 +96,7 @@ def test_a_function_is_given_the_file_and_the_part_if_it_takes_it(
         with pytest.raises(MeasurementError, match=line):
             named(function).of_file(file, digits, "test")
     other = fingerprint_of(score)
-    code.write_text(code.read_text() + "# changed\n")
+    code.write_text(code.read_text().replace("getsize(path)", "getsize(path) + 1"))
     assert fingerprint_of(named("size")) != other
     with pytest.raises(BadInputError, match="say --metric-mode max or min"):
         score_named(f"{code}:size", data=digits)
@@ -128,6 +135,60 @@ def test_a_metric_of_another_task_is_one_line(file: OnnxNetwork, digits: FewDigi
         with pytest.raises(MeasurementError, match=line) as caught:
             score.of_file(file, digits, "test")
         assert "\n" not in str(caught.value)
+
+
+class Two(FewDigits):
+    """Four inputs, of which the last one is a no."""
+
+    task = TASKS["binary"]
+    num_classes = 1
+
+    def batches(self, part: Part) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        del part
+        yield torch.zeros(4, 2), torch.tensor([1, 1, 1, 0])
+
+
+class Sure(nn.Module):
+    """Answers all four right, by logits between -1 and 1."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.tensor([0.1, 0.2, 0.3, -0.1]))
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.logits[: len(inputs)]
+
+
+def test_metrics_get_probabilities_whatever_the_logits_are() -> None:
+    data = Two()
+    for name in ("BinaryF1Score", "BinaryAccuracy", "BinaryAUROC"):
+        assert score_named(name, data=data).of_network(Sure(), data, "test") == 100
+
+
+def test_a_function_is_known_by_its_code_and_what_it_holds(digits: FewDigits) -> None:
+    def size(path: str, factor: float) -> float:
+        return factor * os.path.getsize(path)
+
+    def of(function: Callable) -> str | None:
+        return fingerprint_of(score_named(function, mode="min", data=digits))
+
+    halves, thirds = (functools.partial(size, factor=1 / by) for by in (2, 3))
+    assert of(halves) != of(thirds)
+    assert of(halves) == of(functools.partial(size, factor=0.5))
+    assert of(lambda path: 1.0 * len(path)) != of(lambda path: 2.0 * len(path))
+
+
+@pytest.mark.parametrize(
+    ("function", "takes"),
+    [
+        (lambda path: len(path), False),
+        (lambda path, part: len(path + part), True),
+        (lambda path, verbose=False: len(path) + verbose, False),
+        (lambda path, part="test": len(path + part), True),
+    ],
+)
+def test_only_a_function_that_asks_for_the_part_gets_it(function: Callable, takes: bool) -> None:
+    assert takes_a_part(function) == takes
 
 
 def test_changes_are_points_of_a_share_and_else_percent(digits: FewDigits) -> None:
