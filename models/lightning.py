@@ -5,6 +5,7 @@ module of the other alone. A user's module is trained by the `Trainer` of its ow
 data of the other are handed over.
 """
 
+import logging
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -57,6 +58,8 @@ def no_logger(module: object) -> Any:  # noqa: ANN401 - a logger of either
 @contextmanager
 def without_trainers_advice() -> Iterator[None]:
     """Keep back what trainers advise, who cannot know how we use them."""
+    for package in PACKAGES:
+        logging.getLogger(package).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         # Workers would copy what is in memory already.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")

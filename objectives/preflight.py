@@ -17,6 +17,7 @@ from models.errors import BadInputError, blaming, first_line
 from models.layers import compressible_layers
 from models.lightning import is_lightning_module, is_overridden
 from models.loaders import MEASURING
+from models.tasks import MULTICLASS
 from objectives.artifact.agreement import TOLERANCE, distance
 from objectives.artifact.export import export_onnx
 from objectives.context import Context
@@ -90,6 +91,8 @@ def _check_answer(
     wanted = data.task.answer_shape(targets, data.num_classes)
     got = tuple(answers.shape) if isinstance(answers, Tensor) else type(answers).__name__
     hint = "" if isinstance(answers, Tensor) else " Let `forward` return the answers alone."
+    if data.task == MULTICLASS and got in {(len(inputs),), (len(inputs), 1)}:
+        hint = " One logit of yes or no is `--task binary`, a number `--task regression`."
     if network.training:
         hint = " A LightningModule says in its `training_step` what is to be learnt of more."
     raise BadInputError(

@@ -1,7 +1,6 @@
 """Train a network in place: one Lightning `Trainer` as bare as it gets."""
 
 import hashlib
-import logging
 import math
 import tempfile
 from collections.abc import Mapping
@@ -14,7 +13,6 @@ from torch import Tensor, nn
 from models.checks import require
 from models.classifier import Classifier, Loss, StepCallback
 from models.lightning import (
-    PACKAGES,
     is_lightning_module,
     no_logger,
     trainer_of,
@@ -122,8 +120,6 @@ def train_(
     torch.manual_seed(seed)
     network.train()
     _lay_out_(network, torch.channels_last)
-    for package in PACKAGES:
-        logging.getLogger(package).setLevel(logging.ERROR)
     data = context.data
     module = _module(network, context, lr, epochs * data.steps_per_epoch(batch_size))
     validates = validates_itself(network)

@@ -2,7 +2,6 @@
 
 import functools
 import math
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -167,7 +166,7 @@ def test_metrics_get_probabilities_whatever_the_logits_are() -> None:
 
 def test_a_function_is_known_by_its_code_and_what_it_holds(digits: FewDigits) -> None:
     def size(path: str, factor: float) -> float:
-        return factor * os.path.getsize(path)
+        return factor * Path(path).stat().st_size
 
     def of(function: Callable) -> str | None:
         return fingerprint_of(score_named(function, mode="min", data=digits))
