@@ -31,6 +31,10 @@ from objectives.training.activations import attach_rounding_, rounded
 
 COMPARED_INPUTS = 4
 
+ALIKE = 1e-2
+"""Share of the largest number that counts as a standard deviation, where all are almost equal: a
+pruned regression may answer with its bias alone, which the order of sums changes by 1e-7."""
+
 TOLERANCE = 1e-3
 """Of 42 networks in each format the largest distance was 4e-6."""
 
@@ -53,7 +57,7 @@ def distance(given: np.ndarray, expected: np.ndarray, among: np.ndarray | None =
         return 0.0
     difference = given.astype(np.float64) - expected
     among = expected if among is None else among
-    spread = max(float(among.std()), 1e-6 * float(np.abs(among).max(initial=0)), 1e-30)
+    spread = max(float(among.std()), ALIKE * float(np.abs(among).max(initial=0)), 1e-30)
     return float(np.sqrt((difference**2).mean())) / spread
 
 

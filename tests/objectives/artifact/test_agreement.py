@@ -12,7 +12,12 @@ from toys import FewDigits, toy_context, toy_plan
 
 from benchmarks.conformance.registry import all_networks, randomize_
 from models.registry import ModelSpec
-from objectives.artifact.agreement import check_answers, distance, largest_difference
+from objectives.artifact.agreement import (
+    TOLERANCE,
+    check_answers,
+    distance,
+    largest_difference,
+)
 from objectives.artifact.export import export_onnx
 from objectives.context import Context
 from objectives.errors import MeasurementError
@@ -112,3 +117,9 @@ def test_a_graph_of_another_network_is_made_anew(
         exporter._KEPT, key, replace(exporter._KEPT[key], content=stale.SerializeToString())
     )
     assert export_onnx(state, context) == right
+
+
+def test_equal_answers_may_differ_by_the_order_of_sums() -> None:
+    bias = np.full((4, 1), 1.5, np.float32)
+    assert distance(np.nextafter(bias, 2), bias) < TOLERANCE / 10
+    assert distance(bias * 1.0001, bias) > TOLERANCE
