@@ -8,7 +8,6 @@ file that is shipped takes what comes out of that.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +19,7 @@ from models.classifier import Classifier
 from models.data_source import DataSource, Part
 from models.errors import BadInputError, blaming
 from models.lightning import handed_over, is_overridden
+from models.seen import Seen
 from models.tasks import TASKS, guessed
 from models.tasks.base import Task
 
@@ -48,8 +48,8 @@ class LoaderData(DataSource):
     def __init__(self, module: Any) -> None:  # noqa: ANN401 - of either Lightning
         self._module = module
         self._asked: Task | None = None
-        self._seen: dict[str, _Seen] = {}
-        self._seen_again: _Seen
+        self._seen: dict[str, Seen] = {}
+        self._seen_again: Seen
 
     def ask(self, task: str) -> None:
         """Take the labels for those of this task."""
@@ -130,9 +130,9 @@ class LoaderData(DataSource):
             digest.update(f"{fact if fact == again else None} ".encode())
         return digest.hexdigest()[:16]
 
-    def _look(self, loader: str) -> "_Seen":
+    def _look(self, loader: str) -> Seen:
         """Read all that `loader` yields, from a fixed seed."""
-        seen = _Seen(self.task)
+        seen = Seen(self.task)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             for inputs, targets in self._checked_pairs(loader):
@@ -188,56 +188,6 @@ class LoaderData(DataSource):
     def _guarded(self, batches: Iterable[Any], loader: str) -> Iterator[Any]:
         with blaming(f"The data's `{loader}`"):
             yield from batches
-
-
-class _Seen:
-    """What one reading of a loader met."""
-
-    def __init__(self, task: Task) -> None:
-        self._task = task
-        self._classes: Counter[int] = Counter()
-        self.count = 0
-        self.outputs = 0
-        self.samples = 0
-        """Sum of the hashes of its inputs with their targets: equal in any order."""
-        self.batches = 0
-        self._batch_sizes = hashlib.sha256()
-        self._in_order = hashlib.sha256()
-
-    def add_(self, inputs: Tensor, targets: Tensor) -> None:
-        """Count and hash a batch, in place."""
-        self.batches += 1
-        self.count += len(targets)
-        self.outputs = max(self.outputs, self._task.outputs(targets))
-        if not targets.is_floating_point():
-            self._classes.update(targets.flatten().tolist())
-        self._batch_sizes.update(f"{len(targets)} ".encode())
-        kind = f"{tuple(inputs.shape[1:])}{inputs.dtype}".encode()
-        rows = inputs.reshape(len(inputs), -1).contiguous().view(torch.uint8).numpy()
-        for row, target in zip(rows, targets.tolist(), strict=True):
-            sample = hashlib.sha256(kind + f"{target}".encode())
-            sample.update(row.data)
-            self._in_order.update(sample.digest())
-            self.samples += int.from_bytes(sample.digest())
-
-    def require_classes(self, classes: int, loader: str) -> None:
-        """Raise `BadInputError` where a class is none of so many."""
-        wrong = [each for each in self._classes if not 0 <= each < classes]
-        if wrong and self._task.has_classes:
-            hint = " Leave inputs out that have no class." if wrong[0] < 0 else ""
-            raise BadInputError(
-                f"The data's `{loader}` must yield labels in [0, {classes}), "
-                f"but got {wrong[0]}.{hint}"
-            )
-
-    def facts(self) -> tuple[object, ...]:
-        """Return what decides a training: labels, sizes of batches, samples, their order."""
-        return (
-            sorted(self._classes.items()),
-            self._batch_sizes.hexdigest(),
-            self.samples,
-            self._in_order.hexdigest(),
-        )
 
 
 def _pair(batch: Any, loader: str) -> tuple[Tensor, Tensor]:  # noqa: ANN401 - the user's
