@@ -224,9 +224,10 @@ def reopen(config: StudyConfig, study: str, data_root: Path) -> StudySetup:
         BadInputError: No name says what it was, or it is no longer the same.
     """
     if not has_names(config):
+        metric = f", metric {config.metric}" if config.metric.startswith(NAMELESS) else ""
         raise BadInputError(
             f"Study '{study}' was made from Python with objects of its own (model {config.model}, "
-            f"data {config.data}, metric {config.metric}), which no name opens again."
+            f"data {config.data}{metric}), which no name opens again."
         )
     chosen = {name: getattr(config, name) for name in DATA_SETTINGS}
     data = resolve_data(config.data, DataOptions(root=data_root, **chosen))
