@@ -37,6 +37,11 @@ class Score(ABC):
         """Whether validation and test have a score each."""
         return True
 
+    @property
+    def is_of_networks(self) -> bool:
+        """Whether networks in memory have this score, not only what stands for it."""
+        return True
+
     @abstractmethod
     def of_file(self, file: OnnxNetwork, data: DataSource, part: Part) -> float:
         """Return the score of an open file on a part, percent where it is a share.

@@ -36,6 +36,11 @@ class FunctionScore(Score):
         return told.hexdigest()[:16]
 
     @property
+    def is_of_networks(self) -> bool:
+        """No function scores what is no file."""
+        return False
+
+    @property
     def knows_parts(self) -> bool:
         """Whether the function is told which part counts; if not, both have the same score."""
         return takes_a_part(self.function)

@@ -28,6 +28,11 @@ class Scored:
         """Whether values are percent, and changes percentage points."""
         return bool(self.facts.get("score_is_share", True))
 
+    @property
+    def is_of_networks(self) -> bool:
+        """Whether what a trial was stopped at is this score."""
+        return bool(self.facts.get("score_is_of_networks", True))
+
     def value(self, part: str) -> float:
         """Return the score on "val" or "test", percent of a share."""
         found = self.facts.get(f"{part}_score")

@@ -104,7 +104,8 @@ def trial_line(trial: FrozenTrial) -> str:
         return f"{name} failed: {facts[FAILURE]}"
     if trial.state == STOPPED:
         epochs, worth = max(trial.intermediate_values.items())
-        return f"{name} stopped early after {epochs} epochs at {scored.told_worth(worth)}"
+        reached = f" at {scored.told_worth(worth)}" if scored.is_of_networks else ""
+        return f"{name} stopped early after {epochs} epochs{reached}"
     seconds = sum(facts["stage_seconds"].values())
     named = "" if scored.name == ACCURACY else f"{scored.name} on "
     change = scored.told_delta("val").replace("points", "pp")

@@ -55,6 +55,7 @@ class CompressionObjective:
                 "score_name": score.name,
                 "score_mode": score.mode,
                 "score_is_share": score.is_share,
+                "score_is_of_networks": score.is_of_networks,
             }
             self._queries.record(trial._trial_id, spent)
         attributes = describe(result)

@@ -1,7 +1,8 @@
+from optuna.trial import TrialState, create_trial
 from toys import Between, FewDigits, toy_context
 
 from models.registry import MODELS, ModelSpec
-from search.workers.announce import dead_layers, integers_told
+from search.workers.announce import dead_layers, integers_told, trial_line
 
 
 def a_small_network(*_: object) -> Between:
@@ -25,3 +26,13 @@ def test_a_layer_without_a_weight_is_told() -> None:
     counts = {"a.weight": [0, 9], "b.weight": [1, 2], "c.in_proj_weight": [0, 4]}
     assert dead_layers({"nonzero_weights": counts}) == "; no weight is left in a, c.in_proj_weight"
     assert dead_layers({}) == ""
+
+
+def test_a_stopped_trial_is_told_with_its_score_where_networks_have_it() -> None:
+    facts = {"score_name": "MeanAbsoluteError", "score_mode": "min", "score_is_share": False}
+    trial = create_trial(
+        state=TrialState.PRUNED, intermediate_values={1: -0.5, 2: -0.25}, user_attrs=facts
+    )
+    assert trial_line(trial).endswith("stopped early after 2 epochs at 0.25")
+    trial.user_attrs["score_is_of_networks"] = False
+    assert trial_line(trial).endswith("stopped early after 2 epochs")
