@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.utils.data import IterableDataset
 
 from models.checks import require
 from models.errors import BadInputError
@@ -124,3 +125,14 @@ class DataSource(ABC):
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one input: channels, height and width of an image."""
         return tuple(self.training_inputs(1).shape[1:])
+
+
+class PartBatches(IterableDataset[Any]):
+    """The batches of a part of `data`, for a loader with `batch_size=None`."""
+
+    def __init__(self, data: DataSource, part: Part) -> None:
+        self._data = data
+        self._part = part
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        return self._data.labelled_batches(self._part)

@@ -10,10 +10,10 @@ import torch
 from pytorch_lightning import LightningDataModule
 from sklearn.model_selection import train_test_split
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from models.classifier import Classifier
-from models.data_source import Augmentation, DataOptions, DataSource, Part
+from models.data_source import Augmentation, DataOptions, DataSource, Part, PartBatches
 from models.errors import BadInputError
 from models.lightning import handed_over
 from models.pixels import SHIFT_SHARE, channel_statistics, crop_and_flip, resize, to_pixels
@@ -228,7 +228,7 @@ class _TrainingBatches(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Return a loader of the validation part, of images as the network takes them."""
-        return DataLoader(_Held(self._data), batch_size=None)
+        return DataLoader(PartBatches(self._data, "validation"), batch_size=None)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ANN401 - Lightning's
         """Prepare the images where they are now; those of a run one batch after the other.
@@ -244,13 +244,3 @@ class _TrainingBatches(LightningDataModule):
     def _prepared(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         images, labels = batch
         return self._data.prepare(images, augment=True), labels
-
-
-class _Held(IterableDataset[Any]):
-    """The batches of the validation part."""
-
-    def __init__(self, data: ImageData) -> None:
-        self._data = data
-
-    def __iter__(self) -> Iterator[Any]:
-        return self._data.batches("validation")

@@ -20,25 +20,27 @@ def class_numbers(labels: Tensor) -> Tensor:
         ones = (labels == 1).sum(1)
         if not bool(((labels == 0) | (labels == 1)).all()):
             raise BadInputError(
-                f"Labels must be {FORMS}, but got {_kind(labels)} other than 0 and 1."
+                f"Labels must be {FORMS}, but got {kind_of(labels)} other than 0 and 1."
             )
         if not bool((ones == 1).all()):
             raise BadInputError(
-                f"Labels must be {FORMS}, but got {_kind(labels)} with {int(ones[ones != 1][0])} "
-                "classes for an input: several at once are the task multilabel."
+                f"Labels must be {FORMS}, but got {kind_of(labels)} with "
+                f"{int(ones[ones != 1][0])} classes for an input: several at once are the task "
+                "multilabel."
             )
         return labels.argmax(1)
     if labels.dim() != 1:
-        raise BadInputError(f"Labels must be {FORMS}, but got {_kind(labels)}.")
+        raise BadInputError(f"Labels must be {FORMS}, but got {kind_of(labels)}.")
     if labels.is_floating_point() or labels.is_complex():
         whole = labels.round()
         if labels.is_complex() or not torch.equal(whole, labels):
             raise BadInputError(
-                f"Labels must be {FORMS}, but got {_kind(labels)} that are not whole: such "
+                f"Labels must be {FORMS}, but got {kind_of(labels)} that are not whole: such "
                 "are the task regression."
             )
     return labels.to(torch.int64)
 
 
-def _kind(labels: Tensor) -> str:
+def kind_of(labels: Tensor) -> str:
+    """Return type and shape in words."""
     return f"{str(labels.dtype).removeprefix('torch.')} {tuple(labels.shape)}"

@@ -74,22 +74,16 @@ def without_trainers_advice() -> Iterator[None]:
         yield
 
 
-def quiet_trainer(module: object) -> Any:  # noqa: ANN401 - a Trainer of either
-    """Return a `Trainer` for `module` on the CPU that shows and keeps nothing."""
-    return trainer_of(
-        module,
-        accelerator="cpu",
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-
-
 def trainer_of(module: object, **settings: Any) -> Any:  # noqa: ANN401 - a Trainer of either
-    """Return a `Trainer` of the package of `module`."""
-    return package_of(module, "LightningModule").Trainer(**settings)
+    """Return a `Trainer` of the package of `module`; it shows and keeps nothing by itself."""
+    quiet = {
+        "devices": 1,
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
+    return package_of(module, "LightningModule").Trainer(**(quiet | settings))
 
 
 def handed_over(

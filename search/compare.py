@@ -57,9 +57,9 @@ def _compare(options: argparse.Namespace) -> int:
     if options.task is not None:
         data.ask(options.task)
     data.setup()
-    metric = options.metric or data.task.metric
-    mode, arguments = options.metric_mode, options.metric_args or "{}"
-    score = score_named(metric, arguments=arguments, mode=mode, data=data)
+    score = score_named(
+        options.metric, arguments=options.metric_args, mode=options.metric_mode, data=data
+    )
     measured: dict[Path, FileMeasurement] = {}
     for file in options.files:
         try:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from models.errors import BadInputError
-from models.tasks.base import Task, kind_of
+from models.labels import kind_of
+from models.tasks.base import Task
 from models.tasks.binary import Binary
 from models.tasks.multiclass import Multiclass
 from models.tasks.multilabel import Multilabel

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from models.errors import BadInputError
+from models.labels import kind_of
 
 
 class Task(ABC):
@@ -87,11 +88,6 @@ def divergence(answers: Tensor, wanted: Tensor) -> Tensor:
 def share_pct(differs: Tensor) -> float:
     """Return the percentage that is true."""
     return 100 * float(differs.float().mean())
-
-
-def kind_of(labels: Tensor) -> str:
-    """Return type and shape in words."""
-    return f"{str(labels.dtype).removeprefix('torch.')} {tuple(labels.shape)}"
 
 
 def refused(task: Task, labels: Tensor, what: str = "") -> BadInputError:

@@ -1,17 +1,17 @@
 """What the user's own steps log, with the file answering in the place of `forward`."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
-from models.data_source import DataSource, Part
+from models.data_source import DataSource, Part, PartBatches
 from models.errors import BadInputError, blaming
-from models.lightning import is_overridden, quiet_trainer, without_trainers_advice
+from models.lightning import is_overridden, trainer_of, without_trainers_advice
 from objectives.errors import MeasurementError, UndefinedScoreError
 from objectives.score.base import Score
 from objectives.score.onnx_network import OnnxNetwork
@@ -62,8 +62,8 @@ class LoggedScore(Score):
         names = (self.name, self.name.replace("val", "test"))
         tests = part == "test" and is_overridden("test_step", module, "LightningModule")
         loop = "test" if tests else "validate"
-        loader = DataLoader(_Batches(data, part), batch_size=None)
-        trainer = quiet_trainer(module)
+        loader = DataLoader(PartBatches(data, part), batch_size=None)
+        trainer = trainer_of(module, accelerator="cpu")
         try:
             step = "test_step" if tests else "validation_step"
             with without_trainers_advice(), blaming(f"The network's `{step}`"):
@@ -106,14 +106,3 @@ def _forbid_own_weights_(module: nn.Module) -> None:
             for parameter in own:
                 if parameter.is_floating_point():
                     parameter.fill_(torch.nan)  # of those that a step reads itself
-
-
-class _Batches(IterableDataset[Any]):
-    """The batches of a part as the data yield them."""
-
-    def __init__(self, data: DataSource, part: Part) -> None:
-        self._data = data
-        self._part = part
-
-    def __iter__(self) -> Iterator[Any]:
-        return self._data.labelled_batches(self._part)

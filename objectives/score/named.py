@@ -23,9 +23,9 @@ OF_OWN = (
 
 
 def score_named(
-    metric: str | Callable[..., Any],
+    metric: str | Callable[..., Any] | None,
     *,
-    arguments: str = "{}",
+    arguments: str | None = None,
     mode: Mode | None = None,
     data: DataSource,
     build: Callable[[], nn.Module] | None = None,
@@ -34,7 +34,8 @@ def score_named(
 
     Args:
         metric: `accuracy`, the name of a class of torchmetrics, `path/file.py:function`,
-            `package.module:function`, a function, or what a `LightningModule` logs.
+            `package.module:function`, a function, or what a `LightningModule` logs; None is what
+            the task of `data` is scored by.
         arguments: JSON of what the class is made with.
         mode: Whether more or less is better; None where that is known.
         data: What is scored on.
@@ -43,8 +44,9 @@ def score_named(
     Raises:
         BadInputError: There is no such score, or not for these data.
     """
+    metric = data.task.metric if metric is None else metric
     try:
-        given = dict(json.loads(arguments))
+        given = dict(json.loads(arguments or "{}"))
     except (TypeError, ValueError) as err:
         raise BadInputError(
             f"`--metric-args` must be a JSON object, but got {arguments!r}."

@@ -127,15 +127,11 @@ def train_(
         trainer = trainer_of(
             module,
             accelerator=context.accelerator,
-            devices=1,
             max_epochs=epochs,
             limit_val_batches=1.0 if validates else 0,  # our own only if somebody watches
             precision="bf16-mixed" if context.accelerator == "cuda" else "32-true",
             logger=no_logger(module) if validates else False,
-            enable_checkpointing=False,
             default_root_dir=folder,
-            enable_progress_bar=False,
-            enable_model_summary=False,
             num_sanity_val_steps=0,
             callbacks=[
                 Learning(network),

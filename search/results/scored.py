@@ -33,6 +33,10 @@ class Scored:
         """Whether what a trial was stopped at is this score."""
         return bool(self.facts.get("score_is_of_networks", True))
 
+    @property
+    def _sign(self) -> int:
+        return -1 if self.facts.get("score_mode") == "min" else 1
+
     def value(self, part: str) -> float:
         """Return the score on "val" or "test", percent of a share."""
         found = self.facts.get(f"{part}_score")
@@ -40,13 +44,11 @@ class Scored:
 
     def worth(self, part: str) -> float:
         """Return the score, turned so that more is better."""
-        sign = -1 if self.facts.get("score_mode") == "min" else 1
-        return sign * self.value(part)
+        return self._sign * self.value(part)
 
     def told_worth(self, worth: float) -> str:
         """Return the score of something that is worth so much, with its unit."""
-        sign = -1 if self.facts.get("score_mode") == "min" else 1
-        return told(sign * worth, is_share=self.is_share)
+        return told(self._sign * worth, is_share=self.is_share)
 
     def told(self, part: str) -> str:
         """Return the score with its unit."""

@@ -7,6 +7,9 @@ from typing import NoReturn, TypeVar
 
 T = TypeVar("T")
 
+TASK_NAMES = ("multiclass", "binary", "multilabel", "regression", "segmentation", "own")
+"""Of `models.tasks`, whose import takes seconds."""
+
 
 class OneLineParser(argparse.ArgumentParser):
     """Refuses bad input with one line and exit code 2."""
@@ -47,7 +50,7 @@ def add_score(parser: "argparse._ActionsContainer") -> None:
     """Add the options that say what networks are asked and files are scored by."""
     parser.add_argument(
         "--task",
-        choices=("multiclass", "binary", "multilabel", "regression", "segmentation", "own"),
+        choices=TASK_NAMES,
         help="what is asked of the network (default: as the labels look); own is what a "
         "LightningModule learns by its own steps",
     )

@@ -179,8 +179,8 @@ def complete(
     """
     setup.data.setup()
     score = score_named(
-        given.metric or metric or setup.data.task.metric,
-        arguments=metric_args or "{}",
+        given.metric or metric,
+        arguments=metric_args,
         mode=metric_mode,
         data=setup.data,
         build=setup.context().build_network,

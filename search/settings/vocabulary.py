@@ -20,7 +20,6 @@ DIRECTIONS: dict[str, Direction] = {
     "quality": "maximize",
     "saving": "maximize",
     "val_accuracy_pct": "maximize",
-    "val_score": "maximize",
     "artifact_bytes": "minimize",
     "container_bytes": "minimize",
     "latency_ms": "minimize",

@@ -2,7 +2,6 @@
 
 import importlib.util
 import math
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -20,12 +19,11 @@ from sklearn.metrics import (
 )
 from torch.nn import functional
 
+from benchmarks.examples import EXAMPLES, command
 from search import run
 from search.api import compress
 from search.storage.study import load_study
 
-ROOT = Path(__file__).parents[2]
-EXAMPLES = ROOT / "docs" / "examples"
 SHORT = ("--epochs", "2", "--qat-epochs", "1", "--sparsity", "0.5", "--precision", "32,8")
 
 Scorer = Callable[[np.ndarray, np.ndarray], float]
@@ -65,14 +63,6 @@ def module_of(name: str) -> ModuleType:
     return module
 
 
-def command_of(name: str) -> list[str]:
-    """Return the options of the command that the example's docstring shows."""
-    doc = module_of(name).__doc__.replace("\\\n", " ")
-    line = next(line for line in doc.splitlines() if "search.run" in line)
-    options = shlex.split(line.partition("search.run")[2])
-    return [each.replace("docs/examples", str(EXAMPLES)) for each in options]
-
-
 def answers_and_labels(
     module: ModuleType, data: str, artifact: Path
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -90,7 +80,7 @@ def answers_and_labels(
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
 @pytest.mark.parametrize("name", sorted(path.stem for path in EXAMPLES.glob("*.py")))
 def test_an_example_is_searched_and_scored_as_it_says(name: str, tmp_path: Path) -> None:
-    options = command_of(name)
+    options = command(name)
     for option in ("--sparsity", "--precision"):
         place = options.index(option)
         del options[place : place + 2]

@@ -7,6 +7,7 @@ from torch import Tensor
 from models.errors import BadInputError
 from models.tasks import TASKS, guessed
 from models.tasks.base import Task
+from search.settings.parsing import TASK_NAMES
 
 CASES: dict[str, tuple[Tensor, tuple[int, ...], Tensor]] = {
     "multiclass": (torch.tensor([0, 2, 1]), (3, 3), torch.tensor([0.5, 1.0, 2.0])),
@@ -67,3 +68,7 @@ def test_whole_floats_are_classes_only_if_all_from_0_on_are_there() -> None:
     assert guessed(torch.tensor([25.0, 151.0, 75.0])).name == "regression"
     assert guessed(torch.tensor([[0, 1], [1, 0]])).name == "multiclass"
     assert guessed(torch.tensor([[0.0], [1.5]])).name == "regression"
+
+
+def test_the_command_line_knows_each_task() -> None:
+    assert list(TASKS) == list(TASK_NAMES)
