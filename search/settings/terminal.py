@@ -23,15 +23,23 @@ def command(work: Callable[[], int]) -> int:
 
         try:
             return work()
-        except BadInputError as err:
+        except (Exception, KeyboardInterrupt) as err:
+            if _is_stop(err):
+                print("\nStopped.", file=sys.stderr)
+                return STOPPED
+            if not isinstance(err, BadInputError | DiskFullError | MeasurementError):
+                raise
             print(err, file=sys.stderr)
-            return 2
-        except (DiskFullError, MeasurementError) as err:
-            print(err, file=sys.stderr)
-            return 1
-        except KeyboardInterrupt:
-            print("\nStopped.", file=sys.stderr)
-            return STOPPED
+            return 2 if isinstance(err, BadInputError) else 1
+
+
+def _is_stop(err: BaseException | None) -> bool:
+    """Whether the user stopped the command: compiled modules that load make it an ImportError."""
+    while err is not None:
+        if isinstance(err, KeyboardInterrupt | SystemExit):
+            return True
+        err = err.__cause__ or err.__context__
+    return False
 
 
 def width() -> int | None:

@@ -13,6 +13,7 @@ import pytest
 
 from search import report as write_report
 from search import run
+from search.settings.terminal import STOPPED, command
 
 ROOT = Path(__file__).parents[3]
 ARGUMENTS = ["--model", "cnn", "--data", "mnist5k", "--train-fraction", "0.1", "--epochs", "1"]
@@ -137,6 +138,24 @@ def test_a_study_that_may_only_be_read_is_reported_and_exported(
     assert ended.returncode == 0, ended.stderr
     assert (tmp_path / "best" / "model.onnx").is_file()
     assert {path: path.stat().st_mtime_ns for path in places} == before
+
+
+def test_a_stop_that_a_loading_module_wraps_is_a_stop(capsys: pytest.CaptureFixture) -> None:
+    stop = KeyboardInterrupt()
+
+    def load() -> int:  # as compiled modules do while they are imported
+        raise ImportError("initialization failed") from stop
+
+    assert command(load) == STOPPED
+    assert capsys.readouterr().err == "\nStopped.\n"
+
+
+def test_an_error_that_nobody_expected_shows_itself() -> None:
+    def fail() -> int:
+        raise ImportError("no module")
+
+    with pytest.raises(ImportError, match="no module"):
+        command(fail)
 
 
 @pytest.mark.parametrize("module", ["search.report", "search.export"])
