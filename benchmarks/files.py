@@ -15,6 +15,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from benchmarks.training import CASES, prepared, seconds
+from models.inputs import INPUT_NAME, tensors_of
 from objectives.artifact.agreement import check_answers
 from objectives.artifact.export import export_onnx
 from objectives.artifact.measure import measure_file
@@ -43,7 +44,7 @@ def steps(model: str, bits: int, folder: Path) -> dict[str, Callable[[], object]
         weights[f"{name}.weight"] = weight * masks[name]
     states = [NetworkState(weights=weights, masks=masks)]
     stage = Quantization(bits=bits, qat_epochs=0, batch_size=spec.batch_size, lr=spec.lr)
-    path, images = folder / "artifact.onnx", context.data.training_inputs(1000).numpy()
+    path, (images,) = folder / "artifact.onnx", tensors_of(context.data.training_inputs(1000))
 
     def quantize() -> None:
         states.append(stage.apply(states[0], context))
@@ -54,7 +55,9 @@ def steps(model: str, bits: int, folder: Path) -> dict[str, Callable[[], object]
         "compared, in it": lambda: check_answers(path.read_bytes(), states[-1], context),
         "gzip": lambda: gzip_bytes(path.read_bytes()),
         "measure, with gzip": lambda: measure_file(path, context.data, ACCURACY),
-        "1,000 images": lambda: OnnxNetwork(path, context.data, threads=THREADS).answer(images),
+        "1,000 images": lambda: OnnxNetwork(path, context.data, threads=THREADS).answer(
+            {INPUT_NAME: images.numpy()}
+        ),
     }
 
 

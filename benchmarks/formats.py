@@ -14,6 +14,7 @@ import torch
 from tabulate import tabulate
 
 from benchmarks.integers import milliseconds_in_turn, prepared, session
+from models.inputs import tensors_of
 from objectives.artifact.export import export_onnx
 from objectives.artifact.stored_layers import stored_layers
 from objectives.stages.base import Stage, Tuning
@@ -62,7 +63,8 @@ def rows(network: str) -> list[list[str]]:
             file.write_bytes(export_onnx(stored, context))
             kernels[name] = sorted({layer.kernel for layer in stored_layers(onnx.load(file))})
             sessions[name] = session(file)
-        taken = milliseconds_in_turn(sessions, context.data.training_inputs(1).numpy())
+        (one,) = tensors_of(context.data.training_inputs(1))
+        taken = milliseconds_in_turn(sessions, one.numpy())
     return [
         [network, name, "; ".join(kernels[name]), f"{ms:.3f}", f"{ms / taken['float32']:.2f}"]
         for name, ms in taken.items()

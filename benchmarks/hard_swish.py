@@ -19,6 +19,7 @@ from onnx import GraphProto, ModelProto, helper, numpy_helper
 from tabulate import tabulate
 
 from benchmarks.integers import milliseconds_in_turn, optimized_operators, prepared, session
+from models.inputs import tensors_of
 from objectives.artifact.export import export_onnx
 from objectives.stages.quantize import IntegerRule, Quantization
 
@@ -37,7 +38,7 @@ def main() -> None:
             bits=8, qat_epochs=0, batch_size=64, lr=1e-3, calibration_images=128, integers=rule
         )
         files[name] = export_onnx(stage.apply(state, context), context)
-    inputs = context.data.training_inputs(64).numpy()
+    inputs = tensors_of(context.data.training_inputs(64))[0].numpy()
     model = onnx.load_from_string(files["activations floats"])
     activations_on_integers_(model.graph)
     quantize_what_is_left_(model, inputs)

@@ -27,6 +27,7 @@ from torch import nn
 from benchmarks.conformance.registry import all_networks, randomize_
 from models.data.mnist5k import MNIST5k
 from models.data_source import DataOptions
+from models.inputs import tensors_of
 from models.registry import MODELS, ModelSpec
 from objectives.artifact.agreement import largest_difference
 from objectives.artifact.export import export_onnx
@@ -139,7 +140,7 @@ def row(name: str, integers: IntegerRule = "fast") -> dict[str, object]:
         bits=8, qat_epochs=0, batch_size=64, lr=1e-3, calibration_images=128, integers=integers
     )
     quantized = stage.apply(state, context)
-    inputs = context.data.training_inputs(COMPARED)
+    (inputs,) = tensors_of(context.data.training_inputs(COMPARED))
     with tempfile.TemporaryDirectory() as folder:
         files = {}
         for bits, each in ((32, state), (8, quantized)):

@@ -8,8 +8,10 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
-Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
-Pair = tuple[Tensor, Tensor]
+from models.inputs import Given, ask
+
+Loss = Callable[[Given, Tensor, Tensor], Tensor]
+Pair = tuple[Given, Tensor]
 
 
 class StepCallback(Callback):
@@ -63,10 +65,9 @@ class Classifier(LightningModule):
         self._cosine_decay = cosine_decay
         self._schedule: torch.optim.lr_scheduler.LRScheduler | None = None
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Given) -> Tensor:
         """Return the network's answers."""
-        answers: Tensor = self.network(inputs)
-        return answers
+        return ask(self.network, inputs)
 
     def training_step(self, batch: Pair | Iterator[Pair], batch_idx: int) -> Tensor:
         """Take a step for each pair of inputs and labels; return the sum of their losses."""
@@ -75,7 +76,7 @@ class Classifier(LightningModule):
         told = [each for each in callbacks if isinstance(each, StepCallback)]
         total = torch.zeros((), device=self.device)
         for inputs, labels in batch if isinstance(batch, Iterator) else [batch]:
-            loss = self._loss(inputs, self.network(inputs), labels)
+            loss = self._loss(inputs, ask(self.network, inputs), labels)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -1,7 +1,7 @@
 """What a trial needs of data: training batches, held-out parts, examples, a fingerprint."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -12,6 +12,7 @@ from torch.utils.data import IterableDataset
 
 from models.checks import require
 from models.errors import BadInputError
+from models.inputs import Given, shapes_of
 from models.tasks import MULTICLASS, TASKS
 from models.tasks.base import Task
 
@@ -51,7 +52,8 @@ class DataOptions:
 class DataSource(ABC):
     """Labelled inputs in three parts: training, validation, test.
 
-    Inputs are what the network and the artifact take: for images float32 (N, C, H, W) in [0, 1].
+    Inputs are what the network and the artifact take: for images float32 (N, C, H, W) in [0, 1];
+    where a network takes several tensors, all of them, see `models.inputs`.
     Nothing is read or downloaded before `setup`.
     """
 
@@ -61,6 +63,8 @@ class DataSource(ABC):
     """What is asked of the network."""
     mean_and_std: tuple[Tensor, Tensor] | None = None
     """Per channel, (C,), for networks that have no normalization of their own; None for none."""
+    varying_axes: Sequence[frozenset[int]] = ()
+    """The axes, beside the first, of each input whose length differs between batches."""
 
     def ask(self, task: str) -> None:
         """Ask this of the network, before `setup`.
@@ -93,18 +97,18 @@ class DataSource(ABC):
         """Return the number of training batches of an epoch."""
 
     @abstractmethod
-    def batches(self, part: Part) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield inputs (N, ...) and targets of a whole part, in order, on the CPU.
+    def batches(self, part: Part) -> Iterator[tuple[Given, Tensor]]:
+        """Yield inputs and targets of N of a whole part, in order, on the CPU.
 
         Targets are as `task.targets` gives them: of classes int64 (N,).
         """
 
-    def labelled_batches(self, part: Part) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the same with labels as the data have them."""
+    def step_batches(self, part: Part) -> Iterator[Any]:
+        """Yield the same as the steps of a `LightningModule` take it."""
         return self.batches(part)
 
     @abstractmethod
-    def training_inputs(self, count: int) -> Tensor:
+    def training_inputs(self, count: int) -> Given:
         """Return `count` training inputs, or all if there are fewer, on the CPU.
 
         Always the same ones; of all classes where the data are in memory, as folders are sorted.
@@ -122,9 +126,9 @@ class DataSource(ABC):
         """Keep the data on `device`, where they can be kept there; else do nothing."""
 
     @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one input: channels, height and width of an image."""
-        return tuple(self.training_inputs(1).shape[1:])
+    def input_shape(self) -> tuple[Any, ...]:
+        """Shape of one input: channels, height and width of an image; of several, one each."""
+        return shapes_of(self.training_inputs(1))
 
 
 class PartBatches(IterableDataset[Any]):
@@ -134,5 +138,5 @@ class PartBatches(IterableDataset[Any]):
         self._data = data
         self._part = part
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        return self._data.labelled_batches(self._part)
+    def __iter__(self) -> Iterator[Any]:
+        return self._data.step_batches(self._part)

@@ -1,45 +1,36 @@
 """A user's `LightningDataModule`, of either Lightning, as the data of a study.
 
-Its loaders are read whole before anything trains: what they yield is checked, counted and hashed.
-What is asked of the network follows from the labels of the first batches, unless the user says it.
-The training loader is read twice from one seed of torch, as only what repeats can be hashed. What
-the module does to a batch on its way to the device is done here, too, as where nothing trains: the
-file that is shipped takes what comes out of that.
+Its loaders are read before anything trains: what they yield is checked, counted and hashed; whole
+where that is little, else the beginning alone, and a fixed sample of each data set. What is asked
+of the network follows from the labels of the first batches, unless the user says it. The training
+loader is read twice from one seed of torch, as only what repeats can be hashed. What the module
+does to a batch on its way to the device is done here, too, as where nothing trains: the file that
+is shipped takes what comes out of that.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from types import SimpleNamespace
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from models.batches import checked, unpacked
 from models.classifier import Classifier
 from models.data_source import DataSource, Part
-from models.errors import BadInputError, blaming
-from models.lightning import handed_over, is_overridden
+from models.errors import BadInputError
+from models.inputs import Given, joined, shapes_of, tensors_of
+from models.lightning import handed_over
+from models.reading import LOADERS, Reading
 from models.seen import Seen
 from models.tasks import TASKS, guessed
 from models.tasks.base import Task
 
-LOADERS = {
-    "train": "train_dataloader",
-    "validation": "val_dataloader",
-    "test": "test_dataloader",
-}
-
 LABELS_LOOKED_AT = 1000
 """Of which the task is guessed."""
 
-INPUTS = {torch.float32, torch.bool, torch.uint8}
-INPUTS |= {torch.int8, torch.int16, torch.int32, torch.int64}
-"""What a file can take."""
-
-MEASURING = SimpleNamespace(
-    training=False, validating=False, testing=True, predicting=False, sanity_checking=False
-)
-"""What a module that asks its trainer what is going on is told while its loaders are read."""
+WHOLE_BYTES = 2**28
+"""A loader that yields more inputs than this is not read to its end, nor are inputs kept."""
 
 
 class LoaderData(DataSource):
@@ -47,107 +38,147 @@ class LoaderData(DataSource):
 
     def __init__(self, module: Any) -> None:  # noqa: ANN401 - of either Lightning
         self._module = module
+        self._reading = Reading(module)
         self._asked: Task | None = None
         self._seen: dict[str, Seen] = {}
         self._seen_again: Seen
+        self._inputs: Given | None = None
+        """The first training inputs, as many as were asked for."""
 
     def ask(self, task: str) -> None:
-        """Take the labels for those of this task."""
+        """Take the labels for those of this task; data that were set up are to be so again."""
         if task in TASKS:
+            self._seen = {} if task != self.task.name else self._seen
             self.task = self._asked = TASKS[task]
         super().ask(task)
 
     def setup(self) -> None:
-        """Let the module prepare and set up; read its loaders, and count the classes."""
+        """Let the module prepare and set up; look at its loaders, and count the classes."""
         if self._seen:
             return
-        for loader in LOADERS.values():
-            if not is_overridden(loader, self._module, "LightningDataModule"):
-                raise BadInputError(f"The data have no `{loader}`.")
-        with blaming("The data's `prepare_data`"):
-            self._module.prepare_data()
-        for stage in ("fit", "test"):
-            with blaming("The data's `setup`"):
-                self._module.setup(stage)
+        self._reading.prepare()
         if self._asked is None:
-            self.task = guessed(self._first_labels())
-        seen = {part: self._look(loader) for part, loader in LOADERS.items()}
-        self._seen_again = self._look(LOADERS["train"])
+            labels = self._first_labels()
+            self.task = TASKS["own"] if labels is None else guessed(labels)
+        seen = {part: self._look(part) for part in LOADERS}
+        self._seen_again = self._look("train")
         declared = getattr(self._module, "num_classes", None)
         most = max(part.outputs for part in seen.values())
         self.num_classes = declared if isinstance(declared, int) else most
         for part, loader in LOADERS.items():
             seen[part].require_classes(self.num_classes, loader)
+        axes = zip(*(each.varying_axes() for each in seen.values()), strict=True)
+        self.varying_axes = [frozenset[int]().union(*each) for each in axes]
         self._seen = seen
 
     def for_training(self, batch_size: int, seed: int, module: object) -> Any:  # noqa: ANN401 - of either Lightning
         """Return the user's module; its batch size is its own, its shuffling follows `seed`.
 
-        A module that trains itself gets its labels as they are.
+        A module that trains itself gets its batches as they are.
         """
         torch.manual_seed(seed)
         change = self._with_targets if isinstance(module, Classifier) else None
         return handed_over(self._module, module, change)
 
     def steps_per_epoch(self, batch_size: int) -> int:
-        """Return the number of batches that the training loader yielded."""
-        return self._seen["train"].batches
+        """Return the number of batches of the training loader; see `sizes`."""
+        seen = self._seen["train"]
+        known = None if seen.is_whole else self._reading.count_batches("train")
+        return known or seen.batches
 
-    def batches(self, part: Part) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, part: Part) -> Iterator[tuple[Given, Tensor]]:
         """Yield what the validation or test loader yields."""
-        yield from self._checked_pairs(LOADERS[part])
+        for given, _, targets in self._checked(part):
+            yield given, targets
 
-    def labelled_batches(self, part: Part) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield what the loader yields, its labels as they are."""
-        yield from self._pairs(LOADERS[part])
+    def step_batches(self, part: Part) -> Iterator[Any]:
+        """Yield what the loader yields, as it is."""
+        yield from self._reading.batches(part)
 
-    def training_inputs(self, count: int) -> Tensor:
-        """Return the first inputs that the training loader yields, the same ones each time."""
-        taken: list[Tensor] = []
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            for inputs, _ in self._pairs(LOADERS["train"]):
-                taken.append(inputs)
-                if sum(map(len, taken)) >= count:
-                    break
-        return torch.cat(taken)[:count]
+    def training_inputs(self, count: int) -> Given:
+        """Return the first inputs that the training loader yields, the same ones each time.
+
+        Where their lengths differ, those that are as long as the first.
+        """
+        if self._inputs is not None and len(self._inputs) >= count:
+            return self._inputs[:count]
+        taken: list[Given] = []
+        for given in self._reading.training_inputs():
+            if not taken or shapes_of(given) == shapes_of(taken[0]):
+                taken.append(given)
+            if sum(map(len, taken)) >= count:
+                break
+        inputs = joined(taken)[:count]
+        if sum(each.nbytes for each in tensors_of(inputs)) <= WHOLE_BYTES:
+            self._inputs = inputs
+        return inputs
 
     def sizes(self) -> dict[str, int]:
-        """Return the number of inputs by part."""
-        return {part: seen.count for part, seen in self._seen.items()}
+        """Return the number of inputs by part.
+
+        Of a stream that is not read to its end and does not tell its length, what was read of it.
+        """
+        return {part: self._size(part) for part in LOADERS}
 
     def fingerprint(self) -> str:
         """Return a hash over every input and label of the three parts, and over training's order.
 
         What differs between the two readings of the training loader is left out: the order where
         a generator of its own shuffles, the inputs where Python's or NumPy's generator changes
-        them. The number of each label and the sizes of the batches then still count.
+        them. The number of each label and the sizes of the batches then still count. Of what was
+        not read to its end, the beginning counts, the lengths, and a sample.
         """
         digest = hashlib.sha256()
         for part in ("validation", "test"):
             digest.update(f"{self._seen[part].samples} ".encode())
         for fact, again in zip(self._seen["train"].facts(), self._seen_again.facts(), strict=True):
             digest.update(f"{fact if fact == again else None} ".encode())
+        for part, seen in self._seen.items():
+            if not seen.is_whole:
+                told = f"{self._size(part)} {self.num_classes} {self._reading.sample(part)} "
+                digest.update(told.encode())
         return digest.hexdigest()[:16]
 
-    def _look(self, loader: str) -> Seen:
-        """Read all that `loader` yields, from a fixed seed."""
+    def unhashed(self) -> str:
+        """Return which parts the fingerprint does not cover wholly, and how far, in words."""
+        return ", ".join(
+            f"{part} ({seen.count:,} of {self._size(part):,})"
+            for part, seen in self._seen.items()
+            if not seen.is_whole
+        )
+
+    def _size(self, part: str) -> int:
+        seen = self._seen[part]
+        if seen.is_whole:
+            return seen.count
+        batches = self._reading.count_batches(part) or seen.batches
+        return self._reading.count(part) or batches * seen.count // seen.batches
+
+    def _look(self, part: str) -> Seen:
+        """Read what a loader yields from a fixed seed, to its end if it is not too much."""
         seen = Seen(self.task)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            for inputs, targets in self._checked_pairs(loader):
-                seen.add_(inputs, targets)
+            for given, labels, targets in self._checked(part):
+                seen.add_(given, labels, targets)
+                if seen.bytes > WHOLE_BYTES:
+                    return seen
         if not seen.count:
-            raise BadInputError(f"The data's `{loader}` yields nothing.")
+            raise BadInputError(f"The data's `{LOADERS[part]}` yields nothing.")
+        seen.is_whole = True
         return seen
 
-    def _first_labels(self) -> Tensor:
-        """Return the labels of the first training batches."""
+    def _first_labels(self) -> Tensor | None:
+        """Return the labels of the first training batches; None if there are none."""
         labels: list[Tensor] = []
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            for _, some in self._pairs(LOADERS["train"]):
+            for _, some in self._reading.unpacked("train"):
+                if not isinstance(some, Tensor):
+                    return None
                 if labels and some.shape[1:] != labels[0].shape[1:]:
+                    if some.dim() == labels[0].dim():  # as of texts of any length
+                        break
                     raise BadInputError(
                         "The data's `train_dataloader` must yield labels of one shape, but got "
                         f"{tuple(labels[0].shape[1:])} and {tuple(some.shape[1:])}."
@@ -159,77 +190,21 @@ class LoaderData(DataSource):
             raise BadInputError("The data's `train_dataloader` yields nothing.")
         return torch.cat(labels)
 
-    def _checked_pairs(self, loader: str) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield inputs and targets."""
-        for number, (inputs, labels) in enumerate(self._pairs(loader)):
-            yield _checked(inputs, labels, self.task, loader, number)
+    def _checked(self, part: str) -> Iterator[tuple[Given, Any, Tensor]]:
+        """Yield inputs, labels and targets of each batch."""
+        for number, (given, labels) in enumerate(self._reading.unpacked(part)):
+            yield given, labels, checked(given, labels, self.task, LOADERS[part], number)
 
-    def _with_targets(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        inputs, labels = batch
-        return inputs, self.task.targets(labels)
-
-    def _pairs(self, loader: str) -> Iterator[tuple[Tensor, Tensor]]:
-        module = self._module
-        before, module.trainer = module.trainer, MEASURING
-        try:
-            with blaming(f"The data's `{loader}`"):
-                batches = getattr(module, loader)()
-                if batches is None:
-                    raise BadInputError(f"The data's `{loader}` returned nothing.")
-            for batch in self._guarded(batches, loader):
-                with blaming("What the data do to a batch on its way to the device"):
-                    moved = module.on_before_batch_transfer(batch, 0)
-                    moved = module.transfer_batch_to_device(moved, torch.device("cpu"), 0)
-                    moved = module.on_after_batch_transfer(moved, 0)
-                yield _pair(moved, loader)
-        finally:
-            module.trainer = before
-
-    def _guarded(self, batches: Iterable[Any], loader: str) -> Iterator[Any]:
-        with blaming(f"The data's `{loader}`"):
-            yield from batches
-
-
-def _pair(batch: Any, loader: str) -> tuple[Tensor, Tensor]:  # noqa: ANN401 - the user's
-    """Return inputs and labels of a batch, on the CPU."""
-    if not (
-        isinstance(batch, tuple | list)
-        and len(batch) == 2
-        and all(isinstance(item, Tensor) for item in batch)
-    ):
-        raise BadInputError(f"The data's `{loader}` must yield (inputs, labels), two tensors.")
-    inputs, labels = batch[0].detach().cpu(), batch[1].detach().cpu()
-    if not inputs.dim() or not labels.dim():
-        raise BadInputError(
-            f"The data's `{loader}` must yield batches, but got inputs {tuple(inputs.shape)} and "
-            f"labels {tuple(labels.shape)}: let a DataLoader have a `batch_size`."
-        )
-    if inputs.dtype not in INPUTS:
-        raise BadInputError(
-            f"The data's `{loader}` must yield inputs of float32 or whole numbers, but got "
-            f"{str(inputs.dtype).removeprefix('torch.')}: let the data cast them."
-        )
-    return inputs, labels
-
-
-def _checked(
-    inputs: Tensor, labels: Tensor, task: Task, loader: str, number: int
-) -> tuple[Tensor, Tensor]:
-    """Return the inputs and the targets of the batch of that number."""
-    try:
-        targets = task.targets(labels)
-    except BadInputError as err:
-        raise BadInputError(f"The data's `{loader}`: {err}") from err
-    if targets.shape[:1] != inputs.shape[:1]:
-        raise BadInputError(
-            f"The data's `{loader}` must yield as many labels as inputs, but got "
-            f"{tuple(labels.shape)} of {tuple(inputs.shape)}."
-        )
-    if inputs.is_floating_point() and not bool(inputs.isfinite().all()):
-        index = int((~inputs.isfinite()).flatten(1).any(1).nonzero()[0])
-        what = inputs[index][~inputs[index].isfinite()][0].item()
-        raise BadInputError(
-            f"The data's `{loader}` must yield finite inputs, but input {index} of batch {number} "
-            f"has {what}."
-        )
-    return inputs, targets
+    def _with_targets(self, batch: Any) -> tuple[Given, Tensor]:  # noqa: ANN401 - the user's
+        given, labels = unpacked(batch, LOADERS["train"])
+        if not isinstance(labels, Tensor):
+            raise BadInputError("The data yield no labels: only a LightningModule learns so.")
+        targets = self.task.targets(labels)
+        if self.task.has_classes and not self._seen["train"].is_whole:
+            most = self.num_classes
+            if not bool(((targets >= 0) & (targets < most)).all()):
+                raise BadInputError(
+                    f"The data's `train_dataloader` must yield labels in [0, {most}), but got "
+                    f"{int(targets.max())}: let the data say `num_classes`."
+                )
+        return given, targets

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -12,11 +13,13 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
+from models.batches import unpacked
 from models.data_source import DataSource, Part
 from models.errors import BadInputError, blaming, first_line
+from models.inputs import Given, ask, outputs_of, returned, tensors_of
 from models.layers import compressible_layers
 from models.lightning import is_lightning_module, is_overridden
-from models.loaders import MEASURING
+from models.reading import MEASURING
 from models.tasks import MULTICLASS
 from objectives.artifact.agreement import TOLERANCE, distance
 from objectives.artifact.export import export_onnx
@@ -64,9 +67,17 @@ def check_network(context: Context) -> None:
     require_layers(context, context.network_of(context.untrained()))
 
 
-def _check_answer(
-    network: nn.Module, inputs: Tensor, context: Context, *, seed: int = 0
-) -> Tensor:
+def answers_fit(context: Context) -> bool:
+    """Return whether a new network answers as the task of the data wants it."""
+    try:
+        network = context.build_network().eval()
+        _check_answer(network, context.data.training_inputs(2), context)
+    except BadInputError:
+        return False
+    return True
+
+
+def _check_answer(network: nn.Module, inputs: Given, context: Context, *, seed: int = 0) -> Tensor:
     """Return what `network`, as it is, answers `inputs` with.
 
     Raises:
@@ -76,25 +87,24 @@ def _check_answer(
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            answers = network(inputs.clone())  # which it may change
+            answers = ask(network, inputs.clone())  # which it may change
+    except BadInputError:
+        raise
     except Exception as err:
+        shapes = " and ".join(str(tuple(each.shape)) for each in tensors_of(inputs))
         raise BadInputError(
-            f"{when} network cannot take inputs of shape {tuple(inputs.shape)}: {first_line(err)}"
+            f"{when} network cannot take inputs of shape {shapes}: {first_line(err)}"
         ) from err
     data = context.data
     _, targets = next(data.batches("validation"))
     targets = targets[:1].expand(len(inputs), *targets.shape[1:])
-    if isinstance(answers, Tensor):
-        with suppress(BadInputError):
-            data.task.answers(answers, targets, data.num_classes)
-            return answers
-    wanted = data.task.answer_shape(targets, data.num_classes)
-    got = tuple(answers.shape) if isinstance(answers, Tensor) else type(answers).__name__
-    hint = "" if isinstance(answers, Tensor) else " Let `forward` return the answers alone."
+    with suppress(BadInputError):
+        data.task.answers(answers, targets, data.num_classes)
+        return answers
+    wanted, got = data.task.answer_shape(targets, data.num_classes), tuple(answers.shape)
+    hint = ""
     if data.task == MULTICLASS and got in {(len(inputs),), (len(inputs), 1)}:
         hint = " One logit of yes or no is `--task binary`, a number `--task regression`."
-    if network.training:
-        hint = " A LightningModule says in its `training_step` what is to be learnt of more."
     raise BadInputError(
         f"{when} network must return answers of shape {wanted} ({data.task.name}), but got {got}."
         f"{hint}"
@@ -162,11 +172,11 @@ class _Beginning:
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the data have
         return getattr(self._data, name)
 
-    def batches(self, part: Part) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, part: Part) -> Iterator[tuple[Given, Tensor]]:
         return islice(self._data.batches(part), SCORED_BATCHES)
 
-    def labelled_batches(self, part: Part) -> Iterator[tuple[Tensor, Tensor]]:
-        return islice(self._data.labelled_batches(part), SCORED_BATCHES)
+    def step_batches(self, part: Part) -> Iterator[Any]:
+        return islice(self._data.step_batches(part), SCORED_BATCHES)
 
 
 class _StepTaken(Exception):  # noqa: N818 - it is no error
@@ -183,7 +193,18 @@ class _OneStep(SilentProgress):
 def _check_training(network: nn.Module, context: Context) -> None:
     """Raise `BadInputError` unless `network` can be trained; it may be trained a little."""
     if not is_lightning_module(network):
-        _check_answer(network.train(), context.data.training_inputs(2), context)
+        inputs = context.data.training_inputs(2)
+        _check_answer(network.train(), inputs, context)
+        learnt, shipped = (
+            list(outputs_of(returned(network.train(training), inputs.clone())))
+            for training in (True, False)
+        )
+        if learnt != shipped:
+            raise BadInputError(
+                f"The network returns {', '.join(learnt)} while it trains, else "
+                f"{', '.join(shipped)}: a LightningModule says in its `training_step` what is to "
+                "be learnt of more."
+            )
         return
     for method in ("training_step", "configure_optimizers"):
         if not is_overridden(method, network, "LightningModule"):
@@ -206,8 +227,8 @@ def _check_hooks(network: Any, context: Context) -> None:  # noqa: ANN401 - of e
 
     Its file gets them as the data yield them.
     """
-    inputs = context.data.training_inputs(2)
-    batch: Any = [inputs.clone(), torch.zeros(len(inputs), dtype=torch.int64)]
+    batch = next(iter(context.data.step_batches("validation")))
+    before = unpacked(deepcopy(batch), "val_dataloader")[0]
     for hook in ("on_before_batch_transfer", "on_after_batch_transfer"):
         if not is_overridden(hook, network, "LightningModule"):
             continue
@@ -215,7 +236,9 @@ def _check_hooks(network: Any, context: Context) -> None:  # noqa: ANN401 - of e
         with blaming(f"The network's `{hook}`"):
             batch = getattr(network.eval(), hook)(batch, 0)
         network.trainer = None
-        if not torch.equal(batch[0], inputs):
+        after = unpacked(batch, "val_dataloader")[0]
+        pairs = zip(tensors_of(before), tensors_of(after), strict=False)
+        if not all(torch.equal(one, other) for one, other in pairs):
             raise BadInputError(
                 f"The network's `{hook}` changes inputs also where nothing trains, which its file "
                 "does not: put that into `forward`, or into the data."

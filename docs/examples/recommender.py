@@ -4,7 +4,8 @@
         --data docs/examples/recommender.py:Likes --metric BinaryAUROC \
         --sparsity 0,0.8 --precision 32,8
 
-A file takes the numbers of person and film as int64, (N, 2). The likes are made, from a seed.
+A file takes `person` and `film`, their numbers as int64, (N,) each. The likes are made, from a
+seed.
 """
 
 import torch
@@ -24,9 +25,9 @@ class Recommender(nn.Module):
         self.films = nn.Embedding(FILMS, 16)
         self.likes = nn.Sequential(nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 1))
 
-    def forward(self, pairs: Tensor) -> Tensor:
-        """Return a logit, (N, 1), of pairs, (N, 2) int64."""
-        both = torch.cat([self.people(pairs[:, 0]), self.films(pairs[:, 1])], dim=1)
+    def forward(self, person: Tensor, film: Tensor) -> Tensor:
+        """Return a logit, (N, 1), of people and films, (N,) int64 each."""
+        both = torch.cat([self.people(person), self.films(film)], dim=1)
         logits: Tensor = self.likes(both)
         return logits
 
@@ -41,9 +42,8 @@ class Likes(LightningDataModule):
         person = torch.randint(PEOPLE, (6000,), generator=generator)
         film = torch.randint(FILMS, (6000,), generator=generator)
         liked = (tastes[person] * kinds[film]).sum(1) > 0
-        pairs = torch.stack([person, film], dim=1)
         self.parts = [
-            TensorDataset(pairs[first:last], liked[first:last])
+            TensorDataset(person[first:last], film[first:last], liked[first:last])
             for first, last in ((0, 4000), (4000, 5000), (5000, 6000))
         ]
 

@@ -1,10 +1,11 @@
 """Text classification: which of two kinds of text a line is of, by a transformer from a config.
 
-    python -m search.run --model docs/examples/text.py:Reader --data docs/examples/text.py:Lines \
+    python -m search.run --model docs/examples/text.py:reader --data docs/examples/text.py:Lines \
         --sparsity 0,0.8 --precision 32,8
 
-The lines are 20 of Python's documentation and 20 of its source, as characters. A file takes
-their numbers as int64.
+The lines are 20 of Python's documentation and 20 of its source, as characters. A batch is a
+dictionary, as transformers have it, its lines filled up to the longest; so a file takes
+`input_ids` and `attention_mask`, (N, length) int64, of any length.
 """
 
 import dataclasses
@@ -14,40 +15,44 @@ from pydoc_data.topics import topics
 import torch
 from pytorch_lightning import LightningDataModule
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
-from transformers import BertConfig, BertModel
+from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import DataLoader
+from transformers import BertConfig, BertForSequenceClassification
 
 LENGTH = 32
 CHARACTERS = 128
 
+Line = tuple[Tensor, int]
 
-class Reader(nn.Module):
-    """An encoder with two layers, random weights, and what is read off its first place."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        config = BertConfig(
+def reader() -> nn.Module:
+    """Return an encoder with two layers, random weights, that tells two kinds apart."""
+    return BertForSequenceClassification(
+        BertConfig(
             vocab_size=CHARACTERS,
             hidden_size=32,
             num_hidden_layers=2,
             num_attention_heads=2,
             intermediate_size=64,
             max_position_embeddings=LENGTH,
-            attn_implementation="eager",
+            num_labels=2,
         )
-        self.encoder = BertModel(config, add_pooling_layer=False)
-        self.kind = nn.Linear(32, 2)
-
-    def forward(self, characters: Tensor) -> Tensor:
-        """Return logits, (N, 2), of lines, (N, LENGTH) int64."""
-        states = self.encoder(characters).last_hidden_state
-        logits: Tensor = self.kind(states[:, 0])
-        return logits
+    )
 
 
-def numbers(line: str) -> list[int]:
-    """Return a line as the numbers of its characters, filled up with zeros."""
-    return [ord(sign) % CHARACTERS for sign in line[:LENGTH].ljust(LENGTH, "\0")]
+def numbers(line: str) -> Tensor:
+    """Return the beginning of a line as the numbers of its characters."""
+    return torch.tensor([ord(sign) % CHARACTERS for sign in line[:LENGTH]])
+
+
+def batch(lines: list[Line]) -> dict[str, Tensor]:
+    """Return lines and their kinds as what the network takes, and `labels`."""
+    texts = [text for text, _ in lines]
+    return {
+        "input_ids": pad_sequence(texts, batch_first=True),
+        "attention_mask": pad_sequence([torch.ones_like(text) for text in texts], True),
+        "labels": torch.tensor([kind for _, kind in lines]),
+    }
 
 
 class Lines(LightningDataModule):
@@ -55,24 +60,23 @@ class Lines(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Read them."""
-        prose = [line for line in topics["assignment"].splitlines() if len(line) > 30][:20]
+        prose = [line for line in topics["assignment"].splitlines() if len(line) > 20][:20]
         source = Path(dataclasses.__file__).read_text().splitlines()
-        code = [line for line in source if line.startswith("    ") and len(line) > 30][:20]
-        lines = torch.tensor([numbers(line) for line in prose + code])
-        kinds = torch.tensor([0] * len(prose) + [1] * len(code))
-        held = torch.arange(len(kinds)) % 4
+        code = [line for line in source if line.startswith("    ") and len(line) > 20][:20]
+        lines = [(numbers(line), kind) for kind, part in enumerate((prose, code)) for line in part]
         self.parts = [
-            TensorDataset(lines[where], kinds[where]) for where in (held < 2, held == 2, held == 3)
+            [line for place, line in enumerate(lines) if place % 4 in held]
+            for held in ((0, 1), (2,), (3,))
         ]
 
     def train_dataloader(self) -> DataLoader:
         """Return what is learnt from."""
-        return DataLoader(self.parts[0], batch_size=5, shuffle=True)
+        return DataLoader(self.parts[0], batch_size=5, shuffle=True, collate_fn=batch)
 
     def val_dataloader(self) -> DataLoader:
         """Return what is chosen by."""
-        return DataLoader(self.parts[1], batch_size=20)
+        return DataLoader(self.parts[1], batch_size=20, collate_fn=batch)
 
     def test_dataloader(self) -> DataLoader:
         """Return what is tested on."""
-        return DataLoader(self.parts[2], batch_size=20)
+        return DataLoader(self.parts[2], batch_size=20, collate_fn=batch)

@@ -12,7 +12,7 @@ with the number that the file has there, after the two are compared. Whatever is
 between two such places, and differs in nothing but the order of sums.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,9 +22,10 @@ from onnx import TensorProto, helper
 from torch import Tensor
 
 from models.errors import first_line
+from models.inputs import by_name, outputs_of, returned
+from objectives.artifact.graph import EXACT
 from objectives.context import Context
 from objectives.errors import MeasurementError
-from objectives.network.exporter import INPUT_NAME
 from objectives.network.state import NetworkState
 from objectives.onnx_session import open_session
 from objectives.training.activations import attach_rounding_, rounded
@@ -107,11 +108,12 @@ def differences(
                     places[name] = f"what layer '{layer}' is given"
     file = _Unfused(content, places)
     inputs = context.data.training_inputs(COMPARED_INPUTS)
-    answers, inside = file(inputs)
+    given = by_name(network, inputs)
+    inside = file(given)
     found: list[Difference] = []
 
     def compare(name: str, computed: Tensor) -> Tensor:
-        given, expected = inside[name], computed.numpy()
+        given, expected = inside.get(name + EXACT, inside[name]), computed.numpy()
         if given.size == expected.size:  # a value may be in another shape there
             given = given.reshape(expected.shape)
         found.append(Difference(distance(given, expected), places[name]))
@@ -121,36 +123,39 @@ def differences(
     if places:
         attach_rounding_(network, context.values(state), places, compare)
     with torch.no_grad():
-        expected = network(inputs.clone()).numpy()  # which it may change
-    if not np.isfinite(expected).all():
-        raise MeasurementError("the network's answers are not all finite.")
-    alone = np.concatenate([file(each)[0] for each in inputs.split(1)])
-    found.append(Difference(distance(answers, expected), "its answer"))
-    found.append(Difference(distance(alone, answers), "its answer to one input alone"))
+        outputs = outputs_of(returned(network, inputs.clone()))  # which it may change
+    singly = [file(by_name(network, each)) for each in inputs.split(1)]
+    for name, output in outputs.items():
+        answers, expected = inside[name], output.numpy()
+        if not np.isfinite(expected).all():
+            raise MeasurementError("the network's answers are not all finite.")
+        alone = np.concatenate([each[name] for each in singly])
+        shown = "its answer" if name == next(iter(outputs)) else f"its output '{name}'"
+        found.append(Difference(distance(answers, expected), shown))
+        found.append(Difference(distance(alone, answers), f"{shown} to one input alone"))
     return found
 
 
 class _Unfused:
-    """A file, open with integer kernels off; gives its answers, and values inside it."""
+    """A file, open with integer kernels off; gives its outputs, and values inside it."""
 
     def __init__(self, content: bytes, inside: Collection[str]) -> None:
         model = onnx.load_from_string(content)
-        (self._output,) = (value.name for value in model.graph.output)
-        self._inside = sorted(set(inside) - {INPUT_NAME, self._output})
-        for name in self._inside:
+        known = {value.name for value in (*model.graph.input, *model.graph.output)}
+        made = {name for node in model.graph.node for name in node.output}
+        exact = {name + EXACT for name in inside if name + EXACT in made}
+        for name in sorted((set(inside) | exact) - known):
             shown = helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
             model.graph.output.append(shown)
+        self._names = [value.name for value in model.graph.output]
         content = model.SerializeToString()
         self._session = open_session(content, "the file", changed="no integer fusion")
 
-    def __call__(self, inputs: Tensor) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Return the answers to `inputs`, and the values inside by name."""
-        given = inputs.numpy()
+    def __call__(self, given: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+        """Return all values that it shows for inputs, and these, by name."""
+        feeds = {name: each.numpy() for name, each in given.items()}
         try:
-            answers, *inside = self._session.run(
-                [self._output, *self._inside], {INPUT_NAME: given}
-            )
-        except Exception as err:  # as above
+            values = self._session.run(self._names, feeds)
+        except Exception as err:  # ONNX Runtime's exceptions share no base class
             raise MeasurementError(f"ONNX Runtime cannot run the file: {first_line(err)}") from err
-        values = dict(zip(self._inside, inside, strict=True))
-        return answers, values | {INPUT_NAME: given, self._output: answers}
+        return feeds | dict(zip(self._names, values, strict=True))

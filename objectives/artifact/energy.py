@@ -43,6 +43,7 @@ it (Coelho et al. 2021, arXiv:2006.10159; `gate_factor` of its `multiplier_impl.
 """
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,15 +116,24 @@ def shift_places(numbers: np.ndarray) -> int | None:
     return int(np.ptp(exponents))
 
 
-def estimate_energy_uj(model: ModelProto) -> float | None:
-    """Return microjoules for one input; None where the shapes in `model` cannot be inferred."""
-    energy = estimate_energy(model)
+def estimate_energy_uj(
+    model: ModelProto, shapes: Mapping[str, Sequence[int]] | None = None
+) -> float | None:
+    """Return microjoules for one input; None where the shapes in `model` cannot be inferred.
+
+    Args:
+        model: The file.
+        shapes: Of each of its inputs, by name, where more than their number may be another.
+    """
+    energy = estimate_energy(model, shapes)
     return None if energy is None else energy.total_uj
 
 
-def estimate_energy(model: ModelProto) -> Energy | None:
-    """Return what one input takes; None where the shapes in `model` cannot be inferred."""
-    graph = _SizedGraph(model)
+def estimate_energy(
+    model: ModelProto, shapes: Mapping[str, Sequence[int]] | None = None
+) -> Energy | None:
+    """Return what one input takes; see `estimate_energy_uj`."""
+    graph = _SizedGraph(model, shapes or {})
     read_bits: float = sum(_bits(tensor) for tensor in model.graph.initializer)
     arithmetic_pj = sram_pj = 0.0
     try:
@@ -196,14 +206,17 @@ def _bits(tensor: TensorProto) -> int:
 class _SizedGraph:
     """A graph whose values have shapes, for a batch of one."""
 
-    def __init__(self, model: ModelProto) -> None:
+    def __init__(self, model: ModelProto, shapes: Mapping[str, Sequence[int]]) -> None:
         sized = ModelProto()
         sized.CopyFrom(model)
         for tensor in sized.graph.initializer:
             if len(tensor.raw_data) > MOST_CONSTANT_BYTES:
                 tensor.ClearField("raw_data")
         for value in (*sized.graph.input, *sized.graph.output):
-            value.type.tensor_type.shape.dim[0].dim_value = 1
+            dims = value.type.tensor_type.shape.dim
+            for dim, side in zip(dims, shapes.get(value.name, ()), strict=False):
+                dim.dim_value = side
+            dims[0].dim_value = 1
         inferred = shape_inference.infer_shapes(sized, data_prop=True).graph
         self.weights = StoredWeights(model.graph)
         self._types = {

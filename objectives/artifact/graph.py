@@ -16,11 +16,15 @@ from objectives.artifact.onnx_types import (
     integer_tensor,
 )
 from objectives.artifact.stored_weights import CODEBOOK
+from objectives.network.graph_inputs import given_inputs, state_inputs
 from objectives.network.integers import INTEGER_OPERATORS
 from objectives.network.state import ActivationFormat, LayerFormat
 from objectives.network.value_graph import ValueGraph
 
 LARGEST_INTEGER = 2**31 - 1
+
+EXACT = "@e"
+"""Behind the name of a value that is returned rounded: what it was before."""
 
 
 class GraphEditor:
@@ -37,7 +41,7 @@ class GraphEditor:
         self._graph = graph
         self._nodes = list(graph.node)
         self._tensors: dict[str, np.ndarray | TensorProto] = {
-            value.name: weights[value.name].contiguous().numpy() for value in graph.input[1:]
+            value.name: weights[value.name].contiguous().numpy() for value in state_inputs(graph)
         }
         """What will be an initializer, by name; a tensor's own until it is stored otherwise."""
         self._tensors |= {tensor.name: tensor for tensor in graph.initializer}
@@ -146,11 +150,11 @@ class GraphEditor:
         """Write what was edited into the graph; tensors that nobody reads are left out."""
         nodes = [NodeProto.FromString(node.SerializeToString()) for node in self._nodes]
         read = {name for node in nodes for name in node.input}
-        (inputs, *_) = self._graph.input
-        kept = type(inputs).FromString(inputs.SerializeToString())
+        given = given_inputs(self._graph)
+        kept = [type(value).FromString(value.SerializeToString()) for value in given]
         for part in ("input", "node", "initializer"):
             self._graph.ClearField(part)
-        self._graph.input.append(kept)
+        self._graph.input.extend(kept)
         self._graph.node.extend(nodes)
         for name in list(self._tensors):
             values = self._tensors.pop(name)
@@ -172,18 +176,27 @@ class GraphEditor:
         self._tensors[parameters[1]] = zero_point
         self.opset = max(self.opset, LEAST_OPSET.get(integer_type, 0))
         readers = self._readers(name)
-        integers, floats = f"{name}@q", f"{name}@f"
+        exact, integers, floats = name, f"{name}@q", f"{name}@f"
+        if name in {value.name for value in self._graph.output}:  # it is returned rounded, too
+            exact, floats = name + EXACT, name
+            self._rename_output(name, exact)
         operators = [
-            helper.make_node("QuantizeLinear", [name, *parameters], [integers]),
+            helper.make_node("QuantizeLinear", [exact, *parameters], [integers]),
             helper.make_node("DequantizeLinear", [integers, *parameters], [floats]),
         ]
         if stored.bits < 8:
             limits = [f"{prefix}low", f"{prefix}high"]
             for limit, value in zip(limits, (low, high), strict=True):
                 self._add(limit, value * scale)
-            operators.insert(0, helper.make_node("Clip", [name, *limits], [f"{name}@c"]))
+            operators.insert(0, helper.make_node("Clip", [exact, *limits], [f"{name}@c"]))
             operators[1].input[0] = f"{name}@c"
         self._put_before(readers, name, operators)
+
+    def _rename_output(self, name: str, new_name: str) -> None:
+        for node in self._nodes:
+            for place, given in enumerate(node.output):
+                if given == name:
+                    node.output[place] = new_name
 
     def _floats(self, name: str | None) -> np.ndarray | None:
         """Return the values of a tensor of the network that is not stored otherwise yet."""

@@ -20,7 +20,7 @@ from objectives.artifact.stored_weights import StoredWeights
 from objectives.errors import MeasurementError
 from objectives.score.accuracy import ACCURACY
 from objectives.score.base import Score
-from objectives.score.onnx_network import OnnxNetwork
+from objectives.score.onnx_network import OnnxNetwork, feeds_for
 
 WARM_UP_RUNS = 10
 LATENCY_RUNS = 200
@@ -88,9 +88,11 @@ def measure_file(path: Path, data: DataSource, score: Score = ACCURACY) -> Measu
     except MeasurementError as err:
         raise MeasurementError(f"{path.name}: {err}") from err
     model = onnx.load(path)
+    feeds = feeds_for([each.name for each in model.graph.input], data.training_inputs(1))
+    shapes = {name: each.shape for name, each in feeds.items()}
     return Measurement(
         **asdict(measured),
-        energy_uj=estimate_energy_uj(model),
+        energy_uj=estimate_energy_uj(model, shapes),
         nonzero_weights=count_weights(model),
     )
 
@@ -128,7 +130,7 @@ def _content(path: Path) -> bytes:
 
 def _latency(file: OnnxNetwork, data: DataSource) -> tuple[float, float]:
     """Return median and interquartile range of the milliseconds of one input."""
-    example = data.training_inputs(1).numpy()
+    example = file.feeds(data.training_inputs(1))
     milliseconds: list[float] = []
     began = time.perf_counter()
     while len(milliseconds) < WARM_UP_RUNS + LATENCY_RUNS:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 INPUT = "input"
-"""The call that gives what the network is called with."""
+"""The call that gives what the network is called with; further inputs are "input:1" and so on."""
 
 Visit = Callable[[str, Tensor, tuple[Any, ...]], Tensor]
 """Takes the name of a call, the floats that it gives, and its arguments; returns what goes on."""
@@ -107,7 +107,7 @@ class CallWatch(TorchFunctionMode):
             given = None
             self._enter_module("")
             try:
-                args, named = self._first_input(args, named)
+                args, named = self._inputs(args, named)
                 given = function(network, *args, **named)
             finally:
                 visited = self._leave_module(args, given)
@@ -118,18 +118,21 @@ class CallWatch(TorchFunctionMode):
     def _is_wanted(self, call: str) -> bool:
         return self._wanted is None or call in self._wanted
 
-    def _first_input(
+    def _inputs(
         self, args: tuple[Any, ...], named: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Return what the network is called with, its first argument as visited."""
-        values: Any = args[0] if args else next(iter(named.values()), None)
-        if len(self._frames) > 1 or not _is_floats(values) or not self._is_wanted(INPUT):
+        """Return what the network is called with, its floats as visited."""
+        if len(self._frames) > 1:
             return args, named
-        with unseen():
-            visited = self._visit(INPUT, values, ())
-        if args:
-            return (visited, *args[1:]), named
-        return args, named | {next(iter(named)): visited}
+        given: dict[Any, Any] = {**dict(enumerate(args)), **named}
+        for place, (name, values) in enumerate(given.items()):
+            call = f"{INPUT}:{place}" if place else INPUT
+            if _is_floats(values) and self._is_wanted(call):
+                with unseen():
+                    given[name] = self._visit(call, values, ())
+        return tuple(given[place] for place in range(len(args))), {
+            name: given[name] for name in named
+        }
 
     def _enter_module(self, path: str) -> None:
         self._frames.append(_Frame(path, self._frames[-1] if self._frames else None))

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from objectives.network.exporter import Exported
+from objectives.network.graph_inputs import given_inputs
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -172,13 +173,12 @@ def drop_norms_(graph: GraphProto, norms: Sequence[FoldableNorm]) -> None:
         nodes.remove(node)
     kept = [type(node).FromString(node.SerializeToString()) for node in nodes]
     read = {name for node in kept for name in node.input}
-    first, *tensors = [
-        type(value).FromString(value.SerializeToString()) for value in inputs.values()
-    ]
+    given = {value.name for value in given_inputs(graph)}
+    copied = [type(value).FromString(value.SerializeToString()) for value in inputs.values()]
     graph.ClearField("node")
     graph.ClearField("input")
     graph.node.extend(kept)
-    graph.input.extend([first, *(value for value in tensors if value.name in read)])
+    graph.input.extend(value for value in copied if value.name in read | given)
 
 
 def fold_norms_(network: nn.Module, norms: Sequence[FoldableNorm]) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import UninitializedParameter
 
 from models.data_source import DataSource
+from models.inputs import free_axes, returned
 from models.layers import ALL_LAYERS, Layer, compressible_layers
 from models.normalize import Normalized
 from models.registry import ModelSpec
@@ -77,7 +78,9 @@ class StudiedNetwork:
         make_tensors_plain_(network)
         if any(isinstance(each, UninitializedParameter) for each in network.parameters()):
             with torch.no_grad():
-                network.eval()(self.data.training_inputs(2))  # lazy layers look at their inputs
+                returned(
+                    network.eval(), self.data.training_inputs(2)
+                )  # lazy layers look at their inputs
         return network
 
     def network_of(self, state: NetworkState) -> nn.Module:
@@ -129,11 +132,13 @@ class StudiedNetwork:
         Raises:
             MeasurementError: The network cannot be exported; the text names the layer.
         """
-        weights = self.unfold(state)
+        weights, inputs = self.unfold(state), self.data.training_inputs(2)
         return exported(
             self.identity(weights),
             lambda: self.shaped(weights),
-            self.data.training_inputs(2),
+            inputs,
+            free=free_axes(inputs, self.data.varying_axes),
+            varying=self.data.varying_axes,
             anew=anew,
         )
 

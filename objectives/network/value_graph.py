@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from onnx import GraphProto, NodeProto, helper, numpy_helper
 
 from models.layers import Layer
+from objectives.network.graph_inputs import given_inputs, state_inputs
 
 MOVING = {"Expand", "Flatten", "Identity", "Pad", "Reshape", "Slice", "Squeeze", "Transpose"}
 MOVING |= {"Unsqueeze"}
@@ -40,8 +41,8 @@ class ValueGraph:
             for name in dict.fromkeys(node.input):
                 self._readers.setdefault(name, []).append(node)
         self.constants = {tensor.name: tensor for tensor in graph.initializer}
-        self._inputs = [value.name for value in graph.input[:1]]
-        self._state = {value.name for value in graph.input[1:]}
+        self._inputs = [value.name for value in given_inputs(graph)]
+        self._state = {value.name for value in state_inputs(graph)}
         self.outputs = {value.name for value in graph.output}
 
     def products(self, layers: Mapping[str, Layer]) -> dict[str, list[Product]]:

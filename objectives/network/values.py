@@ -21,9 +21,10 @@ from onnx import ModelProto, ValueInfoProto
 from torch import Tensor, nn
 
 from models.errors import first_line
+from models.inputs import Given, by_name, returned
 from objectives.errors import MeasurementError
 from objectives.network.calls import CallWatch
-from objectives.network.exporter import INPUT_NAME
+from objectives.network.graph_inputs import state_inputs
 from objectives.onnx_session import open_session
 
 TOLERANCE = 1e-4
@@ -53,14 +54,14 @@ class Values:
 
 
 def find_values(
-    network: nn.Module, model: ModelProto, inputs: Tensor, weights: Mapping[str, Tensor]
+    network: nn.Module, model: ModelProto, inputs: Given, weights: Mapping[str, Tensor]
 ) -> Values:
     """Find where `network` computes the values of its graph.
 
     Args:
         network: With the structure of the graph; it is spoilt.
-        model: The graph, whose inputs are `input` and tensors of the network's state.
-        inputs: Two of them, (2, ...).
+        model: The graph, whose further inputs are tensors of the network's state.
+        inputs: Two of them.
         weights: Of the network, to go back to where random ones do not give finite answers.
 
     Raises:
@@ -90,7 +91,7 @@ def find_values(
 
     watch = CallWatch(network, look)
     with torch.no_grad():
-        network(inputs.clone())  # which it may change
+        returned(network, inputs.clone())  # which it may change
     watch.remove()
     return Values(
         calls={name: tuple(calls) for name, calls in found.items()},
@@ -98,17 +99,20 @@ def find_values(
     )
 
 
-def _values(model: ModelProto, network: nn.Module, inputs: Tensor) -> dict[str, np.ndarray]:
+def _values(model: ModelProto, network: nn.Module, inputs: Given) -> dict[str, np.ndarray]:
     """Return the floats that a graph computes with, by name, for the weights of `network`."""
     open_model = ModelProto.FromString(model.SerializeToString())
     graph = open_model.graph
     outputs = [name for node in graph.node for name in node.output if name]
-    given = {value.name for value in graph.output}
-    graph.output.extend(ValueInfoProto(name=name) for name in outputs if name not in given)
+    ends = {value.name for value in graph.output}
+    graph.output.extend(ValueInfoProto(name=name) for name in outputs if name not in ends)
     state = network.state_dict()
-    names = [value.name for value in graph.input if value.name != INPUT_NAME]
-    feeds = {name: state[name].detach().contiguous().numpy() for name in names}
-    feeds[INPUT_NAME] = inputs.numpy()
+    feeds = {
+        value.name: state[value.name].detach().contiguous().numpy()
+        for value in state_inputs(graph)
+    }
+    given = {name: each.numpy() for name, each in by_name(network, inputs).items()}
+    feeds |= given
     session = open_session(open_model.SerializeToString(), "the graph", changed="not at all")
     try:
         results = session.run(outputs, feeds)
@@ -116,7 +120,7 @@ def _values(model: ModelProto, network: nn.Module, inputs: Tensor) -> dict[str, 
         raise MeasurementError(f"ONNX Runtime cannot run the graph: {first_line(err)}") from err
     return {
         name: each
-        for name, each in [(INPUT_NAME, inputs.numpy()), *zip(outputs, results, strict=True)]
+        for name, each in [*given.items(), *zip(outputs, results, strict=True)]
         if isinstance(each, np.ndarray) and each.dtype == np.float32 and each.size > 0
     }
 

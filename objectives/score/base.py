@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from models.data_source import DataSource, Part
 from models.errors import BadInputError
+from models.inputs import ask
 from objectives.errors import MeasurementError
 from objectives.score.onnx_network import OnnxNetwork
 
@@ -104,7 +105,7 @@ def answers_of_network(
     device = next(network.parameters()).device
     with torch.no_grad():
         for inputs, targets in data.batches(part):
-            given = network(inputs.to(device)).cpu()
+            given = ask(network, inputs.to(device)).cpu()
             try:
                 yield data.task.answers(given, targets, data.num_classes), targets
             except BadInputError as err:

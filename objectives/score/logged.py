@@ -1,16 +1,19 @@
 """What the user's own steps log, with the file answering in the place of `forward`."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from pytorch_lightning.utilities import move_data_to_device
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from models.data_source import DataSource, Part, PartBatches
 from models.errors import BadInputError, blaming
+from models.inputs import returned, with_outputs
 from models.lightning import is_overridden, trainer_of, without_trainers_advice
 from objectives.errors import MeasurementError, UndefinedScoreError
 from objectives.score.base import Score
@@ -30,33 +33,43 @@ class LoggedScore(Score):
 
     def of_file(self, file: OnnxNetwork, data: DataSource, part: Part) -> float:
         """Return what is logged where the file answers."""
+        module = self.build()
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            like = returned(module.eval(), data.training_inputs(2).clone())
+        signature = inspect.signature(module.forward)
 
-        def forward(inputs: Tensor) -> Tensor:
-            rows = inputs.detach().cpu().numpy()
-            return torch.from_numpy(np.asarray(file.answer(rows)))
+        def forward(*args: Any, **named: Any) -> Any:  # noqa: ANN401 - as the module's own
+            rows = _taken(signature, args, named, file.input_names)
+            feeds = dict(zip(file.input_names, rows, strict=True))
+            outputs = file.all_outputs({name: each.numpy() for name, each in feeds.items()})
+            return with_outputs(like, outputs)
 
-        return self._logged(forward, data, part)
+        return self._logged(module, forward, data, part)
 
     def of_network(self, network: nn.Module, data: DataSource, part: Part) -> float:
         """Return what is logged where a network answers."""
         device = next(network.parameters()).device
 
-        def forward(inputs: Tensor) -> Tensor:
-            answers: Tensor = network(inputs.to(device))
-            return answers.cpu()
+        def forward(*args: Any, **named: Any) -> Any:  # noqa: ANN401 - as the module's own
+            args, named = move_data_to_device((args, named), device)
+            return move_data_to_device(network(*args, **named), torch.device("cpu"))
 
-        return self._logged(forward, data, part)
+        return self._logged(self.build(), forward, data, part)
 
-    def _logged(self, answer: Callable[[Tensor], Tensor], data: DataSource, part: Part) -> float:
-        module: Any = self.build()
+    def _logged(
+        self,
+        module: Any,  # noqa: ANN401 - of either Lightning
+        answer: Callable[..., Any],
+        data: DataSource,
+        part: Part,
+    ) -> float:
         _forbid_own_weights_(module)
         asked = False
 
-        def forward(*inputs: Tensor) -> Tensor:
+        def forward(*args: Any, **named: Any) -> Any:  # noqa: ANN401 - as the module's own
             nonlocal asked
             asked = True
-            (given,) = inputs
-            return answer(given)
+            return answer(*args, **named)
 
         module.forward = forward
         names = (self.name, self.name.replace("val", "test"))
@@ -86,6 +99,43 @@ class LoggedScore(Score):
         if not np.isfinite(value):
             raise UndefinedScoreError(f"{self.name} of it is {value}.")
         return value
+
+
+def _taken(
+    signature: inspect.Signature, args: tuple[Any, ...], named: dict[str, Any], names: list[str]
+) -> list[Tensor]:
+    """Return the tensors that a step gives to `forward`, as many as the file takes, in order.
+
+    Args:
+        signature: Of `forward`.
+        args: What it is called with.
+        named: What it is called with by name.
+        names: Of the tensors that the file takes.
+
+    Raises:
+        BadInputError: It is called with others.
+    """
+    if len(names) == len(args) == 1 and not named:
+        return [args[0].detach().cpu()]
+    bound = signature.bind(*args, **named).arguments
+    given: dict[str, Any] = {}
+    for name, value in bound.items():
+        kind = signature.parameters[name].kind
+        if kind is inspect.Parameter.VAR_KEYWORD:
+            given |= value
+        elif kind is inspect.Parameter.VAR_POSITIONAL:
+            given |= dict(zip(names[len(given) :], value, strict=False))
+        elif value is not None and value is not signature.parameters[name].default:
+            given[name] = value
+    if len(names) == len(given) == 1:
+        names = list(given)  # its only input has a name of its own in the file
+    further = sorted(given.keys() - set(names)) or sorted(set(names) - given.keys())
+    if further:
+        raise BadInputError(
+            f"A step of the network asks `forward` for {', '.join(given)}, but the file takes "
+            f"{', '.join(names)}: let the steps do without {further[0]}, or with it always."
+        )
+    return [given[name].detach().cpu() for name in names]
 
 
 def _forbid_own_weights_(module: nn.Module) -> None:

@@ -1,10 +1,13 @@
 """Run any ONNX file as a user would: ONNX Runtime's default session on the CPU.
 
-The file may come from anywhere. It has one input, shaped like the data's, its batch size free or
-1, and one output, of classes a logit (or a probability) each; their names do not matter.
+The file may come from anywhere. Its inputs are shaped like the data's, its batch size free or 1;
+where data have names for them, by these. Its answer, of classes a logit (or a probability) each,
+is the output called `logits`, or else the first.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +15,7 @@ from torch import Tensor
 
 from models.data_source import DataSource
 from models.errors import BadInputError, first_line
+from models.inputs import ANSWER, Given, Inputs, tensors_of
 from objectives.errors import MeasurementError
 from objectives.onnx_session import open_session
 
@@ -33,26 +37,24 @@ class OnnxNetwork:
         self._session = open_session(path, "it", threads=threads)
         self.path = path
         self._task, self._outputs = data.task, data.num_classes
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        if len(inputs) != 1 or len(outputs) != 1:
-            raise MeasurementError(
-                "it must have one input and one output, "
-                f"but it has {len(inputs)} and {len(outputs)}."
-            )
-        self._input, self._output = inputs[0].name, outputs[0].name
-        self._batch = inputs[0].shape[0] if inputs[0].shape else 0
-        _check_shape(inputs[0].shape, data.input_shape)
+        inputs = self._session.get_inputs()
+        self.input_names = [each.name for each in inputs]
+        self.output_names = [each.name for each in self._session.get_outputs()]
+        self.answer_name = ANSWER if ANSWER in self.output_names else self.output_names[0]
+        example = self.feeds(data.training_inputs(1))
+        for each in inputs:
+            _check_shape(each.shape, example[each.name].shape[1:])
+        self._batch = inputs[0].shape[0]
 
-    def answers(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the answers to `inputs`, (N, ...), as the task of `targets` wants them.
+    def answers(self, inputs: Given, targets: Tensor) -> Tensor:
+        """Return the answers to N inputs as the task of `targets` wants them.
 
         Raises:
             MeasurementError: It cannot run, or its answers are not finite or no such answers.
         """
-        rows = inputs.numpy()
-        parts = np.split(rows, len(rows)) if self._batch == 1 else [rows]
+        parts = inputs.split(1) if self._batch == 1 else [inputs]
         given = torch.from_numpy(
-            np.concatenate([np.atleast_1d(self.answer(part)) for part in parts])
+            np.concatenate([np.atleast_1d(self.answer(self.feeds(part))) for part in parts])
         )
         try:
             answers = self._task.answers(given, targets, self._outputs)
@@ -62,18 +64,56 @@ class OnnxNetwork:
             raise MeasurementError("its answers are not all finite.")
         return answers
 
-    def answer(self, inputs: np.ndarray) -> np.ndarray:
-        """Return what the file gives for `inputs`, one where its batch size is 1, unchecked.
+    def feeds(self, given: Given) -> dict[str, np.ndarray]:
+        """Return what the file takes, by name.
+
+        Raises:
+            MeasurementError: The data have other inputs.
+        """
+        return feeds_for(self.input_names, given)
+
+    def answer(self, feeds: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return its answer to inputs, by name, one of them where its batch size is 1, unchecked.
 
         Raises:
             MeasurementError: It cannot run.
         """
+        answer: np.ndarray = self._run([self.answer_name], feeds)[0]
+        return answer
+
+    def all_outputs(self, feeds: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+        """Return the same of all outputs, by name."""
+        values = self._run(self.output_names, feeds)
+        return {
+            name: torch.from_numpy(np.asarray(each))
+            for name, each in zip(self.output_names, values, strict=True)
+        }
+
+    def _run(self, outputs: Sequence[str], feeds: Mapping[str, np.ndarray]) -> list[Any]:
         try:
-            (given,) = self._session.run([self._output], {self._input: inputs})
+            values: list[Any] = self._session.run(outputs, feeds)
         except Exception as err:  # ONNX Runtime's exceptions share no base class
             raise MeasurementError(f"ONNX Runtime cannot run it: {first_line(err)}") from err
-        answer: np.ndarray = given
-        return answer
+        return values
+
+
+def feeds_for(names: Sequence[str], given: Given) -> dict[str, np.ndarray]:
+    """Return what a file takes whose inputs have such names.
+
+    Raises:
+        MeasurementError: The data have other inputs.
+    """
+    tensors = tensors_of(given)
+    ours = given.names if isinstance(given, Inputs) else ()
+    if len(names) == 1 and (len(tensors) == 1 or not ours):
+        return {names[0]: tensors[0].numpy()}
+    known = dict(zip(ours or names, tensors, strict=False))
+    if not known.keys() >= set(names):
+        count = "one input" if len(tensors) == 1 else f"{len(tensors)} inputs"
+        raise MeasurementError(
+            f"it takes {', '.join(names)}, but the data yield {', '.join(ours) or count}."
+        )
+    return {name: known[name].numpy() for name in names}
 
 
 def _check_shape(taken: list[int | str | None], given: tuple[int, ...]) -> None:

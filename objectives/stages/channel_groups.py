@@ -20,6 +20,7 @@ import torch_pruning
 from torch import Tensor, nn
 
 from models.errors import first_line
+from models.inputs import Given, ask, outputs_of, returned
 from models.layers import LAYERS, Layer
 from objectives.artifact.agreement import TOLERANCE, distance
 from objectives.context import Context
@@ -125,7 +126,7 @@ class _Surgery:
             smaller = _picked(whole, kept)
             answer, expected = self._answer(smaller), self._answer(_zeroed(whole, kept))
             with torch.no_grad():
-                self._context.network_of(smaller)(self._inputs.clone())  # with its norms
+                ask(self._context.network_of(smaller), self._inputs.clone())  # with its norms
         except Exception as err:  # of whatever the network does that its graph does not show
             return _told(err)
         if not distance(answer, expected) <= TOLERANCE:
@@ -139,7 +140,7 @@ class _Surgery:
             if isinstance(module, ACROSS_CHANNELS):
                 module.forward = lambda x: x  # type: ignore[method-assign]
         with torch.no_grad():
-            answer: np.ndarray = network(self._inputs.clone()).numpy()
+            answer: np.ndarray = ask(network, self._inputs.clone()).numpy()
         return answer
 
     def _kept(self, layers: Collection[str]) -> dict[str, Tensor]:
@@ -166,7 +167,9 @@ class _Surgery:
     def _graph(self, network: nn.Module) -> Any:  # noqa: ANN401 - Torch-Pruning ships no types
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of parameters that are in no layer: these go too
-            return torch_pruning.DependencyGraph().build_dependency(network, self._inputs.clone())
+            return torch_pruning.DependencyGraph().build_dependency(
+                network, self._inputs.clone(), forward_fn=_outputs
+            )
 
     def _groups(self, network: nn.Module, graph: Any) -> dict[str, Any]:  # noqa: ANN401 - as above
         """Return the groups whose channels can be removed, by the name of their first layer."""
@@ -176,6 +179,10 @@ class _Surgery:
             names[group[0].dep.target.module]: group
             for group in _removable(graph, [layer for layer in layers if not layer.is_tied])
         }
+
+
+def _outputs(network: nn.Module, given: Given) -> list[Tensor]:
+    return list(outputs_of(returned(network, given)).values())
 
 
 def _removable(graph: Any, layers: Sequence[Layer]) -> Iterator[Any]:  # noqa: ANN401 - as above

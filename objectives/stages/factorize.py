@@ -31,6 +31,7 @@ import torch
 from torch import nn
 
 from models.checks import require
+from models.inputs import returned
 from models.layers import Layer
 from objectives.context import Context
 from objectives.errors import TrialError
@@ -103,6 +104,6 @@ def _check(network: nn.Module, context: Context) -> None:
     """Raise `TrialError` if the network computes with a split layer's own weight."""
     try:
         with torch.no_grad():
-            network.eval()(context.data.training_inputs(2))
+            returned(network.eval(), context.data.training_inputs(2))
     except AttributeError as err:
         raise TrialError(f"The network cannot be factorized, as it reads layers: {err}.") from err

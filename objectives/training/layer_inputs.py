@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from models.inputs import Given
 from objectives.network.values import Values
 from objectives.training.value_ranges import visit_values
 
@@ -18,7 +19,7 @@ def input_moments(
     network: nn.Module,
     values: Values,
     taken: Mapping[str, Sequence[str]],
-    inputs: Tensor,
+    inputs: Given,
     blocks: Mapping[str, int],
 ) -> dict[str, Tensor]:
     """Return the mean of x^T x, (d, d), over all blocks x (1, d) that each layer multiplies.
@@ -29,7 +30,7 @@ def input_moments(
         network: Called with `inputs`.
         values: Where it computes them.
         taken: The values that each layer multiplies, by the layer's name.
-        inputs: (N, ...).
+        inputs: N of them.
         blocks: The length d of each layer's blocks; it divides the length of a weight's row.
     """
     sums: dict[str, Tensor] = {}

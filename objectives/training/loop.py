@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from models.checks import require
 from models.classifier import Classifier, Loss, StepCallback
+from models.inputs import Given, ask
 from models.lightning import (
     is_lightning_module,
     no_logger,
@@ -98,7 +99,7 @@ def train_(
     """Train `network` in place for `epochs` on the training part.
 
     Args:
-        network: Takes inputs (N, ...), returns answers; a `LightningModule` is trained by its own
+        network: Takes inputs, returns answers; a `LightningModule` is trained by its own
             steps, with its own callbacks, and validated after each epoch if it has a step for
             that. Left in evaluation mode, on the CPU, its weights contiguous.
         context: Data, seed, accelerator and progress.
@@ -206,7 +207,7 @@ def _module(network: nn.Module, context: Context, lr: float, steps: int) -> nn.M
         return network
     task, outputs = context.data.task, context.data.num_classes
 
-    def loss(_: Tensor, answers: Tensor, targets: Tensor) -> Tensor:
+    def loss(_: Given, answers: Tensor, targets: Tensor) -> Tensor:
         return task.loss(task.answers(answers, targets, outputs), targets)
 
     return Classifier(
@@ -222,9 +223,9 @@ def _distillation(context: Context, teacher: NetworkState) -> Loss:
     network = context.network_of(teacher)
     recipe, task, outputs = context.recipe, context.data.task, context.data.num_classes
 
-    def loss(inputs: Tensor, answers: Tensor, targets: Tensor) -> Tensor:
+    def loss(inputs: Given, answers: Tensor, targets: Tensor) -> Tensor:
         with torch.no_grad():
-            taught = network.to(inputs.device)(inputs)
+            taught = ask(network.to(targets.device), inputs)
         return distillation_loss(
             task,
             task.answers(answers, targets, outputs),

@@ -11,6 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from models.inputs import ask
 from objectives.context import Context
 from objectives.network.state import NetworkState
 from objectives.training.fake_quantize import WeightGrid, fake_quantize, fit_grid, per_channel
@@ -97,7 +98,7 @@ def _each_layer_alone(
 
     def answers() -> Tensor:
         context.progress.check()
-        return torch.cat([network(batch) for batch in inputs])
+        return torch.cat([ask(network, batch) for batch in inputs])
 
     distances: dict[str, dict[float, float]] = {}
     with torch.no_grad():

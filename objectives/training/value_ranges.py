@@ -29,6 +29,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
+from models.inputs import Given, returned
 from objectives.errors import MeasurementError
 from objectives.network.calls import CallWatch
 from objectives.network.values import Values
@@ -56,7 +57,7 @@ def visit_values(
     network: nn.Module,
     values: Values,
     names: Iterable[str],
-    inputs: Tensor,
+    inputs: Given,
     visit: Callable[[str, Tensor], None],
 ) -> None:
     """Call `visit` with a name and what `network` computes there, for each batch of `inputs`."""
@@ -71,7 +72,7 @@ def visit_values(
     watch = CallWatch(network, look, called)
     with torch.no_grad():
         for batch in inputs.split(CALIBRATION_BATCH):
-            network(batch.clone())  # which it may change
+            returned(network, batch.clone())  # which it may change
     watch.remove()
 
 
@@ -79,7 +80,7 @@ def value_ranges(
     network: nn.Module,
     values: Values,
     names: Iterable[str],
-    inputs: Tensor,
+    inputs: Given,
     rule: RangeRule = "percentile",
 ) -> dict[str, Range]:
     """Return the range in which to round each of the values `names` of `network`.

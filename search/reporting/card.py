@@ -8,6 +8,7 @@ import onnxruntime
 
 from models.loaders import LoaderData
 from objectives.artifact.measure import Measurement
+from objectives.score.onnx_network import OnnxNetwork
 from search.results.remake import remake_command
 from search.results.row import Row
 from search.results.scored import told as told_score
@@ -39,7 +40,7 @@ def model_card(facts: CardFacts, files: Sequence[Path]) -> str:
     listed.append("\n`sha256sum -c SHA256SUMS` checks them.")
     sections = {
         "What was measured": _measured(facts),
-        "How to run it": _how_to_run(facts),
+        "How to run it": _how_to_run(facts, files),
         "Files": "\n".join(listed),
         "How it was made": _how_made(facts),
     }
@@ -107,14 +108,21 @@ ANSWERS = {
 """What a file gives, by task, and how it is read."""
 
 
-def _how_to_run(facts: CardFacts) -> str:
+def _how_to_run(facts: CardFacts, files: Sequence[Path]) -> str:
     data = facts.setup.data
-    example = data.training_inputs(1).numpy()
-    shape = ", ".join(str(side) for side in example.shape)
+    (path,) = [each for each in files if each.name == ONNX]
+    file = OnnxNetwork(path, data, threads=1)
+    examples = file.feeds(data.training_inputs(1))
+    feeds = ", ".join(f'"{name}": inputs' for name in examples)
     if isinstance(data, LoaderData):
         takes = "as the data's loaders yield them"
-        inputs = f"inputs = np.zeros(({shape}), np.{example.dtype})  # yours"
+        zeros = {
+            name: f"np.zeros({each.shape}, np.{each.dtype})" for name, each in examples.items()
+        }
+        inputs = "\n".join(f"{name} = {made}  # yours" for name, made in zeros.items())
+        feeds = ", ".join(f'"{name}": {name}' for name in examples)
     else:
+        shape = ", ".join(str(side) for each in examples.values() for side in each.shape)
         takes = "float32 pixels / 255, (N, C, H, W); normalization is inside the file"
         inputs = (
             f"pixels = np.zeros(({shape}), np.uint8)  # yours\n"
@@ -128,7 +136,7 @@ def _how_to_run(facts: CardFacts) -> str:
         "",
         f'session = onnxruntime.InferenceSession("{ONNX}", providers=["CPUExecutionProvider"])',
         inputs,
-        '(answers,) = session.run(["logits"], {"input": inputs})',
+        f'(answers,) = session.run(["{file.answer_name}"], {{{feeds}}})',
         f"print({shown})",
     ]
     return (

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ from models.registry import DATA, MODELS, ModelSpec
 from models.resolve import resolve_data, resolve_model
 from objectives.artifact.energy import ENERGY_VERSION
 from objectives.context import Context
+from objectives.preflight import answers_fit
 from objectives.progress import Progress, SilentProgress
 from objectives.score.accuracy import ACCURACY
 from objectives.score.base import Mode, Score
+from objectives.score.logged import LoggedScore
 from objectives.score.named import fingerprint_of, score_named
 from search.settings.config import StudyConfig
 from search.settings.given import Given
@@ -141,7 +144,7 @@ def make_setup(
         data.ask(chosen["task"])
     asked = {name: chosen.get(name) for name in ("metric", "metric_args", "metric_mode")}
     setup = StudySetup(config=config, model=spec, data=data)
-    return complete(setup, given, model_fingerprint, **asked)
+    return complete(setup, given, model_fingerprint, task_said="task" in chosen, **asked)
 
 
 def _of_its_space(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,6 +171,7 @@ def complete(
     given: Given,
     model_fingerprint: str | None = None,
     *,
+    task_said: bool,
     metric: str | None = None,
     metric_args: str | None = None,
     metric_mode: Mode | None = None,
@@ -186,6 +190,10 @@ def complete(
         build=setup.context().build_network,
     )
     setup = replace(setup, score=score)
+    if isinstance(score, LoggedScore) and not task_said and not answers_fit(setup.context()):
+        with suppress(BadInputError):  # of data that have but one task
+            setup.data.ask("own")  # its labels are what its steps make of them
+            setup.data.setup()
     context = replace(setup.context(), fingerprint="")  # what it is now, whatever it was
     config = replace(
         setup.config,
@@ -236,6 +244,7 @@ def reopen(config: StudyConfig, study: str, data_root: Path) -> StudySetup:
     setup = complete(
         named,
         Given(model=config.model, data=config.data),
+        task_said=True,
         metric=config.metric,
         metric_args=config.metric_args,
         metric_mode=config.metric_mode,

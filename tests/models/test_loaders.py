@@ -150,7 +150,7 @@ def test_another_augmentation_by_torch_is_seen() -> None:
 @pytest.mark.parametrize(
     ("dataset", "line"),
     [
-        (["a", "b"], r"`train_dataloader` must yield \(inputs, labels\), two tensors"),
+        (["a", "b"], r"`train_dataloader` must yield \(inputs..., labels\), tensors, or a dict"),
         (
             pairs(labels=torch.rand(10)),
             r"`train_dataloader`: Labels must be numbers of classes, .* \(4,\) that are not whole",

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from toys import FewDigits, toy_context, toy_plan
 
 from models.data_source import DataSource
+from models.inputs import Given, ask, by_name
 from models.loaders import LoaderData
 from models.registry import ModelSpec
 from objectives.artifact.energy import estimate_energy_uj
@@ -139,14 +140,54 @@ class BagOfWords(nn.Module):
         return self.head(self.words(texts).amax(1))
 
 
+class Described(LightningDataModule):
+    """Three numbers and two words; the class is the first word's, shifted by the numbers' sign."""
+
+    def setup(self, stage: str) -> None:
+        generator = torch.Generator().manual_seed(0)
+        numbers = torch.randn(400, 3, generator=generator)
+        words = torch.randint(0, 30, (400, 2), generator=generator)
+        kinds = (words[:, 0] + (numbers[:, 0] > 0)) % 3
+        self._rows = [
+            {"numbers": each, "words": pair, "labels": kind}
+            for each, pair, kind in zip(numbers, words, kinds, strict=True)
+        ]
+
+    def train_dataloader(self) -> DataLoader:
+        return DataLoader(self._rows, batch_size=50, shuffle=True)
+
+    def val_dataloader(self) -> DataLoader:
+        return DataLoader(self._rows, batch_size=50)
+
+    def test_dataloader(self) -> DataLoader:
+        return DataLoader(self._rows, batch_size=64)
+
+
+class SeveralInputs(nn.Module):
+    """Takes two tensors by name, and returns two."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(30, 40)
+        self.numbers = nn.Linear(3, 40)
+        self.head = nn.Linear(40, 3)
+
+    def forward(self, words: Tensor, numbers: Tensor) -> dict[str, Tensor]:
+        hidden = torch.relu(self.numbers(numbers) + self.words(words).amax(1))
+        return {"hidden": hidden, "logits": self.head(hidden)}
+
+
 NETWORKS = {
     "residual": (Residual, 5),
     "attention": (Attention, 4),
     "convolutions": (Convolutions1And3, 3),
     "own training": (OwnTraining, 2),
     "words": (BagOfWords, 2),
+    "several inputs": (SeveralInputs, 3),
 }
 
+
+LOADED = {"words": Words, "several inputs": Described}
 
 UNTRAINED = Tuning(epochs=1, qat_epochs=0, batch_size=128, lr=1e-3)
 FIXED_POINT = FixedPoint.start(UNTRAINED)
@@ -164,11 +205,25 @@ REPRESENTED = [
 
 def a_context(name: str, digits: FewDigits) -> Context:
     data: DataSource = digits
-    if name == "words":
-        data = LoaderData(Words())
+    if name in LOADED:
+        data = LoaderData(LOADED[name]())
         data.setup()
     build = NETWORKS[name][0]
     return toy_context(data, model=ModelSpec(build=lambda *_: build(), data="own"))
+
+
+def fed(network: nn.Module, inputs: Given) -> dict[str, np.ndarray]:
+    """What a file of the network is given."""
+    return {name: each.numpy() for name, each in by_name(network, inputs).items()}
+
+
+def answers(content: bytes, feeds: dict[str, np.ndarray]) -> np.ndarray:
+    """The logits of a file, computed as it says, without integer kernels."""
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    (logits,) = session.run(["logits"], feeds)
+    return logits
 
 
 COMMON = {"epochs": 1, "batch_size": 128, "lr": 1e-3}
@@ -198,9 +253,8 @@ def test_the_file_of_another_structure_answers_as_the_network_does(
     assert sum(nonzero for nonzero, _ in counts.values()) <= kept
     inputs, _ = next(context.data.batches("test"))
     with torch.no_grad():
-        expected = context.network_of(state)(inputs).numpy()
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    (logits,) = session.run(None, {"input": inputs.numpy()})
+        expected = ask(context.network_of(state), inputs).numpy()
+    logits = answers(content, fed(context.network_of(state), inputs))
     assert np.abs(logits - expected).max() < 1e-3
 
 
@@ -238,16 +292,11 @@ class TestAnyNetwork:
         restored = context.build_network().eval()
         restored.load_state_dict(restore_weights(onnx.load_from_string(content), context))
         inputs, _ = next(context.data.batches("test"))
-        options = onnxruntime.SessionOptions()
-        options.add_session_config_entry("session.disable_quant_qdq", "1")
-        session = onnxruntime.InferenceSession(
-            content, options, providers=["CPUExecutionProvider"]
-        )
-        (logits,) = session.run(None, {"input": inputs.numpy()})
+        logits = answers(content, fed(restored, inputs))
         for network in (context.network_of(state), restored):
             attach_activations_(network, context.values(state), state.activations)
             with torch.no_grad():
-                expected = network(inputs).numpy()
+                expected = ask(network, inputs).numpy()
             agreeing = np.abs(logits - expected).max(axis=1) < 1e-3
             assert agreeing.mean() >= (0.9 if bits == 8 else 1)
 
@@ -264,20 +313,17 @@ class TestAnyNetwork:
         inputs, _ = next(context.data.batches("test"))
         attach_activations_(network, context.values(state), state.activations)
         with torch.no_grad():
-            expected = network(inputs).numpy()
+            expected = ask(network, inputs).numpy()
         content = export_onnx(state, context)
         model = onnx.load_from_string(content)
-        assert (estimate_energy_uj(model) or 0) > 0
+        feeds = fed(network, inputs)
+        shapes = {input_name: each.shape for input_name, each in feeds.items()}
+        assert (estimate_energy_uj(model, shapes) or 0) > 0
         counts = count_weights(model)
         for layer in state.formats:
             weight = state.weights[f"{layer}.weight"]
             assert counts[f"{layer}.weight"] == (int((weight != 0).sum()), weight.numel())
-        options = onnxruntime.SessionOptions()
-        options.add_session_config_entry("session.disable_quant_qdq", "1")
-        session = onnxruntime.InferenceSession(
-            content, options, providers=["CPUExecutionProvider"]
-        )
-        (logits,) = session.run(None, {"input": inputs.numpy()})
+        logits = answers(content, feeds)
         agreeing = np.abs(logits - expected).max(axis=1) < 1e-3
         assert agreeing.mean() >= 0.9
 

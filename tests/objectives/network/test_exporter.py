@@ -18,13 +18,13 @@ from objectives.network.state import NetworkState, copy_weights
 def exports(monkeypatch: pytest.MonkeyPatch) -> list[nn.Module]:
     """The networks that torch has exported, none before."""
     exported: list[nn.Module] = []
-    model = exporter._exported
+    by_torch = exporter.torch_graph
 
-    def counted(network: nn.Module, example: Tensor) -> object:
+    def counted(network: nn.Module, *rest: object) -> object:
         exported.append(network)
-        return model(network, example)
+        return by_torch(network, *rest)
 
-    monkeypatch.setattr(exporter, "_exported", counted)
+    monkeypatch.setattr(exporter, "torch_graph", counted)
     monkeypatch.setattr(exporter, "_KEPT", {})
     return exported
 
