@@ -129,11 +129,12 @@ def _taken(
             given[name] = value
     if len(names) == len(given) == 1:
         names = list(given)  # its only input has a name of its own in the file
-    further = sorted(given.keys() - set(names)) or sorted(set(names) - given.keys())
-    if further:
+    further, missing = sorted(given.keys() - set(names)), sorted(set(names) - given.keys())
+    if further or missing:
+        wanted = f"do without {further[0]}" if further else f"give it {missing[0]}, too"
         raise BadInputError(
-            f"A step of the network asks `forward` for {', '.join(given)}, but the file takes "
-            f"{', '.join(names)}: let the steps do without {further[0]}, or with it always."
+            f"A step of the network gives `forward` {', '.join(given)}, but the file takes "
+            f"{', '.join(names)}: let the steps {wanted}."
         )
     return [given[name].detach().cpu() for name in names]
 
