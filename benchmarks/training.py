@@ -28,7 +28,8 @@ from tabulate import tabulate
 from torch.nn import functional
 
 from models.data_source import DataOptions
-from models.images import ImageData, LabelledImages
+from models.image_parts import ImagePart, LabelledImages
+from models.images import ImageData
 from models.registry import MODELS, ModelSpec
 from objectives.context import Context
 from objectives.network.state import NetworkState, copy_weights
@@ -74,7 +75,7 @@ class RandomImages(ImageData):
         few = LabelledImages(images[:128], labels[:128])
         self.train, self.validation, self.test = LabelledImages(images, labels), few, few
 
-    def load(self) -> tuple[LabelledImages, LabelledImages]:
+    def load(self) -> tuple[ImagePart, ImagePart]:
         """Return what is there already."""
         return self.train, self.test
 

@@ -35,10 +35,15 @@ class DataOptions:
     """Share of the test part that is used, stratified."""
     augment: Augmentation | None = None
     """Random changes of training images; None is what the data set's file says."""
+    data_memory_gb: float | None = None
+    """What the images of a folder may take in memory, 10^9 bytes; if it is more, and more than
+    2^30 bytes, they stay on disk. None is a quarter of the machine's. It decides no result."""
 
     def __post_init__(self) -> None:
         if self.input_size is not None:
             require(self.input_size >= 1, "input_size >= 1", input_size=self.input_size)
+        memory = self.data_memory_gb
+        require(memory is None or memory >= 0, "data_memory_gb >= 0", data_memory_gb=memory)
         for name in ("train_fraction", "test_fraction"):
             value = getattr(self, name)
             require(0 < value <= 1, f"0 < {name} <= 1", **{name: value})

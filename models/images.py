@@ -1,28 +1,23 @@
-"""Image data held in memory as uint8, split, resized, augmented and batched by index."""
+"""Image data as uint8, in memory or on disk: split, resized, augmented and batched by index."""
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 from pytorch_lightning import LightningDataModule
-from sklearn.model_selection import train_test_split
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader
 
 from models.classifier import Classifier
 from models.data_source import Augmentation, DataOptions, DataSource, Part, PartBatches
-from models.errors import BadInputError
+from models.image_parts import BatchIndices, ImagePart, stratified_share, stratified_split
 from models.lightning import handed_over
-from models.pixels import SHIFT_SHARE, channel_statistics, crop_and_flip, resize, to_pixels
+from models.pixels import SHIFT_SHARE, crop_and_flip, resize, to_pixels
 
 VALIDATION_FRACTION = 0.3
 """Share of the training part that is held out for validation: the paper's."""
-
-SPLIT_SEED = 0
-"""The split belongs to the data, so it does not change with the seed of a study."""
 
 EVALUATION_BATCH = 128
 """With 500, ONNX Runtime takes almost twice as long for the CNN, and as long for AlexNet."""
@@ -33,81 +28,8 @@ LARGEST_RUN_BYTES = 2_000_000
 epoch of LeNet-300-100 takes 1.13 times as long, of the CNN 1.04 (`benchmarks.weighed runs`)."""
 
 
-@dataclass(frozen=True, slots=True)
-class LabelledImages(Dataset[tuple[Tensor, Tensor]]):
-    """Images and their classes; indexed by a tensor of indices, it gives a batch."""
-
-    images: Tensor
-    """uint8, (N, C, H, W)."""
-    labels: Tensor
-    """int64, (N,), values 0..num_classes-1."""
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        index = index.to(self.labels.device)
-        return self.images[index], self.labels[index]
-
-    def to(self, device: torch.device) -> "LabelledImages":
-        """Return the same on `device`."""
-        return LabelledImages(self.images.to(device), self.labels.to(device))
-
-
-def stratified_split(
-    labelled: LabelledImages, *, held_out: float
-) -> tuple[LabelledImages, LabelledImages]:
-    """Split off the share `held_out` so that each class keeps its share; the seed is fixed.
-
-    Returns:
-        What is kept and what is held out, each in the order of the original.
-
-    Raises:
-        BadInputError: A class has too few images to be in both.
-    """
-    try:
-        kept, rest = train_test_split(
-            torch.arange(len(labelled)).numpy(),
-            test_size=held_out,
-            random_state=SPLIT_SEED,
-            stratify=labelled.labels.numpy(),
-        )
-    except ValueError as err:
-        raise BadInputError(f"{len(labelled)} images cannot be split by class: {err}") from err
-    kept.sort()
-    rest.sort()
-    first, second = torch.from_numpy(kept), torch.from_numpy(rest)
-    return LabelledImages(*labelled[first]), LabelledImages(*labelled[second])
-
-
-def stratified_share(labelled: LabelledImages, share: float) -> LabelledImages:
-    """Return the share of `labelled` in which each class keeps its own."""
-    return labelled if share == 1 else stratified_split(labelled, held_out=share)[1]
-
-
-class BatchIndices(Sampler[Tensor]):
-    """Indices of whole batches, one int64 tensor each; shuffled anew each epoch with a seed."""
-
-    def __init__(self, count: int, batch_size: int, shuffle_seed: int | None) -> None:
-        self._count = count
-        self._batch_size = batch_size
-        self._generator = None
-        if shuffle_seed is not None:
-            self._generator = torch.Generator().manual_seed(shuffle_seed)
-
-    def __len__(self) -> int:
-        return -(-self._count // self._batch_size)
-
-    def __iter__(self) -> Iterator[Tensor]:
-        if self._generator is None:
-            order = torch.arange(self._count)
-        else:
-            order = torch.randperm(self._count, generator=self._generator)
-        return iter(torch.split(order, self._batch_size))
-
-
 class ImageData(DataSource):
-    """Images that fit into memory: a training part, 30 % of it held out, and a test part.
+    """Images of classes: a training part, 30 % of it held out, and a test part.
 
     A data set is a subclass that says its `num_classes` and implements `load`.
     """
@@ -119,12 +41,12 @@ class ImageData(DataSource):
 
     def __init__(self, options: DataOptions | None = None) -> None:
         self.options = options or DataOptions()
-        self.train: LabelledImages
-        self.validation: LabelledImages
-        self.test: LabelledImages
+        self.train: ImagePart
+        self.validation: ImagePart
+        self.test: ImagePart
 
     @abstractmethod
-    def load(self) -> tuple[LabelledImages, LabelledImages]:
+    def load(self) -> tuple[ImagePart, ImagePart]:
         """Read, if need be download, and return the training and the test part.
 
         Raises:
@@ -140,7 +62,7 @@ class ImageData(DataSource):
         self.train, self.validation = stratified_split(training, held_out=VALIDATION_FRACTION)
         self.test = stratified_share(test, self.options.test_fraction)
         if self.normalizes:
-            self.mean_and_std = channel_statistics(self.train.images)
+            self.mean_and_std = self.train.channel_statistics()
 
     def place(self, device: torch.device) -> None:
         """Keep images and labels on `device`: a batch of uint8 is not worth a transfer."""
@@ -162,7 +84,7 @@ class ImageData(DataSource):
         """Return batches of uint8 by index, prepared after their transfer to the device."""
         if not isinstance(module, Classifier):
             return handed_over(_TrainingBatches(self, batch_size, seed, None, module), module)
-        longest = LARGEST_RUN_BYTES // (self.train.images[0].numel() * batch_size)
+        longest = LARGEST_RUN_BYTES // (self.train.image_bytes * batch_size)
         run = max(1, min(LONGEST_RUN, longest))
         return _TrainingBatches(self, batch_size, seed, run, module)
 
@@ -173,8 +95,11 @@ class ImageData(DataSource):
     def batches(self, part: Part) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield pixels and labels of a whole part; see `DataSource.batches`."""
         labelled = self.validation if part == "validation" else self.test
-        for index in BatchIndices(len(labelled), EVALUATION_BATCH, None):
-            images, labels = labelled[index]
+        indices = BatchIndices(len(labelled), EVALUATION_BATCH, None)
+        reading: Iterable[tuple[Tensor, Tensor]] = map(labelled.__getitem__, indices)
+        if labelled.workers:  # of its own generator, as a loader draws from one
+            reading = _loader(labelled, indices, batch_size=None, generator=torch.Generator())
+        for images, labels in reading:
             yield self.prepare(images, augment=False).cpu(), labels.cpu()
 
     def training_inputs(self, count: int) -> Tensor:
@@ -191,14 +116,25 @@ class ImageData(DataSource):
     def fingerprint(self) -> str:
         """Return a hash over every image and label of the three parts, and over the options."""
         digest = hashlib.sha256()
-        if self.options != DataOptions(root=self.options.root):
+        root, memory = self.options.root, self.options.data_memory_gb
+        if self.options != DataOptions(root=root, data_memory_gb=memory):
             decides = (self.options.input_size, self.options.augment)  # shares show in the parts
             digest.update(repr(decides).encode())
         for part in (self.train, self.validation, self.test):
-            digest.update(str(tuple(part.images.shape)).encode())
-            digest.update(part.images.cpu().numpy().data)
-            digest.update(part.labels.cpu().numpy().data)
+            part.add_to(digest)
         return digest.hexdigest()[:16]
+
+
+def _loader(labelled: ImagePart, indices: BatchIndices, **settings: Any) -> DataLoader[Any]:
+    """Return a loader of batches; those that are read from disk are read ahead."""
+    workers = labelled.workers
+    return DataLoader(
+        labelled,
+        sampler=indices,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        **settings,
+    )
 
 
 class _TrainingBatches(LightningDataModule):
@@ -224,7 +160,7 @@ class _TrainingBatches(LightningDataModule):
         labelled = self._data.train
         sampler = BatchIndices(len(labelled), self._batch_size, self._seed)
         collate = None if self._run is None else list
-        return DataLoader(labelled, sampler=sampler, batch_size=self._run, collate_fn=collate)
+        return _loader(labelled, sampler, batch_size=self._run, collate_fn=collate)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Return a loader of the validation part, of images as the network takes them."""

@@ -118,6 +118,13 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         help="random changes of training images: moved by up to 1/28 of their side, or by up to "
         "1/8 and mirrored (default: the data's)",
     )
+    data.add_argument(
+        "--data-memory-gb",
+        type=float,
+        metavar="GB",
+        help="what a folder's images may take in memory; of more than that, and than 1, batches "
+        "are read from disk (default: a quarter of the machine's)",
+    )
 
 
 def _add_study(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from models.data.mnist5k import MNIST5k
-from models.images import ImageData, LabelledImages
+from models.image_parts import LabelledImages
+from models.images import ImageData
 from models.registry import MODELS
 from objectives.context import Context
 from objectives.plan import Plan

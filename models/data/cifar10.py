@@ -9,7 +9,8 @@ import torch
 from torchvision.datasets import CIFAR10 as TorchvisionCIFAR10  # noqa: N811 - ours is the short name
 
 from models.errors import BadInputError
-from models.images import ImageData, LabelledImages
+from models.image_parts import LabelledImages
+from models.images import ImageData
 from models.registry import DATA
 
 

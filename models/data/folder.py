@@ -2,15 +2,14 @@
 
 An archive (.tar, .tar.gz, .tar.xz, .zip) is read where it is: nothing is unpacked to disk. Images
 that are larger than the network's input are shrunk to it when they are read; if sizes differ after
-that, all are.
+that, all are. A folder whose images are large in all is looked at by a sample: its statistics, its
+sizes, its fingerprint; what does not fit into memory is read from disk batch by batch.
 """
 
-import io
 import lzma
 import tarfile
-import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -20,7 +19,9 @@ from PIL import Image
 
 from models.data_source import DataOptions
 from models.errors import BadInputError
-from models.images import ImageData, LabelledImages
+from models.image_files import ImageFiles, decoded, look_at, machine_bytes
+from models.image_parts import ImagePart, LabelledImages
+from models.images import ImageData
 
 ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".tif", ".tiff"}
 LARGEST_FILE = 64 * 2**20
@@ -30,9 +31,10 @@ LARGEST_TOTAL = 8 * 2**30
 needed to hold them."""
 DEFAULT_SIZE = 64
 """Side that images of different sizes are resized to, if nothing says another."""
-GREY_MODES = {"1", "L", "LA", "I", "I;16", "F"}
-UNREADABLE = (OSError, SyntaxError, ValueError)
-"""What Pillow raises for damaged images, besides its warnings of decompression bombs."""
+LARGE_BYTES = 2**30
+"""A folder whose images have more bytes, as pixels, is looked at by a sample."""
+MEMORY_SHARE = 0.25
+"""Of the machine's memory, that the images of a folder may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +58,54 @@ class ImageFolder(ImageData):
         super().__init__(options)
         self._path = path
 
-    def load(self) -> tuple[LabelledImages, LabelledImages]:
+    def load(self) -> tuple[ImagePart, ImagePart]:
         """Return the training and the test part; see `ImageData.load`."""
+        files = self._files()
+        if files and files[0].image_bytes * sum(map(len, files)) > LARGE_BYTES:
+            memory = self.options.data_memory_gb
+            most = MEMORY_SHARE * machine_bytes() if memory is None else memory * 10**9
+            fits = files[0].image_bytes * sum(map(len, files)) <= most
+            train, test = (each.in_memory() if fits else each for each in files)
+            return train, test
+        return self._load_all()
+
+    def _files(self) -> list[ImageFiles]:
+        """Return the training and the test part on disk; nothing of an archive."""
+        if not self._path.is_dir():
+            return []
+        found = sorted(
+            (file.relative_to(self._path).as_posix(), file)
+            for file in self._path.rglob("*")
+            if _is_image(PurePosixPath(file.relative_to(self._path))) and file.is_file()
+        )
+        if not found:
+            return []
+        names = [PurePosixPath(name).parts[-3:-1] for name, _ in found]
+        classes = self._classes(names)
+        size, mode = look_at([file for _, file in found], self.options.input_size, DEFAULT_SIZE)
+        self.num_classes = len(classes)
+        numbers = {label: number for number, label in enumerate(classes)}
+        places = {
+            part: [place for place, (own, _) in enumerate(names) if own == part]
+            for part in ("train", "test")
+        }
+        return [
+            ImageFiles(
+                files=np.array([str(found[place][1]) for place in places[part]]),
+                labels=torch.tensor([numbers[names[place][1]] for place in places[part]]),
+                size=size,
+                mode=mode,
+            )
+            for part in ("train", "test")
+        ]
+
+    def _load_all(self) -> tuple[ImagePart, ImagePart]:
+        """Return both parts of a folder or an archive, all in memory."""
         try:
             samples = list(self._samples())
         except (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, EOFError, OSError) as err:
             raise BadInputError(f"{self._path} cannot be read: {err}") from err
-        classes = self._classes(samples)
+        classes = self._classes([(sample.part, sample.label) for sample in samples])
         self.num_classes = len(classes)
         samples.sort(key=lambda sample: sample.name)
         if len({sample.image.shape for sample in samples}) > 1:
@@ -78,7 +121,8 @@ class ImageFolder(ImageData):
         first_mode = None
         pixels = 0
         for name, content in _files(self._path):
-            image = self._decode(name, content)
+            where = f"{name} in {self._path}"
+            image = decoded(content, where, self.options.input_size)
             pixels += image.width * image.height * len(image.getbands())
             if pixels > LARGEST_TOTAL:
                 raise BadInputError(
@@ -94,25 +138,10 @@ class ImageFolder(ImageData):
                 )
             yield _Sample(name.parts[-3], name.parts[-2], str(name), np.asarray(image))
 
-    def _decode(self, name: PurePosixPath, content: bytes) -> Image.Image:
-        """Return the image in mode L or RGB, no larger than the network's input."""
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", Image.DecompressionBombWarning)
-                image: Image.Image = Image.open(io.BytesIO(content))
-                image.load()
-        except (*UNREADABLE, Image.DecompressionBombError, Image.DecompressionBombWarning) as err:
-            raise BadInputError(f"The image {name} in {self._path} cannot be read: {err}") from err
-        size = self.options.input_size
-        if size is not None and max(image.size) > size:
-            image = image.resize((size, size), Image.Resampling.BILINEAR)
-        return image.convert("L" if image.mode in GREY_MODES else "RGB")
-
-    def _classes(self, samples: list[_Sample]) -> list[str]:
-        """Return the names of the classes, each of which must be in both parts."""
+    def _classes(self, names: Sequence[tuple[str, ...]]) -> list[str]:
+        """Return the names of the classes, of parts and classes; each must be in both parts."""
         found = {
-            part: {sample.label for sample in samples if sample.part == part}
-            for part in ("train", "test")
+            part: {label for own, label in names if own == part} for part in ("train", "test")
         }
         for part, labels in found.items():
             if not labels:

@@ -6,7 +6,8 @@ Source: LeCun, Cortes, Burges, "The MNIST database of handwritten digits".
 from torchvision.datasets import MNIST as TorchvisionMNIST  # noqa: N811 - ours has the short name
 
 from models.errors import BadInputError
-from models.images import ImageData, LabelledImages
+from models.image_parts import LabelledImages
+from models.images import ImageData
 from models.registry import DATA
 
 FILES = (

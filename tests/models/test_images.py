@@ -7,7 +7,7 @@ from toys import FewDigits
 from models.data.mnist5k import MNIST5k
 from models.data_source import DataOptions
 from models.errors import BadInputError
-from models.images import BatchIndices, LabelledImages, stratified_split
+from models.image_parts import BatchIndices, LabelledImages, stratified_split
 from models.pixels import to_pixels
 
 
