@@ -127,6 +127,15 @@ class DataSource(ABC):
     def fingerprint(self) -> str:
         """Return a hash that changes when the data do, 16 hexadecimal digits."""
 
+    def unhashed(self) -> str:
+        """Return which parts it covers by a sample only, in words; "" if none."""
+        return ""
+
+    @property
+    def knows_length(self) -> bool:
+        """Whether `steps_per_epoch` is right, not only the least that it can be."""
+        return True
+
     def place(self, device: torch.device) -> None:  # noqa: B027 - doing nothing is right for most
         """Keep the data on `device`, where they can be kept there; else do nothing."""
 

@@ -95,6 +95,10 @@ class ImageFiles(ImagePart):
         for file in self.files[self._sample().numpy()]:
             digest.update(Path(file).read_bytes())
 
+    def unhashed(self) -> str:
+        """Return of how many images the content is hashed."""
+        return f"{len(self._sample()):,} of {len(self):,}, and all names and sizes"
+
     def channel_statistics(self) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation (C,) of the pixels in [0, 1] of a sample."""
         return channel_statistics(self[self._sample()][0])
@@ -154,6 +158,10 @@ class ImagesOfFiles(LabelledImages):
     def add_to(self, digest: "hashlib._Hash") -> None:
         """Hash what is hashed of the files."""
         self.files.add_to(digest)
+
+    def unhashed(self) -> str:
+        """Return what the files say."""
+        return self.files.unhashed()
 
     def channel_statistics(self) -> tuple[Tensor, Tensor]:
         """Return those of the sample."""

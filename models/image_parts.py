@@ -38,6 +38,10 @@ class ImagePart(Dataset[tuple[Tensor, Tensor]]):
     def add_to(self, digest: "hashlib._Hash") -> None:
         """Hash images and labels."""
 
+    def unhashed(self) -> str:
+        """Return how much of it is hashed, in words; "" if all is."""
+        return ""
+
     @property
     @abstractmethod
     def image_bytes(self) -> int:

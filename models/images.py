@@ -113,6 +113,13 @@ class ImageData(DataSource):
         """Return the number of images by part."""
         return {name: len(getattr(self, name)) for name in ("train", "validation", "test")}
 
+    def unhashed(self) -> str:
+        """Return the parts that are known by a sample."""
+        parts = {name: getattr(self, name) for name in ("train", "validation", "test")}
+        return ", ".join(
+            f"{name} ({told})" for name, part in parts.items() if (told := part.unhashed())
+        )
+
     def fingerprint(self) -> str:
         """Return a hash over every image and label of the three parts, and over the options."""
         digest = hashlib.sha256()

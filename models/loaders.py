@@ -86,6 +86,12 @@ class LoaderData(DataSource):
         known = None if seen.is_whole else self._reading.count_batches("train")
         return known or seen.batches
 
+    @property
+    def knows_length(self) -> bool:
+        """Not of a stream that was not read to its end."""
+        seen = self._seen["train"]
+        return seen.is_whole or self._reading.count_batches("train") is not None
+
     def batches(self, part: Part) -> Iterator[tuple[Given, Tensor]]:
         """Yield what the validation or test loader yields."""
         for given, _, targets in self._checked(part):
@@ -142,7 +148,7 @@ class LoaderData(DataSource):
     def unhashed(self) -> str:
         """Return which parts the fingerprint does not cover wholly, and how far, in words."""
         return ", ".join(
-            f"{part} ({seen.count:,} of {self._size(part):,})"
+            f"{part} (the first {seen.count:,} of {self._size(part):,})"
             for part, seen in self._seen.items()
             if not seen.is_whole
         )

@@ -55,6 +55,11 @@ def check_network(context: Context) -> None:
     Raises:
         BadInputError: It does not; the text names the layer where there is one.
     """
+    if context.recipe.lr_decay == "cosine" and not context.data.knows_length:
+        raise BadInputError(
+            "`--lr-decay cosine` needs the number of batches in an epoch, which the training "
+            "loader does not tell: give it a length."
+        )
     network = context.build_network()
     inputs = context.data.training_inputs(2)
     _check_answer(network.eval(), inputs, context)

@@ -27,9 +27,11 @@ from search.storage.paths import StudyPaths
 from search.storage.queue import SampledQueue
 from search.storage.study import is_stored, open_study
 from search.workers.announce import (
+    data_told,
     estimate,
     heading,
     integers_told,
+    left_told,
     score_told,
     trial_line,
 )
@@ -104,14 +106,12 @@ class Session(StudyWorker):
         )
         self.use_device()
         self.progress.expect(epochs=epochs, trials=trials)
-        asked = score_told(self.context)
-        if asked:
-            print(f"  {asked}")
+        told = [score_told(self.context), data_told(self.context)]
         if trials > 0:
-            print(f"  compressed layers: {', '.join(self.layer_sizes)}")
-            told = integers_told(self.context, config.methods)
-            if told:
-                print(f"  {told}")
+            told.append(f"compressed layers: {', '.join(self.layer_sizes)}")
+            told += [left_told(self.context), integers_told(self.context, config.methods)]
+        for line in filter(None, told):
+            print(f"  {line}")
         if self.unhashed:
             print(
                 f"  what {self.unhashed[0]} is cannot be hashed: what is trained is kept for this "

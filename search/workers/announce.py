@@ -6,6 +6,7 @@ from dataclasses import fields
 
 from optuna.trial import FrozenTrial, TrialState
 
+from models.layers import compressible_layers
 from models.tasks import MULTICLASS
 from objectives.context import Context
 from objectives.plan import BY_ANY_NAME
@@ -23,6 +24,9 @@ from search.workers.processes import Processes
 FILE_SECONDS = 1.5
 """What exporting and timing a small file takes."""
 LONG_SECONDS = 600
+TOLD_SHARE = 0.01
+"""Of a network's weights, that is told if nothing compresses it."""
+MOST_TOLD = 4
 
 
 def score_told(context: Context) -> str:
@@ -37,6 +41,35 @@ def score_told(context: Context) -> str:
     if not score.knows_parts:
         told += "; it has one score for validation and test, so nothing is held out"
     return told
+
+
+def data_told(context: Context) -> str:
+    """Return how much of the data tells them from others; "" where that is all."""
+    unhashed = context.data.unhashed()
+    return unhashed and (
+        f"data are known by a sample: {unhashed}; a change elsewhere would go unnoticed"
+    )
+
+
+def left_told(context: Context) -> str:
+    """Return which layers stay as they are because nothing here compresses such, if many do."""
+    network = context.build_network()
+    known = {id(layer.weight) for layer in compressible_layers(network).values()}
+    left = {
+        f"{name} ({type(module).__name__})": parameter.numel()
+        for name, module in network.named_modules()
+        for parameter in module.parameters(recurse=False)
+        if parameter.dim() > 1 and id(parameter) not in known
+    }
+    share = sum(left.values()) / max(1, sum(each.numel() for each in network.parameters()))
+    if share < TOLD_SHARE:
+        return ""
+    names = list(left)
+    more = f" and {len(names) - MOST_TOLD} more" if len(names) > MOST_TOLD else ""
+    return (
+        f"left as they are, with {100 * share:.0f} % of all weights: "
+        f"{', '.join(names[:MOST_TOLD])}{more}"
+    )
 
 
 def integers_told(context: Context, methods: Sequence[str]) -> str:

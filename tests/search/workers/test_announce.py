@@ -1,8 +1,10 @@
+import pytest
 from optuna.trial import TrialState, create_trial
+from torch import Tensor, nn
 from toys import Between, FewDigits, toy_context
 
 from models.registry import MODELS, ModelSpec
-from search.workers.announce import dead_layers, integers_told, trial_line
+from search.workers.announce import data_told, dead_layers, integers_told, left_told, trial_line
 
 
 def a_small_network(*_: object) -> Between:
@@ -19,6 +21,27 @@ def test_what_integers_do_not_make_faster_is_told_before_the_first_trial(
     )
     assert integers_told(own, ("prune",)) == ""
     assert integers_told(toy_context(digits, model=MODELS.get("cnn")), ("quantize",)) == ""
+
+
+class Upwards(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = nn.Linear(784, 49)
+        self.up = nn.ConvTranspose2d(1, 10, 7)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.up(self.dense(images.flatten(1)).view(-1, 1, 7, 7)).mean((2, 3))
+
+
+def test_weights_that_nothing_compresses_are_told(
+    digits: FewDigits, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = toy_context(digits, model=ModelSpec(build=lambda *_: Upwards(), data="own"))
+    assert left_told(own) == "left as they are, with 1 % of all weights: up (ConvTranspose2d)"
+    assert left_told(toy_context(digits, model=MODELS.get("cnn"))) == ""
+    assert data_told(own) == ""
+    monkeypatch.setattr(FewDigits, "unhashed", lambda _: "train (the first 7 of 420)")
+    assert data_told(own).startswith("data are known by a sample: train (the first 7 of 420); a")
 
 
 def test_a_layer_without_a_weight_is_told() -> None:
