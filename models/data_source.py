@@ -17,6 +17,7 @@ from models.tasks import MULTICLASS, TASKS
 from models.tasks.base import Task
 
 Part = Literal["validation", "test"]
+PARTS: tuple[Part, ...] = get_args(Part)
 Augmentation = Literal["none", "shift", "crop-flip"]
 AUGMENTATIONS: tuple[Augmentation, ...] = get_args(Augmentation)
 

@@ -14,7 +14,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from models.batches import unpacked
-from models.data_source import DataSource, Part
+from models.data_source import PARTS, DataSource, Part
 from models.errors import BadInputError, blaming, first_line
 from models.inputs import Given, ask, outputs_of, returned, tensors_of
 from models.layers import compressible_layers
@@ -161,7 +161,8 @@ def _check_score(context: Context) -> None:
         try:
             file.write_bytes(export_onnx(context.untrained(), context))
             opened = OnnxNetwork(file, context.data, threads=1)
-            context.score.of_file(opened, beginning, "validation")
+            for part in PARTS:
+                context.score.of_file(opened, beginning, part)
         except UndefinedScoreError:  # as of few targets, which are all of one class
             pass
         except TrialError as err:

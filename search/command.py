@@ -6,6 +6,8 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
+from optuna.trial import TrialState
+
 from objectives.errors import DiskFullError, TrialError
 from objectives.progress import StopRequested
 from search.launch import Launch, work_on
@@ -16,6 +18,7 @@ from search.settings.setup import make_setup
 from search.settings.terminal import STOPPED
 from search.storage.database import arguments_without_password, full_disk_is_told
 from search.storage.paths import StudyPaths
+from search.storage.queue import FAILURE
 from search.storage.trials import made_trials
 from search.workers.task import Task
 
@@ -86,5 +89,15 @@ def _run(options: argparse.Namespace) -> int:
         cluster=options.cluster,
         confirm=options.confirm,
     )
-    session = work_on(setup, task, launch)
-    return 0 if made_trials(session.study) else 1
+    study = work_on(setup, task, launch).study
+    if made_trials(study):
+        return 0
+    failed = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
+    if failed:
+        print(
+            f"No trial of study '{name}' has ended well; of {len(failed)} the last failed: "
+            f"{failed[-1].user_attrs.get(FAILURE, 'its process died.')} Mended, it goes on under "
+            "another name (`--study NAME`).",
+            file=sys.stderr,
+        )
+    return 1

@@ -22,10 +22,10 @@ from objectives.score.onnx_network import OnnxNetwork
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedScore(Score):
-    """A metric that `validation_step` logs; on test `test_step`, if it has one, logs it.
+    """A metric that `validation_step` logs; on test that of `test_step`, if it logs it.
 
     Both steps run in Lightning's own loops. The test step may log it with "test" in the place of
-    "val".
+    "val"; if it does not, the validation step scores the test part, too.
     """
 
     build: Callable[[], nn.Module]
@@ -73,22 +73,16 @@ class LoggedScore(Score):
 
         module.forward = forward
         names = (self.name, self.name.replace("val", "test"))
-        tests = part == "test" and is_overridden("test_step", module, "LightningModule")
-        loop = "test" if tests else "validate"
-        loader = DataLoader(PartBatches(data, part), batch_size=None)
-        trainer = trainer_of(module, accelerator="cpu")
-        try:
-            step = "test_step" if tests else "validation_step"
-            with without_trainers_advice(), blaming(f"The network's `{step}`"):
-                getattr(trainer, loop)(module, dataloaders=loader, verbose=False)
-        except BadInputError as err:
-            raise MeasurementError(str(err)) from err
+        logged: dict[str, Tensor] = {}
+        if part == "test" and is_overridden("test_step", module, "LightningModule"):
+            logged = _logged_by("test", module, data, part)
+        if logged.keys().isdisjoint(names):
+            logged |= _logged_by("validate", module, data, part)
         if not asked:
             raise MeasurementError(
                 "No step of the network asks its own `forward`, so that no file can answer in its "
                 "place: let the steps call `self(inputs)`."
             )
-        logged = trainer.callback_metrics
         found = [logged[name] for name in names if name in logged]
         if not found:
             raise MeasurementError(
@@ -99,6 +93,19 @@ class LoggedScore(Score):
         if not np.isfinite(value):
             raise UndefinedScoreError(f"{self.name} of it is {value}.")
         return value
+
+
+def _logged_by(loop: str, module: Any, data: DataSource, part: Part) -> dict[str, Tensor]:  # noqa: ANN401 - of either Lightning
+    """Return what a step logs in one of Lightning's loops, "test" or "validate", on a part."""
+    loader = DataLoader(PartBatches(data, part), batch_size=None)
+    trainer = trainer_of(module, accelerator="cpu")
+    try:
+        step = "test_step" if loop == "test" else "validation_step"
+        with without_trainers_advice(), blaming(f"The network's `{step}`"):
+            getattr(trainer, loop)(module, dataloaders=loader, verbose=False)
+    except BadInputError as err:
+        raise MeasurementError(str(err)) from err
+    return dict(trainer.callback_metrics)
 
 
 def _taken(

@@ -199,6 +199,8 @@ def test_a_diverging_study_fails_each_trial_with_its_reason(
     assert [trial.state for trial in trials] == [TrialState.FAIL] * 2
     assert all("loss of stage 'train' became nan" in t.user_attrs["failure"] for t in trials)
     assert capsys.readouterr().out.count("failed: The training loss") == 2
+    assert run.main(in_folder(tmp_path, *arguments)) == 1  # nothing is left to do, and why is said
+    assert "has ended well; of 2 the last failed: The training loss" in capsys.readouterr().err
 
 
 @pytest.mark.faults

@@ -89,6 +89,31 @@ def test_the_steps_of_the_user_score_the_file(digits: FewDigits, tmp_path: Path)
     check_network(context)
 
 
+class HasTestStep(Digits):
+    """Has a step for tests, too."""
+
+    logs = "test_error"
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        self.log(self.logs, 2.0 + 0 * self(batch[0]).sum())
+
+
+class StepLogsAnother(HasTestStep):
+    logs = "another"
+
+
+@pytest.mark.parametrize("kind", [HasTestStep, StepLogsAnother])
+def test_a_step_for_tests_scores_tests_if_it_logs_the_metric(
+    kind: type[HasTestStep], digits: FewDigits, tmp_path: Path
+) -> None:
+    spec = ModelSpec(build=lambda *_: kind(log_error), data="own", own=True)
+    build = toy_context(digits, model=spec).build_network
+    score = score_named("val_error", mode="min", data=digits, build=build)
+    file, _ = file_of(toy_context(digits, model=spec, score=score), tmp_path)
+    assert score.of_file(file, digits, "validation") <= 1
+    assert (score.of_file(file, digits, "test") == 2) == (kind is HasTestStep)
+
+
 @pytest.mark.parametrize(
     ("log", "metric", "line"),
     [
