@@ -4,8 +4,8 @@ A user's own is `package.module:factory` or `path/file.py:factory`. Their code r
 named, and in this process.
 
 A **model** factory takes `(input_shape, num_classes)` or nothing and returns an untrained
-`nn.Module`: `forward` maps a batch of inputs (N, ...) to answers, of classes to logits
-(N, classes). A `LightningModule` of either Lightning serves too; its own `training_step`, hooks,
+`nn.Module`: `forward` maps a batch of inputs (N, ...), one tensor or several, to answers, of
+classes to logits (N, classes); see `models.inputs`. A `LightningModule` of either Lightning serves too; its own `training_step`, hooks,
 callbacks and `configure_optimizers` are then used, and `--lr` and `--batch-size` mean nothing
 where it or its data decide them. Where it has a `validation_step`, it is validated after each
 epoch. Images come as float32 pixels / 255: a network that wants them normalized does it in
@@ -13,7 +13,8 @@ epoch. Images come as float32 pixels / 255: a network that wants them normalized
 `torch.export`, at any number of inputs.
 
 A **data** factory takes nothing and returns a `LightningDataModule` of either Lightning whose
-loaders yield `(inputs, labels)`, labels as one of `models.tasks` takes them, classes from 0 on:
+loaders yield `(inputs, labels)`, or what else `models.batches` takes; labels as one of
+`models.tasks` takes them, classes from 0 on:
 `train_dataloader`, and `val_dataloader` and `test_dataloader` in a fixed order. What its hooks do
 to a batch on its way to the device is done in training and measuring alike. Each loader is read
 before anything trains; see `models.loaders`.
