@@ -5,12 +5,12 @@ named, and in this process.
 
 A **model** factory takes `(input_shape, num_classes)` or nothing and returns an untrained
 `nn.Module`: `forward` maps a batch of inputs (N, ...), one tensor or several, to answers, of
-classes to logits (N, classes); see `models.inputs`. A `LightningModule` of either Lightning serves too; its own `training_step`, hooks,
-callbacks and `configure_optimizers` are then used, and `--lr` and `--batch-size` mean nothing
-where it or its data decide them. Where it has a `validation_step`, it is validated after each
-epoch. Images come as float32 pixels / 255: a network that wants them normalized does it in
-`forward`, so that the file that is shipped does it too. `forward` must be exportable by
-`torch.export`, at any number of inputs.
+classes to logits (N, classes); see `models.inputs`. A `LightningModule` of either Lightning
+serves too; its own `training_step`, hooks, callbacks and `configure_optimizers` are then used,
+and `--lr` and `--batch-size` mean nothing where it or its data decide them. Where it has a
+`validation_step`, it is validated after each epoch. Images come as float32 pixels / 255: a
+network that wants them normalized does it in `forward`, so that the file that is shipped does it
+too. `forward` must be exportable by `torch.export`, at any number of inputs.
 
 A **data** factory takes nothing and returns a `LightningDataModule` of either Lightning whose
 loaders yield `(inputs, labels)`, or what else `models.batches` takes; labels as one of

@@ -14,7 +14,7 @@ from objectives.cache.locks import hold
 from objectives.files import write_atomically
 from objectives.network.state import copy_weights
 from objectives.plan import Plan
-from objectives.preflight import check_methods, check_network
+from objectives.preflight.network import check_methods, check_network
 from objectives.result import Cost
 from objectives.training.sensitivity import measure_sensitivity
 from search.results.front import chosen_trial

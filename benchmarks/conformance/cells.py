@@ -16,7 +16,7 @@ from objectives.artifact.agreement import largest_difference
 from objectives.artifact.export import export_onnx
 from objectives.context import Context
 from objectives.network.state import NetworkState, copy_weights
-from objectives.preflight import check_methods, check_network
+from objectives.preflight.network import check_methods, check_network
 from objectives.stages.base import Stage, Tuning
 from objectives.stages.binary import BinaryWeights
 from objectives.stages.channels import ChannelRemoval

@@ -135,10 +135,13 @@ class GraphEditor:
         ONNX Runtime moves a QuantizeLinear up through MaxPool and into Relu, but not past Relu;
         only in this order does it reach the convolution and make it an integer one.
         """
+        returned = {value.name for value in self._graph.output}
         for pool in self._nodes:
             if pool.op_type != "MaxPool":
                 continue
             readers = self._readers(pool.output[0])
+            if pool.output[0] in returned:
+                continue
             if len(readers) == 1 and readers[0].op_type == "Relu":
                 relu = readers[0]
                 attributes = list(pool.attribute)

@@ -73,10 +73,11 @@ class FoldableNorm:
 
 def foldable_norms(graph: Exported, network: nn.Module) -> list[FoldableNorm]:
     """Return the norms that can be folded of `network`, whose graph is `graph`."""
-    nodes = graph.model().graph.node
-    state = set(graph.tensors())
+    whole = graph.model().graph
+    nodes, state = whole.node, set(graph.tensors())
     producers = {output: node for node in nodes for output in node.output}
     read = Counter(name for node in nodes for name in node.input)
+    read.update(value.name for value in whole.output)
     found = []
     for node in nodes:
         before = producers.get(node.input[0]) if node.op_type == "BatchNormalization" else None

@@ -16,7 +16,7 @@ from models.registry import DATA, MODELS, ModelSpec
 from models.resolve import resolve_data, resolve_model
 from objectives.artifact.energy import ENERGY_VERSION
 from objectives.context import Context
-from objectives.preflight import answers_fit
+from objectives.preflight.answers import answers_fit
 from objectives.progress import Progress, SilentProgress
 from objectives.score.accuracy import ACCURACY
 from objectives.score.base import Mode, Score

@@ -13,7 +13,7 @@ from models.data_source import DataSource
 from models.loaders import LoaderData
 from models.registry import ModelSpec
 from objectives.network.state import NetworkState
-from objectives.preflight import check_network
+from objectives.preflight.network import check_network
 
 PACKAGES = ("pytorch_lightning", "lightning.pytorch")
 

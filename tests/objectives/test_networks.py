@@ -177,6 +177,21 @@ class SeveralInputs(nn.Module):
         return {"hidden": hidden, "logits": self.head(hidden)}
 
 
+class SeveralOutputs(nn.Module):
+    """Returns what is normalized and what is pooled, beside the logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 8, 5, stride=3)
+        self.norm = nn.BatchNorm2d(8)
+        self.head = nn.Linear(8 * 4 * 4, 10)
+
+    def forward(self, pixels: Tensor) -> dict[str, Tensor]:
+        raw = self.conv(pixels)
+        pooled = nn.functional.max_pool2d(self.norm(raw), 2)
+        return {"raw": raw, "pooled": pooled, "logits": self.head(pooled.relu().flatten(1))}
+
+
 NETWORKS = {
     "residual": (Residual, 5),
     "attention": (Attention, 4),
@@ -184,6 +199,7 @@ NETWORKS = {
     "own training": (OwnTraining, 2),
     "words": (BagOfWords, 2),
     "several inputs": (SeveralInputs, 3),
+    "several outputs": (SeveralOutputs, 2),
 }
 
 

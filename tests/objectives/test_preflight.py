@@ -17,7 +17,7 @@ from models.registry import MODELS, ModelSpec
 from objectives.artifact.export import export_onnx
 from objectives.context import Context
 from objectives.network.state import NetworkState, copy_weights
-from objectives.preflight import check_network
+from objectives.preflight.network import check_network
 from objectives.training.pace import measure_pace
 
 
@@ -47,7 +47,7 @@ def test_a_network_that_is_known_to_be_exported_can_be(
         data.setup()
         context = replace(context, data=data)
     export_onnx(NetworkState(weights=copy_weights(context.build_network())), context)
-    monkeypatch.setattr("objectives.preflight.export_onnx", pytest.fail)
+    monkeypatch.setattr("objectives.preflight.files.export_onnx", pytest.fail)
     check_network(context)
 
 

@@ -16,7 +16,7 @@ from models.registry import ModelSpec
 from objectives.artifact.export import export_onnx
 from objectives.context import Context
 from objectives.errors import MeasurementError
-from objectives.preflight import check_network
+from objectives.preflight.network import check_network
 from objectives.score.named import score_named
 from objectives.score.onnx_network import OnnxNetwork
 

@@ -8,7 +8,7 @@ from models.registry import MODELS, ModelSpec
 from objectives.context import Context
 from objectives.errors import TrialError
 from objectives.network.state import NetworkState, copy_weights
-from objectives.preflight import check_methods
+from objectives.preflight.network import check_methods
 from objectives.stages.channel_groups import equal_worth, keep_channels
 
 

@@ -1,0 +1,1 @@
+"""Look before training whether a network can go all the way."""
