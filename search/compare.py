@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from search.settings.parsing import OneLineParser, add_data_root, add_score, positive_int
-from search.settings.terminal import command
+from search.settings.terminal import as_process, command
 
 if TYPE_CHECKING:
     from objectives.artifact.measure import FileMeasurement
@@ -112,5 +112,10 @@ def _containers(files: Sequence[Path]) -> tuple[str | None, dict[Path, int]]:
     return coder, {file: len(coded(file.read_bytes(), coder)) for file in files}
 
 
+def start() -> int:
+    """Do as `main`, as the process that a user has started."""
+    return as_process(main)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start())

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from search.settings.parsing import OneLineParser, add_study_location
-from search.settings.terminal import command
+from search.settings.terminal import as_process, command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,5 +43,10 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
+def start() -> int:
+    """Do as `main`, as the process that a user has started."""
+    return as_process(main)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start())

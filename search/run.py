@@ -2,15 +2,12 @@
 
 import gc
 import logging
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
-from typing import NoReturn
 
 from search.options import parse
 from search.settings.cores import usable_cores
-from search.settings.terminal import STOPPED, command
+from search.settings.terminal import as_process, command
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,16 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return command(lambda: run_study(options, argv))
 
 
-def _stop(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - a handler's signature
-    print("\nStopped.", file=sys.stderr)
-    sys.exit(STOPPED)
-
-
 def start() -> int:
     """Do as `main`, as the process that a user has started."""
-    # Before the session listens. No KeyboardInterrupt: one that passed exec() decides the code.
-    signal.signal(signal.SIGINT, _stop)
-    return main()
+    return as_process(main)
 
 
 if __name__ == "__main__":

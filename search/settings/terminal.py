@@ -5,14 +5,28 @@ Nothing here imports torch.
 
 import os
 import shutil
+import signal
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TextIO
+from types import FrameType
+from typing import Any, NoReturn, TextIO
 
 STOPPED = 130
 """Exit code of a command that was stopped by Ctrl-C, as shells have it."""
+
+
+def as_process(main: Callable[[], int]) -> int:
+    """Do as `main` does, in the process that a user has started: Ctrl-C ends it in a line."""
+    # No KeyboardInterrupt: one that passed exec() decides the code, and Python shows its way.
+    signal.signal(signal.SIGINT, _stop)
+    return main()
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - a handler's signature
+    print("\nStopped.", file=sys.stderr)
+    sys.exit(STOPPED)
 
 
 def command(work: Callable[[], int]) -> int:
@@ -24,8 +38,10 @@ def command(work: Callable[[], int]) -> int:
         try:
             return work()
         except (Exception, KeyboardInterrupt) as err:
-            if _is_stop(err):
-                print("\nStopped.", file=sys.stderr)
+            stop = _stop_behind(err)
+            if stop is not None:
+                if isinstance(stop, KeyboardInterrupt):
+                    print("\nStopped.", file=sys.stderr)
                 return STOPPED
             if not isinstance(err, BadInputError | DiskFullError | MeasurementError):
                 raise
@@ -33,13 +49,11 @@ def command(work: Callable[[], int]) -> int:
             return 2 if isinstance(err, BadInputError) else 1
 
 
-def _is_stop(err: BaseException | None) -> bool:
-    """Whether the user stopped the command: compiled modules that load make it an ImportError."""
-    while err is not None:
-        if isinstance(err, KeyboardInterrupt | SystemExit):
-            return True
+def _stop_behind(err: BaseException | None) -> BaseException | None:
+    """Return what stopped the command, if the user did: compiled modules that load wrap it."""
+    while err is not None and not isinstance(err, KeyboardInterrupt | SystemExit):
         err = err.__cause__ or err.__context__
-    return False
+    return err
 
 
 def width() -> int | None:

@@ -11,9 +11,9 @@ from onnx import ValueInfoProto
 from torch import Tensor
 
 from benchmarks.integers import NETWORKS, prepared
+from models.inputs import ANSWER, INPUT_NAME
 from objectives.artifact.export import export_onnx
 from objectives.context import Context
-from objectives.network.exporter import INPUT_NAME, OUTPUT_NAME
 from objectives.network.state import NetworkState
 from objectives.stages.quantize import Quantization
 from objectives.training.activations import attach_rounding_, rounded
@@ -30,7 +30,7 @@ def test_each_integer_is_within_one_step_of_the_networks(name: str, tmp_path: Pa
     )
     state = stage.apply(state, context)
     model = onnx.load_from_string(export_onnx(state, context))
-    answers = [OUTPUT_NAME, *(f"{name}@q" for name in state.activations)]
+    answers = [ANSWER, *(f"{name}@q" for name in state.activations)]
     model.graph.output.extend(ValueInfoProto(name=name) for name in answers[1:])
     file = tmp_path / "shown.onnx"
     onnx.save(model, file)

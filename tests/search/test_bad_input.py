@@ -35,6 +35,7 @@ WRONG: list[tuple[tuple[str, ...], str]] = [
     ((*MODEL, "--data", "folder:/no/such"), ".*no folder or archive /no/such"),
     ((*MODEL, "--input-size", "0"), "`input_size >= 1` must hold, but got input_size=0"),
     ((*MODEL, "--input-size", "x"), "Argument --input-size: invalid int value: 'x'"),
+    ((*MODEL, "--data-memory-gb", "-1"), "`data_memory_gb >= 0` must hold, but got"),
     ((*MODEL, "--train-fraction", "0"), "`0 < train_fraction <= 1` must hold, but got .*=0"),
     ((*MODEL, "--train-fraction", "nan"), "`0 < train_fraction <= 1` must hold, but got .*nan"),
     ((*MODEL, "--test-fraction", "2"), "`0 < test_fraction <= 1` must hold, but got .*=2"),

@@ -1,0 +1,53 @@
+"""Write a .tflite file: the same graph, weights and scales as a file of ours has.
+
+Where our file rounds values to integers, all of LiteRT's values are int8, but for those around
+operators that it has on floats only; else all are floats. The batch is one input.
+
+Sources: the schema of the flatbuffer (`ai_edge_litert.schema_py_generated`), and LiteRT's
+specification of int8: weights have no zero point, one scale for each channel, biases int32.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from objectives.errors import MeasurementError
+from objectives.litert.operators import OPERATORS
+from objectives.litert.plain import plain
+from objectives.litert.scales import complete_scales
+from objectives.litert.writer import Writer
+
+
+def write_tflite(
+    content: bytes,
+    feeds: Sequence[Mapping[str, np.ndarray]],
+    *,
+    integer_ends: bool = False,
+) -> bytes:
+    """Return a .tflite file that answers as an ONNX file of ours.
+
+    Args:
+        content: The ONNX file.
+        feeds: Training inputs, by name: the shape of one, and the ranges of what has none yet.
+        integer_ends: Whether inputs and outputs are int8, too, where the rest is.
+
+    Raises:
+        MeasurementError: LiteRT has no such operator, or not so; the text names it.
+    """
+    shapes = {name: (1, *values.shape[1:]) for name, values in feeds[0].items()}
+    graph = plain(content, shapes)
+    if graph.scales:
+        complete_scales(graph, content, feeds)
+    writer = Writer(graph)
+    inputs = [
+        writer.add(name, floats=not (integer_ends and writer.on_integers)) for name in graph.inputs
+    ]
+    for node in graph.nodes:
+        if node.op_type not in OPERATORS:
+            raise MeasurementError(f"LiteRT's files are written without {node.op_type} yet.")
+        OPERATORS[node.op_type](writer, node)
+    ends = [
+        writer.read(name, floats=not (integer_ends and writer.on_integers), images=False)
+        for name in graph.outputs
+    ]
+    return writer.builder.finish(inputs, ends)

@@ -1,0 +1,36 @@
+"""How each of ONNX's operators is written in LiteRT's."""
+
+from collections.abc import Callable
+
+from onnx import NodeProto
+
+from objectives.litert import elementwise, layers, shapes
+from objectives.litert.writer import Writer
+
+OPERATORS: dict[str, Callable[[Writer, NodeProto], None]] = {
+    "Conv": layers.conv,
+    "Gemm": layers.gemm,
+    "MatMul": layers.matmul,
+    "Relu": elementwise.cut,
+    "Clip": elementwise.cut,
+    "LeakyRelu": elementwise.leaky_relu,
+    "HardSigmoid": elementwise.hard_sigmoid,
+    "Softmax": elementwise.softmax,
+    "BatchNormalization": elementwise.batch_norm,
+    "LayerNormalization": elementwise.layer_norm,
+    "MaxPool": shapes.pool,
+    "AveragePool": shapes.pool,
+    "GlobalAveragePool": shapes.mean,
+    "ReduceMean": shapes.mean,
+    "Reshape": shapes.reshape,
+    "Flatten": shapes.reshape,
+    "Squeeze": shapes.reshape,
+    "Unsqueeze": shapes.reshape,
+    "Transpose": shapes.transpose,
+    "Concat": shapes.concat,
+    "Expand": shapes.expand,
+    "Gather": shapes.gather,
+    "Identity": shapes.identity,
+    **dict.fromkeys(elementwise.BINARY, elementwise.binary),
+    **dict.fromkeys(elementwise.UNARY, elementwise.unary),
+}

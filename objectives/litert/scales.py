@@ -1,0 +1,102 @@
+"""Which scale each value has where a file computes on integers.
+
+What our file rounds keeps its scale. Operators of LiteRT that move numbers want one scale on both
+sides; what is left has the range that it takes on training inputs.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx
+from onnx import ValueInfoProto
+
+from objectives.litert.plain import Plain, Scale
+from objectives.network.groups import Groups
+from objectives.onnx_session import open_session
+
+MOVING = {
+    "MaxPool",
+    "AveragePool",
+    "GlobalAveragePool",
+    "Reshape",
+    "Flatten",
+    "Transpose",
+    "Squeeze",
+    "Unsqueeze",
+    "Identity",
+    "Concat",
+    "Expand",
+    "Pad",
+    "Slice",
+    "Split",
+    "Gather",
+}
+"""What these read and give has one scale."""
+
+CUTTING = {"Relu", "Clip"}
+"""So it has here, if nothing else reads what they read."""
+
+FIXED = {
+    "Sigmoid": Scale.of(1 / 256, -128),
+    "Softmax": Scale.of(1 / 256, -128),
+    "Tanh": Scale.of(1 / 128, 0),
+}
+"""What LiteRT wants of what these give."""
+
+
+def complete_scales(
+    plain: Plain, content: bytes, feeds: Sequence[Mapping[str, np.ndarray]]
+) -> None:
+    """Give each float of `plain` that is computed a scale, in place.
+
+    Args:
+        plain: What the file computes.
+        content: The file.
+        feeds: Training inputs, by the names of the file's inputs.
+    """
+    groups = Groups()
+    readers = Counter(name for node in plain.nodes for name in node.input)
+    readers.update(plain.outputs)
+    for node in plain.nodes:
+        moved = [*node.input[: None if node.op_type == "Concat" else 1], *node.output]
+        if node.op_type in MOVING or (node.op_type in CUTTING and readers[node.input[0]] == 1):
+            for name in moved:
+                if name in plain.shapes and name not in plain.constants:
+                    groups.join(name, node.output[0])
+        if node.op_type in FIXED:
+            plain.scales[node.output[0]] = FIXED[node.op_type]
+    named = {groups.of(name): scale for name, scale in plain.scales.items()}
+    computed = [*plain.inputs, *(name for node in plain.nodes for name in node.output if name)]
+    floats = [name for name in computed if plain.types.get(name) == onnx.TensorProto.FLOAT]
+    for name in floats:
+        if name not in plain.scales and groups.of(name) in named:
+            plain.scales[name] = named[groups.of(name)]
+    left = [name for name in floats if name not in plain.scales]
+    ranges: dict[str, tuple[float, float]] = {}
+    for name, (low, high) in _ranges(content, left, feeds).items():
+        group = groups.of(name)
+        before = ranges.get(group, (0.0, 0.0))
+        ranges[group] = min(before[0], low), max(before[1], high)
+    for name in left:
+        low, high = ranges.get(groups.of(name), (0.0, 0.0))
+        plain.scales[name] = Scale.of_range(low, high)
+
+
+def _ranges(
+    content: bytes, names: Sequence[str], feeds: Sequence[Mapping[str, np.ndarray]]
+) -> dict[str, tuple[float, float]]:
+    """Return the least and the largest number of values of a file."""
+    model = onnx.load_from_string(content)
+    made = {name for node in model.graph.node for name in node.output}
+    shown = [name for name in names if name in made]
+    ends = {value.name for value in model.graph.output}
+    model.graph.output.extend(ValueInfoProto(name=name) for name in shown if name not in ends)
+    session = open_session(model.SerializeToString(), "the file", changed="not at all")
+    found: dict[str, tuple[float, float]] = {}
+    for feed in feeds:
+        inputs = {name: values for name, values in feed.items() if name in names}
+        for name, values in [*zip(shown, session.run(shown, feed), strict=True), *inputs.items()]:
+            low, high = found.get(name, (0.0, 0.0))
+            found[name] = min(low, float(values.min())), max(high, float(values.max()))
+    return found
