@@ -1,7 +1,8 @@
-"""Compare ONNX files: `python -m search.compare A.onnx B.onnx --data NAME`.
+"""Compare files: `python -m search.compare A.onnx B.tflite --data NAME`.
 
-Each is measured on the same data in the same way, whoever made it: score, bytes, latency of one
-input on one thread. A file may have seen the validation part if it was trained elsewhere.
+Each is run by ONNX Runtime, or by LiteRT where its name ends with .tflite, and measured on the
+same data in the same way, whoever made it: score, bytes, latency of one input on one thread. A
+file may have seen the validation part if it was trained elsewhere.
 """
 
 import argparse
@@ -24,7 +25,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(
         prog="python -m search.compare", description=__doc__, allow_abbrev=False
     )
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="an ONNX file")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="ONNX or .tflite")
     parser.add_argument(
         "--data", required=True, metavar="NAME", help="what they answer, as search.run takes it"
     )
@@ -91,7 +92,7 @@ def _table(measured: "dict[Path, FileMeasurement]", score: "Score") -> str:
             f"{made.artifact_bytes:,}",
             f"{made.latency_ms:.3f}",
             f"{made.latency_iqr_ms:.3f}",
-            *([f"{containers[file]:,}"] if coder else []),
+            *([f"{containers[file]:,}" if file in containers else "-"] if coder else []),
         ]
         for file, made in measured.items()
     ]
@@ -102,14 +103,16 @@ def _table(measured: "dict[Path, FileMeasurement]", score: "Score") -> str:
 def _containers(files: Sequence[Path]) -> tuple[str | None, dict[Path, int]]:
     """Return the coder that suits the largest file, and the bytes of each one's container by it.
 
-    All are coded alike; None and nothing where coding would take minutes.
+    All are coded alike; None and nothing where coding would take minutes. Containers hold ONNX.
     """
     from objectives.artifact.container_file import coded, coder_of
+    from objectives.artifact.opened import TFLITE
 
-    coder = coder_of(max(file.stat().st_size for file in files))
+    held = [file for file in files if file.suffix != TFLITE]
+    coder = coder_of(max(file.stat().st_size for file in held)) if held else None
     if coder is None:
         return None, {}
-    return coder, {file: len(coded(file.read_bytes(), coder)) for file in files}
+    return coder, {file: len(coded(file.read_bytes(), coder)) for file in held}
 
 
 def start() -> int:

@@ -37,6 +37,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--container", action="store_true", help="write the file's container (.onc), too"
     )
+    parser.add_argument(
+        "--format",
+        choices=("onnx", "tflite"),
+        default="onnx",
+        help="tflite writes the file for LiteRT, too, with the same weights and scales",
+    )
     add_study_location(parser)
     add_data_root(parser)
     return parser
@@ -63,7 +69,15 @@ def _export(options: argparse.Namespace) -> int:
     row = choose(study, table, trial=options.trial, best=options.best, max_drop=options.max_drop)
     setup = reopen(table.config, table.name, options.data_root)
     artifact = paths.root / row.attribute("artifact")
-    measured = write_bundle(artifact, row, table, setup, options.out, container=options.container)
+    measured = write_bundle(
+        artifact,
+        row,
+        table,
+        setup,
+        options.out,
+        container=options.container,
+        tflite=options.format == "tflite",
+    )
     print(
         f"{options.out}: trial {row.trial.number} ({row.label}), "
         f"{told(measured.test_score, is_share=row.scored.is_share)} on test"

@@ -15,12 +15,13 @@ from onnx import ModelProto
 
 from models.data_source import DataSource
 from objectives.artifact.energy import estimate_energy_uj
+from objectives.artifact.opened import TFLITE, open_network
 from objectives.artifact.sizes import gzip_bytes
 from objectives.artifact.stored_weights import StoredWeights
 from objectives.errors import MeasurementError
 from objectives.score.accuracy import ACCURACY
 from objectives.score.base import Score
-from objectives.score.onnx_network import OnnxNetwork, feeds_for
+from objectives.score.file_network import FileNetwork, feeds_for
 
 WARM_UP_RUNS = 10
 LATENCY_RUNS = 200
@@ -98,14 +99,14 @@ def measure_file(path: Path, data: DataSource, score: Score = ACCURACY) -> Measu
 
 
 def measure_any(path: Path, data: DataSource, score: Score = ACCURACY) -> FileMeasurement:
-    """Measure an ONNX file from anywhere; see `objectives.score.onnx_network` for what it must be.
+    """Measure a file from anywhere; see `objectives.score.file_network` for what it must be.
 
     Raises:
         MeasurementError: It cannot be run on such data; the text does not name the file.
     """
-    on_all_threads = OnnxNetwork(path, data, threads=torch.get_num_threads())
-    latency_ms, latency_iqr_ms = _latency(OnnxNetwork(path, data, threads=1), data)
-    content = _content(path)
+    on_all_threads = open_network(path, data, threads=torch.get_num_threads())
+    latency_ms, latency_iqr_ms = _latency(open_network(path, data, threads=1), data)
+    content = path.read_bytes() if path.suffix == TFLITE else _content(path)
     return FileMeasurement(
         val_score=score.of_file(on_all_threads, data, "validation"),
         test_score=score.of_file(on_all_threads, data, "test"),
@@ -128,7 +129,7 @@ def _content(path: Path) -> bytes:
     return content + b"".join((path.parent / place).read_bytes() for place in sorted(places))
 
 
-def _latency(file: OnnxNetwork, data: DataSource) -> tuple[float, float]:
+def _latency(file: FileNetwork, data: DataSource) -> tuple[float, float]:
     """Return median and interquartile range of the milliseconds of one input."""
     example = file.feeds(data.training_inputs(1))
     milliseconds: list[float] = []

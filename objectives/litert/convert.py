@@ -1,7 +1,8 @@
 """Write a .tflite file: the same graph, weights and scales as a file of ours has.
 
-Where our file rounds values to integers, all of LiteRT's values are int8, but for those around
-operators that it has on floats only; else all are floats. The batch is one input.
+Where a file of ours has weights of 8 bits or fewer, all of LiteRT's values are int8, in the scales
+that our file has or else the ranges of training inputs, but for those around operators that it has
+on floats only; else all are floats. The batch is one input.
 
 Sources: the schema of the flatbuffer (`ai_edge_litert.schema_py_generated`), and LiteRT's
 specification of int8: weights have no zero point, one scale for each channel, biases int32.
@@ -13,9 +14,21 @@ import numpy as np
 
 from objectives.errors import MeasurementError
 from objectives.litert.operators import OPERATORS
-from objectives.litert.plain import plain
+from objectives.litert.plain import Plain, plain
 from objectives.litert.scales import complete_scales
 from objectives.litert.writer import Writer
+
+
+def has_integer_weights(graph: Plain) -> bool:
+    """Return whether a weight is stored as integers that int8 holds, with no zero point."""
+    return any(
+        held.integers is not None
+        and held.scale is not None
+        and held.values.ndim > 1
+        and not held.scale.zero_point.any()
+        and np.abs(held.integers.astype(np.int32)).max(initial=0) <= 127
+        for held in graph.constants.values()
+    )
 
 
 def write_tflite(
@@ -36,8 +49,8 @@ def write_tflite(
     """
     shapes = {name: (1, *values.shape[1:]) for name, values in feeds[0].items()}
     graph = plain(content, shapes)
-    if graph.scales:
-        complete_scales(graph, content, feeds)
+    if graph.scales or has_integer_weights(graph):
+        complete_scales(graph, feeds)
     writer = Writer(graph)
     inputs = [
         writer.add(name, floats=not (integer_ends and writer.on_integers)) for name in graph.inputs

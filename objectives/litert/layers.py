@@ -149,7 +149,7 @@ def dense(
     if flat is not None:  # its input has channels last
         rows = rows.reshape(-1, *flat).transpose(0, 2, 3, 1).reshape(len(rows), -1)
     many = weight.scale is not None and not weight.scale.is_one
-    if integers and many and turned:
+    if integers and many and weight.scale.axis != (1 if turned else 0):  # type: ignore[union-attr]
         raise MeasurementError("LiteRT's dense layers have one scale for each output.")
     held, scale = weight_tensor(writer, weight, rows, 0, integers=integers)
     own = writer.plain.scales.get(writer.renamed.get(name, name)) if integers else None

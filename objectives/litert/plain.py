@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from objectives.errors import MeasurementError
@@ -87,6 +87,8 @@ class Plain:
     """Of every value, for one input."""
     types: dict[str, int]
     """Of every value, as ONNX numbers them."""
+    model: bytes
+    """What computes all of these values, one input at a time: an ONNX file."""
     constants: dict[str, Constant] = field(default_factory=dict)
     scales: dict[str, Scale] = field(default_factory=dict)
     """Of the values that are rounded to integers."""
@@ -102,13 +104,15 @@ def plain(content: bytes, shapes: Mapping[str, Sequence[int]]) -> Plain:
     Raises:
         MeasurementError: Shapes depend on more than those of the inputs.
     """
-    graph = _sized(onnx.load_from_string(content), shapes)
+    model = _sized(onnx.load_from_string(content), shapes)
+    graph = model.graph
     known = {
         value.name: value.type.tensor_type
         for value in (*graph.value_info, *graph.input, *graph.output)
     }
     found = Plain(
         nodes=[],
+        model=model.SerializeToString(),
         inputs=list(shapes),
         outputs=[value.name for value in graph.output],
         shapes={
@@ -200,8 +204,8 @@ def _run(node: NodeProto, given: Sequence[np.ndarray | None]) -> np.ndarray:
     return np.asarray(found[0])
 
 
-def _sized(model: ModelProto, shapes: Mapping[str, Sequence[int]]) -> GraphProto:
-    """Return the graph for inputs of such shapes, all that follows from shapes computed."""
+def _sized(model: ModelProto, shapes: Mapping[str, Sequence[int]]) -> ModelProto:
+    """Return the model for inputs of such shapes, all that follows from shapes computed."""
     graph = model.graph
     for value in graph.input:
         for dim, side in zip(value.type.tensor_type.shape.dim, shapes[value.name], strict=True):
@@ -229,11 +233,13 @@ def _sized(model: ModelProto, shapes: Mapping[str, Sequence[int]]) -> GraphProto
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.optimized_model_filepath = str(Path(folder) / "sized.onnx")
         options.add_session_config_entry("session.disable_quant_qdq", "1")
+        options.add_session_config_entry("session.disable_aot_function_inlining", "1")
         options.log_severity_level = 4
         providers = ["CPUExecutionProvider"]
         onnxruntime.InferenceSession(model.SerializeToString(), options, providers=providers)
         sized = onnx.load(options.optimized_model_filepath)
-    whole = onnx.shape_inference.infer_shapes(sized, data_prop=True).graph
+    inferred = onnx.shape_inference.infer_shapes(sized, data_prop=True)
+    whole = inferred.graph
     given = [value for value in whole.input if value.name not in kept]
     copied = [type(value).FromString(value.SerializeToString()) for value in given]
     infos = [value for value in whole.input if value.name in kept]
@@ -241,4 +247,4 @@ def _sized(model: ModelProto, shapes: Mapping[str, Sequence[int]]) -> GraphProto
     whole.ClearField("input")
     whole.input.extend(copied)
     whole.initializer.extend(kept.values())
-    return whole
+    return inferred

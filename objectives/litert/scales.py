@@ -45,14 +45,11 @@ FIXED = {
 """What LiteRT wants of what these give."""
 
 
-def complete_scales(
-    plain: Plain, content: bytes, feeds: Sequence[Mapping[str, np.ndarray]]
-) -> None:
+def complete_scales(plain: Plain, feeds: Sequence[Mapping[str, np.ndarray]]) -> None:
     """Give each float of `plain` that is computed a scale, in place.
 
     Args:
         plain: What the file computes.
-        content: The file.
         feeds: Training inputs, by the names of the file's inputs.
     """
     groups = Groups()
@@ -74,13 +71,22 @@ def complete_scales(
             plain.scales[name] = named[groups.of(name)]
     left = [name for name in floats if name not in plain.scales]
     ranges: dict[str, tuple[float, float]] = {}
-    for name, (low, high) in _ranges(content, left, feeds).items():
+    for name, (low, high) in _ranges(plain.model, left, feeds).items():
         group = groups.of(name)
         before = ranges.get(group, (0.0, 0.0))
         ranges[group] = min(before[0], low), max(before[1], high)
     for name in left:
         low, high = ranges.get(groups.of(name), (0.0, 0.0))
         plain.scales[name] = Scale.of_range(low, high)
+
+
+def _rows(batch: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
+    """Return the inputs of a batch one by one."""
+    count = len(next(iter(batch.values())))
+    return [
+        {name: values[place : place + 1] for name, values in batch.items()}
+        for place in range(count)
+    ]
 
 
 def _ranges(
@@ -94,7 +100,7 @@ def _ranges(
     model.graph.output.extend(ValueInfoProto(name=name) for name in shown if name not in ends)
     session = open_session(model.SerializeToString(), "the file", changed="not at all")
     found: dict[str, tuple[float, float]] = {}
-    for feed in feeds:
+    for feed in [row for batch in feeds for row in _rows(batch)]:
         inputs = {name: values for name, values in feed.items() if name in names}
         for name, values in [*zip(shown, session.run(shown, feed), strict=True), *inputs.items()]:
             low, high = found.get(name, (0.0, 0.0))

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from models.data_source import DataSource, Part
 from models.tasks.base import Task
 from objectives.score.base import Score, answers_of_file, answers_of_network
-from objectives.score.onnx_network import OnnxNetwork
+from objectives.score.file_network import FileNetwork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,7 @@ class Accuracy(Score):
     name: str = "accuracy"
     is_share: bool = True
 
-    def of_file(self, file: OnnxNetwork, data: DataSource, part: Part) -> float:
+    def of_file(self, file: FileNetwork, data: DataSource, part: Part) -> float:
         """Return the percentage that a file answers right."""
         return _right_pct(answers_of_file(file, data, part), data.task)
 

@@ -13,7 +13,7 @@ from models.data_source import DataSource, Part
 from models.errors import BadInputError
 from models.inputs import ask
 from objectives.errors import MeasurementError
-from objectives.score.onnx_network import OnnxNetwork
+from objectives.score.file_network import FileNetwork
 
 Mode = Literal["max", "min"]
 
@@ -44,7 +44,7 @@ class Score(ABC):
         return True
 
     @abstractmethod
-    def of_file(self, file: OnnxNetwork, data: DataSource, part: Part) -> float:
+    def of_file(self, file: FileNetwork, data: DataSource, part: Part) -> float:
         """Return the score of an open file on a part, percent where it is a share.
 
         Raises:
@@ -83,7 +83,7 @@ class Score(ABC):
 
 
 def answers_of_file(
-    file: OnnxNetwork, data: DataSource, part: Part
+    file: FileNetwork, data: DataSource, part: Part
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield answers and targets of each batch of a part.
 

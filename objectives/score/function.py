@@ -13,7 +13,7 @@ from models.errors import first_line
 from objectives.errors import MeasurementError, UndefinedScoreError
 from objectives.network.fingerprint import Fingerprint
 from objectives.score.base import Score, answers_of_network
-from objectives.score.onnx_network import OnnxNetwork
+from objectives.score.file_network import FileNetwork
 
 POSITIONAL = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
 
@@ -45,7 +45,7 @@ class FunctionScore(Score):
         """Whether the function is told which part counts; if not, both have the same score."""
         return takes_a_part(self.function)
 
-    def of_file(self, file: OnnxNetwork, data: DataSource, part: Part) -> float:
+    def of_file(self, file: FileNetwork, data: DataSource, part: Part) -> float:
         """Return what the function says of the file."""
         del data
         where = (str(file.path), part) if self.knows_parts else (str(file.path),)

@@ -17,7 +17,7 @@ from models.inputs import returned, with_outputs
 from models.lightning import is_overridden, trainer_of, without_trainers_advice
 from objectives.errors import MeasurementError, UndefinedScoreError
 from objectives.score.base import Score
-from objectives.score.onnx_network import OnnxNetwork
+from objectives.score.file_network import FileNetwork
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class LoggedScore(Score):
     build: Callable[[], nn.Module]
     """Makes the user's `LightningModule`."""
 
-    def of_file(self, file: OnnxNetwork, data: DataSource, part: Part) -> float:
+    def of_file(self, file: FileNetwork, data: DataSource, part: Part) -> float:
         """Return what is logged where the file answers."""
         module = self.build()
         with torch.no_grad(), torch.random.fork_rng(devices=[]):

@@ -1,27 +1,20 @@
-"""Run any ONNX file as a user would: ONNX Runtime's default session on the CPU.
-
-The file may come from anywhere. Its inputs are shaped like the data's, its batch size free or 1;
-where data have names for them, by these. Its answer, of classes a logit (or a probability) each,
-is the output called `logits`, or else the first.
-"""
+"""Run any ONNX file as a user would: ONNX Runtime's default session on the CPU."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from models.data_source import DataSource
-from models.errors import BadInputError, first_line
-from models.inputs import ANSWER, Given, Inputs, tensors_of
+from models.errors import first_line
 from objectives.errors import MeasurementError
 from objectives.onnx_session import open_session
+from objectives.score.file_network import FileNetwork
 
 
-class OnnxNetwork:
-    """An ONNX file, open.
+class OnnxNetwork(FileNetwork):
+    """An ONNX file, open; it may come from anywhere.
 
     Args:
         path: The file.
@@ -35,59 +28,8 @@ class OnnxNetwork:
 
     def __init__(self, path: Path, data: DataSource, *, threads: int) -> None:
         self._session = open_session(path, "it", threads=threads)
-        self.path = path
-        self._task, self._outputs = data.task, data.num_classes
-        inputs = self._session.get_inputs()
-        self.input_names = [each.name for each in inputs]
-        self.output_names = [each.name for each in self._session.get_outputs()]
-        self.answer_name = ANSWER if ANSWER in self.output_names else self.output_names[0]
-        example = self.feeds(data.training_inputs(1))
-        for each in inputs:
-            _check_shape(each.shape, example[each.name].shape[1:])
-        self._batch = inputs[0].shape[0]
-
-    def answers(self, inputs: Given, targets: Tensor) -> Tensor:
-        """Return the answers to N inputs as the task of `targets` wants them.
-
-        Raises:
-            MeasurementError: It cannot run, or its answers are not finite or no such answers.
-        """
-        parts = inputs.split(1) if self._batch == 1 else [inputs]
-        given = torch.from_numpy(
-            np.concatenate([np.atleast_1d(self.answer(self.feeds(part))) for part in parts])
-        )
-        try:
-            answers = self._task.answers(given, targets, self._outputs)
-        except BadInputError as err:
-            raise MeasurementError(str(err)) from err
-        if not bool(answers.isfinite().all()):
-            raise MeasurementError("its answers are not all finite.")
-        return answers
-
-    def feeds(self, given: Given) -> dict[str, np.ndarray]:
-        """Return what the file takes, by name.
-
-        Raises:
-            MeasurementError: The data have other inputs.
-        """
-        return feeds_for(self.input_names, given)
-
-    def answer(self, feeds: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return its answer to inputs, by name, one of them where its batch size is 1, unchecked.
-
-        Raises:
-            MeasurementError: It cannot run.
-        """
-        answer: np.ndarray = self._run([self.answer_name], feeds)[0]
-        return answer
-
-    def all_outputs(self, feeds: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
-        """Return the same of all outputs, by name."""
-        values = self._run(self.output_names, feeds)
-        return {
-            name: torch.from_numpy(np.asarray(each))
-            for name, each in zip(self.output_names, values, strict=True)
-        }
+        shapes = {each.name: each.shape for each in self._session.get_inputs()}
+        super().__init__(path, data, shapes, [each.name for each in self._session.get_outputs()])
 
     def _run(self, outputs: Sequence[str], feeds: Mapping[str, np.ndarray]) -> list[Any]:
         try:
@@ -95,41 +37,3 @@ class OnnxNetwork:
         except Exception as err:  # ONNX Runtime's exceptions share no base class
             raise MeasurementError(f"ONNX Runtime cannot run it: {first_line(err)}") from err
         return values
-
-
-def feeds_for(names: Sequence[str], given: Given) -> dict[str, np.ndarray]:
-    """Return what a file takes whose inputs have such names.
-
-    Raises:
-        MeasurementError: The data have other inputs.
-    """
-    tensors = tensors_of(given)
-    ours = given.names if isinstance(given, Inputs) else ()
-    if len(names) == 1 and (len(tensors) == 1 or not ours):
-        return {names[0]: tensors[0].numpy()}
-    known = dict(zip(ours or names, tensors, strict=False))
-    if not known.keys() >= set(names):
-        count = "one input" if len(tensors) == 1 else f"{len(tensors)} inputs"
-        raise MeasurementError(
-            f"it takes {', '.join(names)}, but the data yield {', '.join(ours) or count}."
-        )
-    return {name: known[name].numpy() for name in names}
-
-
-def _check_shape(taken: list[int | str | None], given: tuple[int, ...]) -> None:
-    """Raise `MeasurementError` unless inputs of shape `given`, one or many, fit `taken`."""
-    shown = ", ".join("N" if not isinstance(side, int) else str(side) for side in taken)
-    if len(taken) != 1 + len(given):
-        raise MeasurementError(
-            f"it takes inputs of shape ({shown}), but the data's have shape {given} each."
-        )
-    batch, *sides = taken
-    if isinstance(batch, int) and batch != 1:
-        raise MeasurementError(f"its batch size must be free or 1, but is {batch}.")
-    if any(
-        isinstance(side, int) and side != ours for side, ours in zip(sides, given, strict=True)
-    ):
-        raise MeasurementError(
-            f"it takes inputs of shape ({shown}), but the data's have shape {given} each; "
-            "`--input-size` resizes images."
-        )

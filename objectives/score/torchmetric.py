@@ -15,7 +15,7 @@ from models.data_source import DataSource, Part
 from models.errors import BadInputError, first_line
 from objectives.errors import MeasurementError, UndefinedScoreError
 from objectives.score.base import Mode, Score, answers_of_file, answers_of_network
-from objectives.score.onnx_network import OnnxNetwork
+from objectives.score.file_network import FileNetwork
 
 PACKAGES = ("classification", "regression", "segmentation")
 
@@ -32,7 +32,7 @@ class TorchMetric(Score):
         """The class and what it is made with."""
         return f"{super(TorchMetric, self).identity} {sorted(self.arguments.items())}"
 
-    def of_file(self, file: OnnxNetwork, data: DataSource, part: Part) -> float:
+    def of_file(self, file: FileNetwork, data: DataSource, part: Part) -> float:
         """Return the metric of what a file answers."""
         return self._computed(answers_of_file(file, data, part), data)
 

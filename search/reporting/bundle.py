@@ -13,11 +13,12 @@ from safetensors.torch import save
 
 from models.errors import BadInputError
 from objectives.artifact.container_file import write_container
-from objectives.artifact.measure import Measurement, measure_file
+from objectives.artifact.measure import Measurement, measure_any, measure_file
+from objectives.artifact.opened import write_tflite_file
 from objectives.artifact.restore import restore_weights
 from objectives.errors import MeasurementError
 from objectives.files import sha256_of, write_atomically
-from search.reporting.card import CONTAINER, ONNX, WEIGHTS, CardFacts, model_card
+from search.reporting.card import CONTAINER, ONNX, TFLITE_FILE, WEIGHTS, CardFacts, model_card
 from search.results.row import Row
 from search.results.table import StudyTable
 from search.settings.setup import StudySetup
@@ -32,7 +33,14 @@ TOLERATED_PCT = 0.1
 
 
 def write_bundle(
-    artifact: Path, row: Row, table: StudyTable, setup: StudySetup, out: Path, *, container: bool
+    artifact: Path,
+    row: Row,
+    table: StudyTable,
+    setup: StudySetup,
+    out: Path,
+    *,
+    container: bool,
+    tflite: bool = False,
 ) -> Measurement:
     """Measure `artifact` again and write the folder `out`, whole or not at all.
 
@@ -46,10 +54,11 @@ def write_bundle(
         setup: What the study worked on.
         out: A folder that is new or empty.
         container: Whether the container goes with it.
+        tflite: Whether the same for LiteRT does.
 
     Raises:
-        BadInputError: `out` holds something, or cannot be written to.
-        MeasurementError: The file is not what the study measured.
+        BadInputError: `out` holds something, or cannot be written to; or LiteRT is not installed.
+        MeasurementError: The file is not what the study measured, or LiteRT has no such operator.
     """
     if not artifact.is_file():
         raise MeasurementError(f"The file {artifact} of trial {row.trial.number} is gone.")
@@ -69,6 +78,11 @@ def write_bundle(
             assert written is not None
             measured = replace(measured, container_bytes=written.size_bytes)
             files.append(folder / CONTAINER)
+        for_litert = None
+        if tflite:
+            write_tflite_file(file, folder / TFLITE_FILE, setup.data)
+            for_litert = measure_any(folder / TFLITE_FILE, setup.data, setup.score)
+            files.append(folder / TFLITE_FILE)
         try:
             weights = restore_weights(onnx.load(file), setup.context())
         except MeasurementError as err:
@@ -76,7 +90,9 @@ def write_bundle(
         else:
             write_atomically(folder / WEIGHTS, save(weights))
             files.append(folder / WEIGHTS)
-        facts = CardFacts(table=table, row=row, setup=setup, measured=measured)
+        facts = CardFacts(
+            table=table, row=row, setup=setup, measured=measured, for_litert=for_litert
+        )
         write_atomically(folder / CARD, model_card(facts, files).encode())
         files.append(folder / CARD)
         sums = [f"{sha256_of(each)}  {each.name}\n" for each in files]

@@ -7,7 +7,7 @@ from pathlib import Path
 import onnxruntime
 
 from models.loaders import LoaderData
-from objectives.artifact.measure import Measurement
+from objectives.artifact.measure import FileMeasurement, Measurement
 from objectives.score.onnx_network import OnnxNetwork
 from search.results.remake import remake_command
 from search.results.row import Row
@@ -17,6 +17,7 @@ from search.settings.provenance import machine, versions
 from search.settings.setup import StudySetup
 
 ONNX, CONTAINER, WEIGHTS = "model.onnx", "model.onc", "model.safetensors"
+TFLITE_FILE = "model.tflite"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,8 @@ class CardFacts:
     setup: StudySetup
     measured: Measurement
     """Of the exported file, now and here."""
+    for_litert: FileMeasurement | None = None
+    """Of the file for LiteRT, if there is one."""
 
 
 def model_card(facts: CardFacts, files: Sequence[Path]) -> str:
@@ -53,6 +56,7 @@ def model_card(facts: CardFacts, files: Sequence[Path]) -> str:
 
 _WHAT = {
     ONNX: "the network.",
+    TFLITE_FILE: "the same for LiteRT, on phones: one image a run, its channels last.",
     CONTAINER: f"the same, coded; `python -m objectives.container decode {CONTAINER} {ONNX}` "
     "gives it back, bit for bit.",
     WEIGHTS: "the file's weights as float32, a state dict of the PyTorch network, with the layers "
@@ -87,6 +91,15 @@ def _measured(facts: CardFacts) -> str:
         f"| weights that are zero | {100 * measured.measured_sparsity:.1f} % | |",
         f"| latency | {measured.latency_ms:.3f} ms ± {measured.latency_iqr_ms:.3f} | |",
     ]
+    other = facts.for_litert
+    if other is not None:
+        rows = {
+            f"{scored.name} on test": told_score(other.test_score, is_share=scored.is_share),
+            "bytes": f"{other.artifact_raw_bytes:,}",
+            "bytes after gzip": f"{other.artifact_bytes:,}",
+            "latency": f"{other.latency_ms:.3f} ms ± {other.latency_iqr_ms:.3f}",
+        }
+        lines += [f"| {what} of {TFLITE_FILE} | {told} | |" for what, told in rows.items()]
     told = (
         f"Measured on {ONNX} when it was exported, by ONNX Runtime {onnxruntime.__version__} on "
         f"{machine()}. Latency is the median of one input on one thread, and its interquartile "

@@ -23,7 +23,7 @@ from models.data.mnist5k import MNIST5k
 from models.registry import MODELS
 from objectives.container.format import decode
 from objectives.errors import MeasurementError
-from search import export
+from search import compare, export
 from search.reporting.bundle import CARD, CHECKSUMS
 from search.storage.study import load_study
 
@@ -299,3 +299,29 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert (out, err.count("\n")) == ("", 1)
     assert re.match(line, err)
     assert [path.name for path in tmp_path.iterdir()] == ["full"]
+
+
+def test_a_file_for_litert_goes_with_it_and_is_compared(
+    digits_study: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "out"
+    assert exported(digits_study, out, "--trial", FLOAT_TRIAL, "--format", "tflite") == 0
+    card = (out / CARD).read_text()
+    scores = dict(re.findall(r"\| accuracy on test( of model.tflite)? \| ([\d.]+) %", card))
+    assert scores[" of model.tflite"] == scores[""]  # floats: the same answers
+    assert "model.tflite" in (out / CHECKSUMS).read_text()
+    capsys.readouterr()
+    files = [str(out / "model.onnx"), str(out / "model.tflite")]
+    assert compare.main([*files, "--data", "mnist5k"]) == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()[-2:]]
+    assert [Path(row[0]).name for row in rows] == ["model.onnx", "model.tflite"]
+    assert rows[0][1:3] == rows[1][1:3]
+    assert rows[1][-1] == "-"
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    assert exported(digits_study, tmp_path / "no", "--format", "tflite") == 2
+    line = "LiteRT's files need `pip install 'compression-search[litert]'`.\n"
+    assert capsys.readouterr().err == line
+    assert not (tmp_path / "no").exists()

@@ -1,0 +1,176 @@
+"""Files for LiteRT answer as our own, which answer as the network."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor, nn
+from toys import FewDigits, toy_context
+
+from models.data_source import DataOptions
+from models.registry import MODELS, ModelSpec
+from objectives.artifact.export import export_onnx
+from objectives.artifact.measure import measure_any
+from objectives.artifact.opened import write_tflite_file
+from objectives.errors import MeasurementError
+from objectives.litert.convert import write_tflite
+from objectives.litert.network import LiteRtNetwork
+from objectives.stages.quantize import Quantization
+
+
+class Mobile(nn.Module):
+    """What MobileNets are made of: channel by channel, hard activations, squeeze and excite."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(1, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.Hardswish())
+        self.depth = nn.Sequential(nn.Conv2d(8, 8, 5, 1, 2, groups=8), nn.ReLU6())
+        self.squeeze = nn.Sequential(nn.Conv2d(8, 4, 1), nn.ReLU(), nn.Conv2d(4, 8, 1))
+        self.pool = nn.AvgPool2d(2)
+        self.head = nn.Linear(8 * 7 * 7, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        before = self.first(images)
+        after = self.depth(before)
+        gate = nn.functional.hardsigmoid(self.squeeze(after.mean((2, 3), keepdim=True)))
+        return self.head(self.pool(before + after * gate).flatten(1))
+
+
+class Branches(nn.Module):
+    """Branches side by side, paddings that LiteRT lacks, a norm behind no layer, a map back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(1)
+        self.one = nn.Conv2d(1, 3, 3, 2, 0)
+        self.two = nn.Conv2d(1, 5, 5, 2, 1, dilation=1)
+        self.mix = nn.Conv2d(8, 6, 3, 1, 1)
+        self.head = nn.Linear(6, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        normed = self.norm(images)
+        both = torch.cat([self.one(normed), self.two(normed)], 1)
+        mixed = nn.functional.leaky_relu(self.mix(torch.sigmoid(both)), 0.1)
+        return self.head(nn.functional.max_pool2d(mixed, 2).mean((2, 3)))
+
+
+class Tokens(nn.Module):
+    """Rows as tokens: attention, a norm over the last axis, a softmax."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Linear(28, 16)
+        self.attend = nn.MultiheadAttention(16, 2, batch_first=True)
+        self.norm = nn.LayerNorm(16)
+        self.head = nn.Linear(16, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        rows = self.embed(images.squeeze(1))
+        mixed, _ = self.attend(rows, rows, rows, need_weights=False)
+        return self.head(nn.functional.gelu(self.norm(rows + mixed)).mean(1))
+
+
+def of_own(build: Callable[[], nn.Module]) -> ModelSpec:
+    return ModelSpec(build=lambda *_: build(), data="own")
+
+
+NETWORKS = {
+    "cnn": (MODELS.get("cnn"), None),
+    "lenet5": (MODELS.get("lenet5"), None),
+    "resnet20": (MODELS.get("resnet20"), 32),
+    "mobile": (of_own(Mobile), None),
+    "branches": (of_own(Branches), None),
+    "tokens": (of_own(Tokens), None),
+}
+
+STEPS = {"tokens": 8, "mobile": 5, "branches": 5, "resnet20": 8}
+"""By how many steps of the answer's range int8 may differ, if not by one and a half: where values
+between layers are rounded that our file leaves as floats, or by another operator."""
+
+
+def answers(file: Path, inputs: Tensor) -> np.ndarray:
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    return session.run(None, {"input": inputs.numpy()})[0]
+
+
+@pytest.mark.parametrize("bits", [32, 8])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_file_answers_as_ours(name: str, bits: int, tmp_path: Path) -> None:
+    spec, size = NETWORKS[name]
+    data = FewDigits(DataOptions(input_size=size))
+    data.setup()
+    context = toy_context(data, model=spec)
+    torch.manual_seed(0)
+    state = context.untrained()
+    if bits < 32:
+        stage = Quantization(
+            bits=bits,
+            qat_epochs=0,
+            batch_size=32,
+            lr=1e-3,
+            calibration_images=256,
+            integers="everywhere",
+        )
+        state = stage.apply(state, context)
+    ours, theirs = tmp_path / "a.onnx", tmp_path / "a.tflite"
+    ours.write_bytes(export_onnx(state, context))
+    write_tflite_file(ours, theirs, data)
+    inputs = data.training_inputs(64)
+    expected = answers(ours, inputs)
+    file = LiteRtNetwork(theirs, data, threads=1)
+    given = np.concatenate([file.answer(file.feeds(each)) for each in inputs.split(1)])
+    step = np.ptp(expected) / 255
+    tolerated = STEPS.get(name, 1.5) * step if bits < 32 else 1e-5
+    assert np.abs(given - expected).max() / tolerated <= 1
+    if bits < 32 and name != "tokens":
+        assert theirs.stat().st_size < 1.1 * ours.stat().st_size + 4000
+    measured = measure_any(theirs, data)
+    assert measured.artifact_raw_bytes == theirs.stat().st_size
+    assert measured.latency_ms > 0
+
+
+def test_inputs_and_outputs_may_be_integers(tmp_path: Path, digits: FewDigits) -> None:
+    context = toy_context(digits)
+    torch.manual_seed(0)
+    stage = Quantization(
+        bits=8, qat_epochs=0, batch_size=32, lr=1e-3, calibration_images=256, integers="everywhere"
+    )
+    content = export_onnx(stage.apply(context.untrained(), context), context)
+    feeds = [{"input": digits.training_inputs(256).numpy()}]
+    (tmp_path / "f.tflite").write_bytes(write_tflite(content, feeds))
+    (tmp_path / "i.tflite").write_bytes(write_tflite(content, feeds, integer_ends=True))
+    floats, integers = (
+        LiteRtNetwork(tmp_path / f"{name}.tflite", digits, threads=1) for name in "fi"
+    )
+    assert integers._interpreter.get_input_details()[0]["dtype"] is np.int8
+    for each in digits.training_inputs(8).split(1):
+        assert np.array_equal(
+            floats.answer(floats.feeds(each)), integers.answer(integers.feeds(each))
+        )
+
+
+class Sorted(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(784, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(images.flatten(1)).cumsum(1)
+
+
+def test_what_cannot_be_written_is_one_line(digits: FewDigits) -> None:
+    context = toy_context(digits, model=of_own(Sorted))
+    content = export_onnx(context.untrained(), context)
+    with pytest.raises(MeasurementError, match="files are written without CumSum yet"):
+        write_tflite(content, [{"input": digits.training_inputs(2).numpy()}])
+
+
+def test_what_is_no_such_file_is_one_line(tmp_path: Path, digits: FewDigits) -> None:
+    (tmp_path / "a.tflite").write_bytes(b"nothing")
+    with pytest.raises(MeasurementError, match="LiteRT cannot open it: "):
+        measure_any(tmp_path / "a.tflite", digits)
