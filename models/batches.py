@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -44,6 +45,13 @@ def unpacked(batch: Any, loader: str) -> tuple[Given, Any]:  # noqa: ANN401 - th
         row = list(batch)
         labels = row.pop() if len(row) > 1 else None
         inputs = row[0] if len(row) == 1 else row
+    if isinstance(labels, np.ndarray) or (
+        isinstance(labels, list | tuple) and labels and isinstance(labels[0], int | float | str)
+    ):
+        raise BadInputError(
+            f"The data's `{loader}` must yield labels that are a tensor, but got a "
+            f"{type(labels).__name__}: let the collate function make one."
+        )
     given = _given(inputs, loader)
     for each in tensors_of(given):
         if not each.dim() or (isinstance(labels, Tensor) and not labels.dim()):
@@ -64,6 +72,12 @@ def _given(inputs: Any, loader: str) -> Given:  # noqa: ANN401 - as above
     if isinstance(inputs, Tensor):
         return inputs.detach()
     if isinstance(inputs, Mapping):
+        arrays = [name for name, each in inputs.items() if isinstance(each, np.ndarray)]
+        if arrays:
+            raise BadInputError(
+                f"The data's `{loader}` must yield tensors, but '{arrays[0]}' is an array of "
+                "NumPy: let the collate function make one."
+            )
         named = {
             str(name): each.detach() for name, each in inputs.items() if isinstance(each, Tensor)
         }

@@ -133,6 +133,11 @@ class DataSource(ABC):
         return ""
 
     @property
+    def fewest_in_a_batch(self) -> int:
+        """The least number of inputs in a training batch, where the data decide it."""
+        return 2
+
+    @property
     def knows_length(self) -> bool:
         """Whether `steps_per_epoch` is right, not only the least that it can be."""
         return True

@@ -57,6 +57,12 @@ def decoded(content: bytes, name: object, side: int | None) -> Image.Image:
     except (*UNREADABLE, Image.DecompressionBombError, Image.DecompressionBombWarning) as err:
         reason = " ".join(str(err).split())
         raise UnreadableImageError(f"The image {name} cannot be read: {reason}") from err
+    if image.mode == "I;16":  # which Pillow would cut at 255
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in {"I", "F"}:
+        raise UnreadableImageError(
+            f"The image {name} cannot be read: it has 32 bits a pixel, not 8 or 16."
+        )
     if side is not None and max(image.size) > side:
         image = image.resize((side, side), Image.Resampling.BILINEAR)
     return image.convert(mode_of(image))

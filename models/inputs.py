@@ -10,6 +10,7 @@ import dataclasses
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, cast
 
 import torch
@@ -67,6 +68,15 @@ def shapes_of(given: Given) -> tuple[Any, ...]:
     return shapes if isinstance(given, Inputs) else shapes[0]
 
 
+def kinds_of(given: Given) -> str:
+    """Return names and types of the tensors, in words."""
+    names = given.names if isinstance(given, Inputs) else ()
+    kinds = [str(each.dtype).removeprefix("torch.") for each in tensors_of(given)]
+    return ", ".join(
+        f"{name} {kind}" if name else kind for name, kind in zip_longest(names, kinds)
+    )
+
+
 def free_axes(given: Given, varying: Sequence[frozenset[int]]) -> list[frozenset[int]]:
     """Return the axes of each tensor whose length is to stay free, beside the first.
 
@@ -110,7 +120,10 @@ def by_name(network: nn.Module, given: Given) -> dict[str, Tensor]:
             for name, each in zip(given.names, given.tensors, strict=True)
             if name in arguments
         }
-        needed = {each.name for each in known if each.default is each.empty}
+        rows = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+        needed = {
+            each.name for each in known if each.default is each.empty and each.kind not in rows
+        }
         if not taken or not needed <= taken.keys():
             raise BadInputError(
                 f"`forward` takes {', '.join(arguments)}, but the data yield "
@@ -126,6 +139,13 @@ def by_name(network: nn.Module, given: Given) -> dict[str, Tensor]:
             "inputs."
         )
     return dict(zip(arguments, given.tensors, strict=False))
+
+
+def left_out(network: nn.Module, given: Given) -> list[str]:
+    """Return the names of tensors in a batch that `forward` is not given."""
+    if isinstance(given, Tensor) or not given.names:
+        return []
+    return [name for name in given.names if name not in by_name(network, given)]
 
 
 def returned(network: nn.Module, given: Given) -> Any:  # noqa: ANN401 - whatever it returns
@@ -157,11 +177,18 @@ def outputs_of(value: Any) -> dict[str, Tensor]:  # noqa: ANN401 - as above
     """Return all tensors that a network returned by the names that a file has, the answer first.
 
     Raises:
-        BadInputError: There are none.
+        BadInputError: There are none, or the first output of a row has parts itself.
     """
     if isinstance(value, Tensor):
         return {ANSWER: value}
-    found = {name: each for name, each in _parts(value).items() if isinstance(each, Tensor)}
+    parts = _parts(value)
+    first_part = next(iter(parts.values()), None)
+    if isinstance(value, tuple | list) and isinstance(first_part, tuple | list | Mapping):
+        raise BadInputError(
+            f"The network's first output must be a tensor, its answer, but is a "
+            f"{type(first_part).__name__}."
+        )
+    found = {name: each for name, each in parts.items() if isinstance(each, Tensor)}
     if not found:
         raise BadInputError(
             f"The network must return tensors, but returned {type(value).__name__}."

@@ -19,7 +19,7 @@ from models.batches import checked, unpacked
 from models.classifier import Classifier
 from models.data_source import DataSource, Part
 from models.errors import BadInputError
-from models.inputs import Given, joined, shapes_of, tensors_of
+from models.inputs import Given, Inputs, joined, kinds_of, shapes_of, tensors_of
 from models.lightning import handed_over
 from models.reading import LOADERS, Reading
 from models.seen import Seen
@@ -29,8 +29,8 @@ from models.tasks.base import Task
 LABELS_LOOKED_AT = 1000
 """Of which the task is guessed."""
 
-WHOLE_BYTES = 2**28
-"""A loader that yields more inputs than this is not read to its end, nor are inputs kept."""
+WHOLE_BYTES, WHOLE_INPUTS = 2**28, 2**18
+"""A loader that yields more than this is not read to its end, nor are so many bytes kept."""
 
 
 class LoaderData(DataSource):
@@ -44,6 +44,8 @@ class LoaderData(DataSource):
         self._seen_again: Seen
         self._inputs: Given | None = None
         """The first training inputs, as many as were asked for."""
+        self._first: Given | None = None
+        """Of the first training batch, which all others are like."""
 
     def ask(self, task: str) -> None:
         """Take the labels for those of this task; data that were set up are to be so again."""
@@ -87,6 +89,11 @@ class LoaderData(DataSource):
         return known or seen.batches
 
     @property
+    def fewest_in_a_batch(self) -> int:
+        """The least number of inputs in a training batch that was read."""
+        return self._seen["train"].fewest
+
+    @property
     def knows_length(self) -> bool:
         """Not of a stream that was not read to its end."""
         seen = self._seen["train"]
@@ -109,7 +116,8 @@ class LoaderData(DataSource):
         if self._inputs is not None and len(self._inputs) >= count:
             return self._inputs[:count]
         taken: list[Given] = []
-        for given in self._reading.training_inputs():
+        for found in self._reading.training_inputs():
+            given = self._in_order(found, LOADERS["train"])
             if not taken or shapes_of(given) == shapes_of(taken[0]):
                 taken.append(given)
             if sum(map(len, taken)) >= count:
@@ -167,7 +175,7 @@ class LoaderData(DataSource):
             torch.manual_seed(0)
             for given, labels, targets in self._checked(part):
                 seen.add_(given, labels, targets)
-                if seen.bytes > WHOLE_BYTES:
+                if seen.bytes > WHOLE_BYTES or seen.count > WHOLE_INPUTS:
                     return seen
         if not seen.count:
             raise BadInputError(f"The data's `{LOADERS[part]}` yields nothing.")
@@ -198,19 +206,46 @@ class LoaderData(DataSource):
 
     def _checked(self, part: str) -> Iterator[tuple[Given, Any, Tensor]]:
         """Yield inputs, labels and targets of each batch."""
-        for number, (given, labels) in enumerate(self._reading.unpacked(part)):
-            yield given, labels, checked(given, labels, self.task, LOADERS[part], number)
+        for number, (found, labels) in enumerate(self._reading.unpacked(part)):
+            given = self._in_order(found, LOADERS[part])
+            targets = checked(given, labels, self.task, LOADERS[part], number)
+            if self._seen and not self._seen[part].is_whole:
+                self._require_classes(targets, LOADERS[part])
+            yield given, labels, targets
+
+    def _in_order(self, given: Given, loader: str) -> Given:
+        """Return inputs in the order of the first training batch.
+
+        Raises:
+            BadInputError: They are others, or of other types.
+        """
+        if self._first is None:
+            self._first = given
+        known, names = self._first, given.names if isinstance(given, Inputs) else ()
+        expected = known.names if isinstance(known, Inputs) else ()
+        if isinstance(given, Inputs) and sorted(names) == sorted(expected) and names:
+            given = Inputs(tuple(given.tensors[names.index(name)] for name in expected), expected)
+        if kinds_of(given) != kinds_of(known):
+            raise BadInputError(
+                f"The data's `{loader}` must yield the inputs of the first training batch, "
+                f"{kinds_of(known)}, but got {kinds_of(given)}."
+            )
+        return given
+
+    def _require_classes(self, targets: Tensor, loader: str) -> None:
+        """Raise `BadInputError` where a class is none of those that are known."""
+        most = self.num_classes
+        if self.task.has_classes and not bool(((targets >= 0) & (targets < most)).all()):
+            raise BadInputError(
+                f"The data's `{loader}` must yield labels in [0, {most}), but got "
+                f"{int(targets.max())}: let the data say `num_classes`."
+            )
 
     def _with_targets(self, batch: Any) -> tuple[Given, Tensor]:  # noqa: ANN401 - the user's
         given, labels = unpacked(batch, LOADERS["train"])
         if not isinstance(labels, Tensor):
             raise BadInputError("The data yield no labels: only a LightningModule learns so.")
         targets = self.task.targets(labels)
-        if self.task.has_classes and not self._seen["train"].is_whole:
-            most = self.num_classes
-            if not bool(((targets >= 0) & (targets < most)).all()):
-                raise BadInputError(
-                    f"The data's `train_dataloader` must yield labels in [0, {most}), but got "
-                    f"{int(targets.max())}: let the data say `num_classes`."
-                )
-        return given, targets
+        if not self._seen["train"].is_whole:
+            self._require_classes(targets, LOADERS["train"])
+        return self._in_order(given, LOADERS["train"]), targets

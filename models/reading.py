@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
+from torch.utils.data import IterableDataset
 
 from models.batches import unpacked
 from models.data_source import Part
@@ -94,7 +95,8 @@ class Reading:
         """
         dataset = getattr(self._loader(part), "dataset", None)
         count = _length(dataset)
-        if dataset is None or not count or not hasattr(dataset, "__getitem__"):
+        is_stream = isinstance(dataset, IterableDataset) or not hasattr(dataset, "__getitem__")
+        if dataset is None or not count or is_stream:
             return []
         places = range(0, count, -(-count // SAMPLED_ITEMS))
 

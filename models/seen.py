@@ -32,6 +32,8 @@ class Seen:
         self.samples = 0
         """Sum of the hashes of its inputs with their targets: equal in any order."""
         self.batches = 0
+        self.fewest = 2**63
+        """Inputs in a batch."""
         self.is_whole = False
         """Whether the reading came to the end."""
         self._batch_sizes = hashlib.sha256()
@@ -41,6 +43,7 @@ class Seen:
         """Count and hash a batch, in place."""
         self.batches += 1
         self.count += len(targets)
+        self.fewest = min(self.fewest, len(targets))
         self.outputs = max(self.outputs, self._task.outputs(targets))
         if not targets.is_floating_point():
             self._classes.update(targets.flatten().tolist())

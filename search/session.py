@@ -30,6 +30,7 @@ from search.workers.announce import (
     data_told,
     estimate,
     heading,
+    inputs_told,
     integers_told,
     left_told,
     score_told,
@@ -106,7 +107,7 @@ class Session(StudyWorker):
         )
         self.use_device()
         self.progress.expect(epochs=epochs, trials=trials)
-        told = [score_told(self.context), data_told(self.context)]
+        told = [score_told(self.context), inputs_told(self.context), data_told(self.context)]
         if trials > 0:
             told.append(f"compressed layers: {', '.join(self.layer_sizes)}")
             told += [left_told(self.context), integers_told(self.context, config.methods)]

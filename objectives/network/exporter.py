@@ -5,7 +5,8 @@ same structure, and the files of all trials differ in nothing but what their pla
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
@@ -14,10 +15,13 @@ import torch
 from onnx import ModelProto
 from torch import Tensor, nn
 
-from models.inputs import Given, returned
+from models.inputs import Given, by_name, free_axes, returned, tensors_of
 from objectives.errors import MeasurementError
 from objectives.network.graph_inputs import state_inputs
 from objectives.network.torch_graph import require_free, torch_graph
+
+LOOKED_FOR_SECONDS = 20
+"""So long is the layer looked for that cannot be exported."""
 
 MOST_KEPT = 16
 """Graphs that are kept in memory; they hold no weights."""
@@ -62,8 +66,7 @@ def exported(
     make: Callable[[], nn.Module],
     example: Given,
     *,
-    free: Sequence[Collection[int]] = (),
-    varying: Sequence[Collection[int]] = (),
+    varying: Sequence[frozenset[int]] = (),
     anew: bool = False,
 ) -> Exported:
     """Return the graph of a network.
@@ -72,9 +75,8 @@ def exported(
         key: What decides the graph: what has built the network, and the shapes of its state.
         make: Returns the network, in evaluation mode; its weights do not matter.
         example: Two inputs, as an axis of size 1 would not stay free.
-        free: The axes of each tensor, beside the first, that have any length if the network lets
-            them.
-        varying: Those that must, as the data's differ.
+        varying: The axes of each tensor, beside the first, that must have any length, as the
+            data's differ.
         anew: Whether it is exported also if one with this key was before.
 
     Raises:
@@ -82,14 +84,21 @@ def exported(
     """
     if anew or key not in _KEPT:
         network = make()
+        names = {id(each): name for name, each in by_name(network, example).items()}
+
+        def named(axes: Sequence[frozenset[int]]) -> dict[str, frozenset[int]]:
+            pairs = zip(tensors_of(example), axes, strict=False)
+            return {names[id(each)]: found for each, found in pairs if id(each) in names}
+
         try:
+            free = named(free_axes(example, varying))
             model, modules, pools = torch_graph(network, example, free)
         except Exception as err:
             layer = _layer_that_fails(make(), example)
             raise MeasurementError(
                 f"The network cannot be exported to ONNX: {layer}: {_reason(err)}"
             ) from err
-        require_free(model, varying)
+        require_free(model, named(varying))
         content = model.SerializeToString()
         keep(_KEPT, key, Exported(content=content, modules=modules, pools=pools))
     return _KEPT[key]
@@ -114,7 +123,10 @@ def _layer_that_fails(network: nn.Module, example: Given) -> str:
         returned(network, example.clone())
     for hook in hooks:
         hook.remove()
+    began = time.monotonic()
     for name, inputs in taken.items():
+        if time.monotonic() - began > LOOKED_FOR_SECONDS:
+            break
         module = network.get_submodule(name)
         given = inputs[0] if len(inputs) == 1 else None
         if isinstance(given, Tensor) and given.dim() and len(given) == len(example):

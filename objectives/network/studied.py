@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import UninitializedParameter
 
 from models.data_source import DataSource
-from models.inputs import free_axes, returned
+from models.inputs import returned
 from models.layers import ALL_LAYERS, Layer, compressible_layers
 from models.normalize import Normalized
 from models.registry import ModelSpec
@@ -137,7 +137,6 @@ class StudiedNetwork:
             self.identity(weights),
             lambda: self.shaped(weights),
             inputs,
-            free=free_axes(inputs, self.data.varying_axes),
             varying=self.data.varying_axes,
             anew=anew,
         )

@@ -9,8 +9,10 @@ anything is optimized: what is not known cannot be folded.
 import logging
 import warnings
 from ast import literal_eval
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -27,15 +29,15 @@ _SCOPES = "pkg.torch.onnx.name_scopes"
 
 
 def torch_graph(
-    network: nn.Module, example: Given, free: Sequence[Collection[int]] = ()
+    network: nn.Module, example: Given, free: Mapping[str, Collection[int]] = MappingProxyType({})
 ) -> tuple[ModelProto, dict[str, str], frozenset[str]]:
     """Return the graph of a network.
 
     Args:
         network: In evaluation mode; it is spoilt.
         example: Two rows, as an axis of size 1 would not stay free.
-        free: The axes of each tensor, beside the first, whose length may be another; those that
-            the network's code takes for fixed are not.
+        free: The axes of each input, by name, whose length may be another, beside the first; those
+            that the network's code takes for fixed are not.
 
     Returns:
         The graph, whose further inputs are the tensors of the network's state that it reads, under
@@ -49,10 +51,11 @@ def torch_graph(
         value = returned(network, example.clone())  # which it may change
     given, names = by_name(network, example), list(outputs_of(value))
     arguments = tuple(given.values())
+    _require_other_names(network, given, names)
     sizes: Any = tuple(
-        {0: torch.export.Dim("N")} | dict.fromkeys(axes, torch.export.Dim.AUTO)
-        for axes in (*free, *[()] * (len(arguments) - len(free)))
-    )[: len(arguments)]
+        {0: torch.export.Dim("N")} | dict.fromkeys(free.get(name, ()), torch.export.Dim.AUTO)
+        for name in given
+    )
     if isinstance(example, Inputs) or not isinstance(value, Tensor):
         _take_tensors_(network, example, list(given), names)
         sizes = (sizes,)
@@ -79,13 +82,32 @@ def torch_graph(
     modules = {node.output[0]: _module_of(node) for node in model.graph.node}
     pools = frozenset(_pools(model))
     _strip_(model, given)
+    found = [value.name for value in (*given_inputs(model.graph), *model.graph.output)]
+    if found != [*given, *names]:
+        raise MeasurementError(
+            f"its inputs and outputs are {', '.join(found)} in ONNX, not "
+            f"{', '.join([*given, *names])}: let it return no input as it is."
+        )
     return model, modules, pools
 
 
-def require_free(model: ModelProto, free: Sequence[Collection[int]]) -> None:
+def _require_other_names(
+    network: nn.Module, given: Mapping[str, Tensor], outputs: Sequence[str]
+) -> None:
+    """Raise `MeasurementError` where two of inputs, outputs and weights have one name."""
+    names = [*given, *outputs, *network.state_dict()]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise MeasurementError(
+            f"'{twice[0]}' is the name of two of its inputs, outputs and weights: give one "
+            "another name."
+        )
+
+
+def require_free(model: ModelProto, free: Mapping[str, Collection[int]]) -> None:
     """Raise `MeasurementError` unless those axes of its inputs may have any length."""
-    for value, axes in zip(given_inputs(model.graph), free, strict=False):
-        for axis in axes:
+    for value in given_inputs(model.graph):
+        for axis in free.get(value.name, ()):
             size = value.type.tensor_type.shape.dim[axis].dim_value
             if size:
                 raise MeasurementError(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import BadInputError, first_line
-from models.inputs import Given, ask, tensors_of
+from models.inputs import Given, outputs_of, returned, tensors_of
 from models.tasks import MULTICLASS
 from objectives.artifact.agreement import TOLERANCE, distance
 from objectives.context import Context
@@ -34,7 +34,7 @@ def check_answer(network: nn.Module, inputs: Given, context: Context, *, seed: i
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            answers = ask(network, inputs.clone())  # which it may change
+            outputs = outputs_of(returned(network, inputs.clone()))  # which it may change
     except BadInputError:
         raise
     except Exception as err:
@@ -43,6 +43,14 @@ def check_answer(network: nn.Module, inputs: Given, context: Context, *, seed: i
             f"{when} network cannot take inputs of shape {shapes}: {first_line(err)}"
         ) from err
     data = context.data
+    for name, each in outputs.items():
+        told_below = len(outputs) == 1 and data.task.name != "own"
+        if each.shape[:1] != (len(inputs),) and not told_below:
+            raise BadInputError(
+                f"{when} network must return a row for each of {len(inputs)} inputs, but its "
+                f"output '{name}' has shape {tuple(each.shape)}."
+            )
+    answers = next(iter(outputs.values()))
     _, targets = next(data.batches("validation"))
     targets = targets[:1].expand(len(inputs), *targets.shape[1:])
     with suppress(BadInputError):
@@ -50,6 +58,8 @@ def check_answer(network: nn.Module, inputs: Given, context: Context, *, seed: i
         return answers
     wanted, got = data.task.answer_shape(targets, data.num_classes), tuple(answers.shape)
     hint = ""
+    if len(outputs) > 1:
+        hint = f" Of {', '.join(outputs)} it is the first, or what is called `logits`."
     if data.task == MULTICLASS and got in {(len(inputs),), (len(inputs), 1)}:
         hint = " One logit of yes or no is `--task binary`, a number `--task regression`."
     raise BadInputError(

@@ -11,6 +11,7 @@ from objectives.errors import TrialError
 from objectives.plan import STAGES
 from objectives.preflight.answers import check_answer, check_repeats
 from objectives.preflight.files import check_files, check_score
+from objectives.preflight.steps import check_labels, check_steps
 from objectives.preflight.training import check_training
 
 
@@ -41,9 +42,11 @@ def check_network(context: Context) -> None:
     network = context.build_network()
     inputs = context.data.training_inputs(2)
     check_answer(network.eval(), inputs, context)
+    check_labels(network, context)
     if not context.model.exports:
         check_repeats(network, context)
     check_training(network, context)
+    check_steps(context.build_network(), context)
     if not context.model.exports:
         check_files(context)
     check_score(context)

@@ -1,5 +1,6 @@
 """Whether a network can be trained, by us or by its own steps."""
 
+import logging
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
@@ -15,8 +16,12 @@ from models.lightning import is_lightning_module, is_overridden
 from models.reading import MEASURING
 from objectives.context import Context
 from objectives.preflight.answers import TRIED_INPUTS, check_answer
+from objectives.preflight.steps import buffers_that_change
 from objectives.progress import SilentProgress
+from objectives.score.logged import LoggedScore
 from objectives.training.loop import train_
+
+log = logging.getLogger(__name__)
 
 
 def check_training(network: nn.Module, context: Context) -> None:
@@ -24,6 +29,8 @@ def check_training(network: nn.Module, context: Context) -> None:
     if not is_lightning_module(network):
         inputs = context.data.training_inputs(2)
         check_answer(network.train(), inputs, context)
+        if context.data.fewest_in_a_batch == 1:  # as the last batch may be, which norms refuse
+            check_answer(network.train(), inputs[:1], context)
         learnt, shipped = (
             list(outputs_of(returned(network.train(training), inputs.clone())))
             for training in (True, False)
@@ -39,6 +46,7 @@ def check_training(network: nn.Module, context: Context) -> None:
         if not is_overridden(method, network, "LightningModule"):
             raise BadInputError(f"The network is a LightningModule, but has no `{method}`.")
     _check_hooks(network, context)
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     with blaming("The network's own training"):
         train_(
             network,
@@ -48,6 +56,13 @@ def check_training(network: nn.Module, context: Context) -> None:
             batch_size=TRIED_INPUTS,
             lr=1e-3,
             callbacks=[_OneBatch()],
+        )
+    changed = buffers_that_change(before, network, context.reads)
+    if changed and isinstance(context.score, LoggedScore):
+        log.warning(
+            "Steps that score a file see the network's %s as it was before training, which "
+            "changes it: let `forward` compute with it, or the data.",
+            ", ".join(changed),
         )
 
 

@@ -97,7 +97,7 @@ class LoggedScore(Score):
 
 def _logged_by(loop: str, module: Any, data: DataSource, part: Part) -> dict[str, Tensor]:  # noqa: ANN401 - of either Lightning
     """Return what a step logs in one of Lightning's loops, "test" or "validate", on a part."""
-    loader = DataLoader(PartBatches(data, part), batch_size=None)
+    loader = DataLoader(PartBatches(data, part), batch_size=None, collate_fn=_as_it_is)
     trainer = trainer_of(module, accelerator="cpu")
     try:
         step = "test_step" if loop == "test" else "validation_step"
@@ -132,9 +132,9 @@ def _taken(
             given |= value
         elif kind is inspect.Parameter.VAR_POSITIONAL:
             given |= dict(zip(names[len(given) :], value, strict=False))
-        elif value is not None and value is not signature.parameters[name].default:
+        elif value is not None and not _is_default(value, signature.parameters[name].default):
             given[name] = value
-    if len(names) == len(given) == 1:
+    if len(names) == 1 and list(given) == list(signature.parameters)[:1]:
         names = list(given)  # its only input has a name of its own in the file
     further, missing = sorted(given.keys() - set(names)), sorted(set(names) - given.keys())
     if further or missing:
@@ -144,6 +144,15 @@ def _taken(
             f"{', '.join(names)}: let the steps {wanted}."
         )
     return [given[name].detach().cpu() for name in names]
+
+
+def _as_it_is(batch: Any) -> Any:  # noqa: ANN401 - the user's
+    return batch
+
+
+def _is_default(value: object, default: object) -> bool:
+    """Return whether an argument is as if it were left out."""
+    return value is default or (isinstance(value, bool | int | float | str) and value == default)
 
 
 def _forbid_own_weights_(module: nn.Module) -> None:

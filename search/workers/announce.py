@@ -6,6 +6,7 @@ from dataclasses import fields
 
 from optuna.trial import FrozenTrial, TrialState
 
+from models.inputs import left_out
 from models.layers import compressible_layers
 from models.tasks import MULTICLASS
 from objectives.context import Context
@@ -49,6 +50,12 @@ def data_told(context: Context) -> str:
     return unhashed and (
         f"data are known by a sample: {unhashed}; a change elsewhere would go unnoticed"
     )
+
+
+def inputs_told(context: Context) -> str:
+    """Return what of a batch `forward` is not given; "" if nothing."""
+    names = left_out(context.build_network(), context.data.training_inputs(1))
+    return f"of a batch, `forward` has no arguments for {', '.join(names)}" if names else ""
 
 
 def left_told(context: Context) -> str:

@@ -98,7 +98,6 @@ CHANGES = {
     "labels of two inputs": {
         "dataset": pairs(labels=(torch.arange(10) % 3)[[1, 0, *range(2, 10)]])
     },
-    "type": {"dataset": pairs(inputs=NUMBERS.int())},
     "shape": {"dataset": pairs(inputs=NUMBERS.view(10, 1, 1))},
     "batches": {"batch_size": 5},
     "order": {"shuffle": False},
