@@ -47,6 +47,9 @@ def test_a_batch_may_have_no_labels(batch: object) -> None:
         (({"text": "a"}, Y), "or a dictionary of them"),
         ((X.double(), Y), "float32 or whole numbers, but got float64: let the data cast them"),
         ((X, X.double(), Y), "float32 or whole numbers, but got float64"),
+        ((X, Y.numpy()), "labels that are a tensor, but got a ndarray: let the collate"),
+        ((X, [0, 1, 0, 1]), "labels that are a tensor, but got a list: let the collate"),
+        ({"x": X, "mask": X.numpy(), "labels": Y}, "'mask' is an array of NumPy: let the"),
         ((X[0, 0], Y[0]), "let a DataLoader have a `batch_size`"),
     ],
 )

@@ -96,6 +96,16 @@ def test_images_of_other_sizes_and_modes_become_alike(
     assert torch.equal(first[0], torch.full((3, 64, 64), 7 / 255))
 
 
+@pytest.mark.parametrize("memory_gb", [0, 1])
+def test_grey_of_16_bits_keeps_its_upper_8(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, memory_gb: float
+) -> None:
+    wide = np.full((SIDE, SIDE), 40_000, dtype=np.uint16)
+    Image.fromarray(wide).save(folder / "test/dark/00.png")
+    first, _ = next(read(folder, monkeypatch, memory_gb=memory_gb).batches("test"))
+    assert torch.equal(first[0], torch.full((3, SIDE, SIDE), (40_000 >> 8) / 255))
+
+
 def trained(data: ImageFolder) -> torch.Tensor:
     torch.manual_seed(0)
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * SIDE * SIDE, 2))

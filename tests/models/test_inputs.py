@@ -16,6 +16,7 @@ from models.inputs import (
     by_name,
     free_axes,
     joined,
+    left_out,
     outputs_of,
     returned,
     shapes_of,
@@ -38,6 +39,11 @@ class Row(nn.Module):
         return torch.stack(values).sum(0)
 
 
+class Further(nn.Module):
+    def forward(self, values: Tensor, *rest: Tensor, weight: Tensor, **more: Tensor) -> Tensor:
+        return values * weight
+
+
 class Steps(LightningModule):
     def forward(self, values: Tensor) -> Tensor:
         return 2 * values
@@ -56,6 +62,7 @@ NAMED = Inputs((THREE, TWO, ONE), ("weight", "values", "index"))
         (Anything(), NAMED, 6),
         (Row(), PLACED, 5),
         (Row(), ONE, 1),
+        (Further(), NAMED, 6),
     ],
 )
 def test_inputs_reach_their_arguments(
@@ -118,6 +125,16 @@ def test_outputs_have_names_the_answer_first(kind: str) -> None:
     again = with_outputs(value, {name: 10 * each for name, each in outputs_of(value).items()})
     assert type(again) is type(value)
     assert torch.equal(answer_of(again), 10 * ONE)
+
+
+def test_a_row_whose_first_part_is_a_row_has_no_answer() -> None:
+    with pytest.raises(BadInputError, match="first output must be a tensor, its answer, but is a"):
+        outputs_of(([ONE], TWO))
+
+
+def test_what_forward_is_not_given_has_names() -> None:
+    assert left_out(Weighted(), NAMED) == ["index"]
+    assert left_out(Weighted(), PLACED) == left_out(Row(), ONE) == []
 
 
 def test_what_returns_no_tensor_is_one_line() -> None:

@@ -338,3 +338,46 @@ def test_data_of_either_lightning_are_data(package: str) -> None:
     }
     data = set_up(type("Ten", (base,), loaders)())
     assert data.sizes() == {"train": 10, "validation": 10, "test": 10}
+
+
+class Named(LightningDataModule):
+    """Parts whose batches are dictionaries."""
+
+    def __init__(self, **parts: dict[str, Tensor]) -> None:
+        super().__init__()
+        self._parts = parts
+
+    def _loader(self, part: str) -> DataLoader:
+        return DataLoader([self._parts.get(part, self._parts["train"])], batch_size=None)
+
+    def train_dataloader(self) -> DataLoader:
+        return self._loader("train")
+
+    def val_dataloader(self) -> DataLoader:
+        return self._loader("val")
+
+    def test_dataloader(self) -> DataLoader:
+        return self._loader("test")
+
+
+A, B, LABELS = torch.rand(6, 2), torch.arange(6), torch.arange(6) % 2
+TRAIN = {"a": A, "b": B, "labels": LABELS}
+
+
+def test_the_order_of_names_is_that_of_the_first_training_batch() -> None:
+    data = set_up(Named(train=TRAIN, val={"labels": LABELS, "b": B, "a": A}))
+    given, _ = next(data.batches("validation"))
+    assert given.names == ("a", "b")
+    assert torch.equal(given.tensors[0], A)
+
+
+@pytest.mark.parametrize(
+    ("part", "line"),
+    [
+        ({"a": A, "labels": LABELS}, "must yield the inputs of .*, a float32, b int64, but got a"),
+        (TRAIN | {"b": B.int()}, "a float32, b int64, but got a float32, b int32"),
+    ],
+)
+def test_parts_with_other_inputs_are_one_line(part: dict[str, Tensor], line: str) -> None:
+    with pytest.raises(BadInputError, match=f"`test_dataloader` .*{line}"):
+        set_up(Named(train=TRAIN, test=part))

@@ -148,3 +148,37 @@ def test_what_the_file_cannot_answer_is_one_line(
     file, _ = file_of(context, tmp_path)
     with pytest.raises(MeasurementError, match=line):
         context.score.of_file(file, context.data, "validation")
+
+
+class Either(Ranked):
+    """Has an argument that the file does not have."""
+
+    def forward(self, tokens: Tensor | None = None, others: Tensor | None = None) -> Output:  # type: ignore[override]
+        hidden = self.mixed(self.words(others if tokens is None else tokens))
+        return Output(hidden, hidden.sum((1, 2)))
+
+
+def test_another_argument_than_the_file_s_is_one_line(tmp_path: Path) -> None:
+    data = LoaderData(OneInput())
+    data.setup()
+
+    def ask(module: Ranked, batch: Batch) -> Output:
+        return module(others=batch["tokens"])
+
+    spec = ModelSpec(build=lambda *_: Either(ask), data="own", own=True)
+    build = toy_context(data, model=spec).build_network
+    score = score_named("val_loss", mode="min", data=data, build=build)
+    context = toy_context(data, model=spec, score=score)
+    file, _ = file_of(context, tmp_path)
+    with pytest.raises(MeasurementError, match="`forward` others, but the file takes tokens"):
+        score.of_file(file, data, "validation")
+
+
+class OneInput(Texts):
+    """Texts without weights."""
+
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        self._batches = [
+            {"tokens": each["tokens"], "rank": each["rank"]} for each in self._batches[:2]
+        ]
