@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
-from torch.utils.data import IterableDataset
+from torch.utils.data import DataLoader, IterableDataset
 
 from models.checks import require
 from models.errors import BadInputError
@@ -151,9 +151,16 @@ class DataSource(ABC):
         return shapes_of(self.training_inputs(1))
 
 
-class PartBatches(IterableDataset[Any]):
-    """The batches of a part of `data`, for a loader with `batch_size=None`."""
+def part_loader(data: DataSource, part: Part) -> DataLoader[Any]:
+    """Return a loader of a part's batches, each as `data` yield it."""
+    return DataLoader(_PartBatches(data, part), batch_size=None, collate_fn=_as_it_is)
 
+
+def _as_it_is(batch: Any) -> Any:  # noqa: ANN401 - the user's
+    return batch
+
+
+class _PartBatches(IterableDataset[Any]):
     def __init__(self, data: DataSource, part: Part) -> None:
         self._data = data
         self._part = part

@@ -3,7 +3,7 @@
 import io
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -187,19 +187,20 @@ def look_at(files: Sequence[Path], side: int | None, default: int) -> tuple[tupl
     """
     sizes, modes = set[tuple[int, int]](), set[Mode]()
     for file in files[:: -(-len(files) // SAMPLED)]:
-        for width, height, mode in _header(file):
-            fits = side is None or max(width, height) <= side
-            sizes.add((width, height) if fits else (side or width, side or height))
-            modes.add(mode)
+        width, height, mode = _header(file)
+        fits = side is None or max(width, height) <= side
+        sizes.add((width, height) if fits else (side or width, side or height))
+        modes.add(mode)
     same = side or default
     size = sizes.pop() if len(sizes) == 1 else (same, same)
     return size, "RGB" if "RGB" in modes else "L"
 
 
-def _header(file: Path) -> Iterator[tuple[int, int, Mode]]:
+def _header(file: Path) -> tuple[int, int, Mode]:
+    """Return width, height and mode of an image, of which little is read."""
     try:
         with Image.open(file) as image:
-            yield image.width, image.height, mode_of(image)
+            return image.width, image.height, mode_of(image)
     except UNREADABLE as err:
         reason = " ".join(str(err).split())
         raise UnreadableImageError(f"The image {_named(file)} cannot be read: {reason}") from err

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from models.classifier import Classifier
-from models.data_source import Augmentation, DataOptions, DataSource, Part, PartBatches
+from models.data_source import Augmentation, DataOptions, DataSource, Part, part_loader
 from models.image_parts import BatchIndices, ImagePart, stratified_share, stratified_split
 from models.lightning import handed_over
 from models.pixels import SHIFT_SHARE, crop_and_flip, resize, to_pixels
@@ -171,7 +171,7 @@ class _TrainingBatches(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Return a loader of the validation part, of images as the network takes them."""
-        return DataLoader(PartBatches(self._data, "validation"), batch_size=None)
+        return part_loader(self._data, "validation")
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ANN401 - Lightning's
         """Prepare the images where they are now; those of a run one batch after the other.

@@ -145,7 +145,8 @@ def left_out(network: nn.Module, given: Given) -> list[str]:
     """Return the names of tensors in a batch that `forward` is not given."""
     if isinstance(given, Tensor) or not given.names:
         return []
-    return [name for name in given.names if name not in by_name(network, given)]
+    taken = by_name(network, given)
+    return [name for name in given.names if name not in taken]
 
 
 def returned(network: nn.Module, given: Given) -> Any:  # noqa: ANN401 - whatever it returns
@@ -167,10 +168,7 @@ def ask(network: nn.Module, given: Given) -> Tensor:
 
 def answer_of(value: Any) -> Tensor:  # noqa: ANN401 - as above
     """Return the answer among what a network returned; see `ask`."""
-    if isinstance(value, Tensor):
-        return value
-    found = outputs_of(value)
-    return found.get(ANSWER, next(iter(found.values())))
+    return next(iter(outputs_of(value).values()))
 
 
 def outputs_of(value: Any) -> dict[str, Tensor]:  # noqa: ANN401 - as above

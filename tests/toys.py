@@ -1,6 +1,7 @@
 """Small stand-ins: real digits, but few of them, and networks whose answers can be worked out."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,9 +11,11 @@ from models.data.mnist5k import MNIST5k
 from models.image_parts import LabelledImages
 from models.images import ImageData
 from models.registry import MODELS
+from objectives.artifact.export import export_onnx
 from objectives.context import Context
 from objectives.plan import Plan
 from objectives.progress import SilentProgress, StopRequested
+from objectives.score.onnx_network import OnnxNetwork
 from objectives.stages.prune import WeightPruning
 from objectives.stages.quantize import Quantization
 from objectives.stages.train import BaselineTraining
@@ -45,6 +48,14 @@ class StopAfter(SilentProgress):
 def toy_context(data: ImageData, **changes: object) -> Context:
     settings = {"model": MODELS.get("cnn"), "data": data, "seed": 0}
     return Context(**(settings | changes))
+
+
+def untrained_file(context: Context, folder: Path) -> tuple[OnnxNetwork, nn.Module]:
+    """The file of an untrained network, open, and that network."""
+    state = context.untrained()
+    path = folder / "network.onnx"
+    path.write_bytes(export_onnx(state, context))
+    return OnnxNetwork(path, context.data, threads=1), context.network_of(state)
 
 
 def toy_plan(

@@ -61,11 +61,11 @@ class ImageFolder(ImageData):
     def load(self) -> tuple[ImagePart, ImagePart]:
         """Return the training and the test part; see `ImageData.load`."""
         files = self._files()
-        if files and files[0].image_bytes * sum(map(len, files)) > LARGE_BYTES:
+        pixels = sum(part.image_bytes * len(part) for part in files)
+        if pixels > LARGE_BYTES:
             memory = self.options.data_memory_gb
             most = MEMORY_SHARE * machine_bytes() if memory is None else memory * 10**9
-            fits = files[0].image_bytes * sum(map(len, files)) <= most
-            train, test = (each.in_memory() if fits else each for each in files)
+            train, test = (each.in_memory() if pixels <= most else each for each in files)
             return train, test
         return self._load_all()
 

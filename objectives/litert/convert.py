@@ -21,14 +21,7 @@ from objectives.litert.writer import Writer
 
 def has_integer_weights(graph: Plain) -> bool:
     """Return whether a weight is stored as integers that int8 holds, with no zero point."""
-    return any(
-        held.integers is not None
-        and held.scale is not None
-        and held.values.ndim > 1
-        and not held.scale.zero_point.any()
-        and np.abs(held.integers.astype(np.int32)).max(initial=0) <= 127
-        for held in graph.constants.values()
-    )
+    return any(held.fits_int8 and held.values.ndim > 1 for held in graph.constants.values())
 
 
 def write_tflite(

@@ -23,7 +23,7 @@ def has_integers(writer: Writer, weight: Constant | None) -> bool:
         raise MeasurementError(
             "LiteRT's int8 weights have no zero point: quantize them symmetrically."
         )
-    return bool(np.abs(weight.integers.astype(np.int32)).max(initial=0) <= 127)
+    return weight.fits_int8
 
 
 def weight_tensor(

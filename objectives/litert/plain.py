@@ -74,6 +74,16 @@ class Constant:
     scale: Scale | None = None
     """Of these."""
 
+    @property
+    def fits_int8(self) -> bool:
+        """Whether LiteRT's int8 holds it as a weight, which has no zero point there."""
+        return (
+            self.integers is not None
+            and self.scale is not None
+            and not self.scale.zero_point.any()
+            and bool(np.abs(self.integers.astype(np.int32)).max(initial=0) <= 127)
+        )
+
 
 @dataclass(slots=True)
 class Plain:
@@ -142,11 +152,6 @@ def plain(content: bytes, shapes: Mapping[str, Sequence[int]]) -> Plain:
         for name in node.output:
             if 0 in found.shapes.get(name, (0,)) and name:
                 raise MeasurementError(f"The shape of '{name}' is not known before it runs.")
-    return _renamed_outputs(found, names)
-
-
-def _renamed_outputs(found: Plain, names: Mapping[str, str]) -> Plain:
-    """Let outputs that are only rounded be the values that they are."""
     found.outputs = [names.get(name, name) for name in found.outputs]
     return found
 

@@ -5,10 +5,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from models.batches import LABELS, unpacked
-from models.data_source import PartBatches
+from models.data_source import part_loader
 from models.errors import BadInputError, blaming
 from models.inputs import Inputs, by_name, tensors_of
 from models.lightning import (
@@ -70,9 +69,7 @@ def check_steps(network: Any, context: Context) -> None:  # noqa: ANN401 - as ab
         return plain_forward(*args, **named)
 
     module.validation_step, module.forward = step, forward
-    loader = DataLoader(
-        PartBatches(context.data, "validation"), batch_size=None, collate_fn=lambda batch: batch
-    )
+    loader = part_loader(context.data, "validation")
     trainer = trainer_of(module, accelerator="cpu", limit_val_batches=1)
     with without_trainers_advice(), blaming("The network's `validation_step`"):
         trainer.validate(module, dataloaders=loader, verbose=False)

@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from pytorch_lightning.utilities import move_data_to_device
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
-from models.data_source import DataSource, Part, PartBatches
+from models.data_source import DataSource, Part, part_loader
 from models.errors import BadInputError, blaming
 from models.inputs import returned, with_outputs
 from models.lightning import is_overridden, trainer_of, without_trainers_advice
@@ -97,7 +96,7 @@ class LoggedScore(Score):
 
 def _logged_by(loop: str, module: Any, data: DataSource, part: Part) -> dict[str, Tensor]:  # noqa: ANN401 - of either Lightning
     """Return what a step logs in one of Lightning's loops, "test" or "validate", on a part."""
-    loader = DataLoader(PartBatches(data, part), batch_size=None, collate_fn=_as_it_is)
+    loader = part_loader(data, part)
     trainer = trainer_of(module, accelerator="cpu")
     try:
         step = "test_step" if loop == "test" else "validation_step"
@@ -144,10 +143,6 @@ def _taken(
             f"{', '.join(names)}: let the steps {wanted}."
         )
     return [given[name].detach().cpu() for name in names]
-
-
-def _as_it_is(batch: Any) -> Any:  # noqa: ANN401 - the user's
-    return batch
 
 
 def _is_default(value: object, default: object) -> bool:

@@ -8,16 +8,14 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 from torch.nn import functional
-from toys import FewDigits, toy_context
+from toys import FewDigits, toy_context, untrained_file
 
 from models.errors import BadInputError
 from models.registry import ModelSpec
-from objectives.artifact.export import export_onnx
 from objectives.context import Context
 from objectives.errors import MeasurementError
 from objectives.preflight.network import check_network
 from objectives.score.named import score_named
-from objectives.score.onnx_network import OnnxNetwork
 
 
 class Digits(LightningModule):
@@ -67,16 +65,9 @@ def context_of(digits: FewDigits, log: Callable, metric: str = "val_error") -> C
     return toy_context(digits, model=spec, score=score)
 
 
-def file_of(context: Context, folder: Path) -> tuple[OnnxNetwork, nn.Module]:
-    state = context.untrained()
-    path = folder / "network.onnx"
-    path.write_bytes(export_onnx(state, context))
-    return OnnxNetwork(path, context.data, threads=1), context.network_of(state)
-
-
 def test_the_steps_of_the_user_score_the_file(digits: FewDigits, tmp_path: Path) -> None:
     context = context_of(digits, log_error)
-    file, network = file_of(context, tmp_path)
+    file, network = untrained_file(context, tmp_path)
     for part in ("validation", "test"):
         right, count = 0, 0
         for images, labels in digits.batches(part):
@@ -109,7 +100,7 @@ def test_a_step_for_tests_scores_tests_if_it_logs_the_metric(
     spec = ModelSpec(build=lambda *_: kind(log_error), data="own", own=True)
     build = toy_context(digits, model=spec).build_network
     score = score_named("val_error", mode="min", data=digits, build=build)
-    file, _ = file_of(toy_context(digits, model=spec, score=score), tmp_path)
+    file, _ = untrained_file(toy_context(digits, model=spec, score=score), tmp_path)
     assert score.of_file(file, digits, "validation") <= 1
     assert (score.of_file(file, digits, "test") == 2) == (kind is HasTestStep)
 
@@ -127,7 +118,7 @@ def test_what_cannot_be_scored_is_one_line_before_anything_trains(
     log: Callable, metric: str, line: str, digits: FewDigits, tmp_path: Path
 ) -> None:
     context = context_of(digits, log, metric)
-    file, _ = file_of(context, tmp_path)
+    file, _ = untrained_file(context, tmp_path)
     with pytest.raises(MeasurementError, match=line) as caught:
         context.score.of_file(file, digits, "validation")
     assert "\n" not in str(caught.value)
@@ -137,7 +128,7 @@ def test_what_cannot_be_scored_is_one_line_before_anything_trains(
 
 def test_a_number_that_is_none_fails_the_trial(digits: FewDigits, tmp_path: Path) -> None:
     context = context_of(digits, log_nan)
-    file, _ = file_of(context, tmp_path)
+    file, _ = untrained_file(context, tmp_path)
     with pytest.raises(MeasurementError, match="val_error of it is nan"):
         context.score.of_file(file, digits, "validation")
 

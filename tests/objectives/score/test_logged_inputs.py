@@ -9,16 +9,14 @@ import torch
 from pytorch_lightning import LightningDataModule, LightningModule
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from toys import toy_context
+from toys import toy_context, untrained_file
 
 from models.loaders import LoaderData
 from models.registry import ModelSpec
-from objectives.artifact.export import export_onnx
 from objectives.context import Context
 from objectives.errors import MeasurementError
 from objectives.preflight.network import check_network
 from objectives.score.named import score_named
-from objectives.score.onnx_network import OnnxNetwork
 
 Batch = dict[str, Tensor]
 
@@ -105,19 +103,12 @@ def context_of(ask: Callable[[Ranked, Batch], Output]) -> Context:
     return toy_context(data, model=spec, score=score)
 
 
-def file_of(context: Context, folder: Path) -> tuple[OnnxNetwork, nn.Module]:
-    state = context.untrained()
-    path = folder / "network.onnx"
-    path.write_bytes(export_onnx(state, context))
-    return OnnxNetwork(path, context.data, threads=1), context.network_of(state)
-
-
 @pytest.mark.parametrize("ask", [by_name, by_place])
 def test_a_file_answers_as_forward_is_asked(
     ask: Callable[[Ranked, Batch], Output], tmp_path: Path
 ) -> None:
     context = context_of(ask)
-    file, network = file_of(context, tmp_path)
+    file, network = untrained_file(context, tmp_path)
     assert file.input_names == ["tokens", "weight"]
     assert file.output_names == ["hidden", "score"]
     losses = []
@@ -145,7 +136,7 @@ def test_what_the_file_cannot_answer_is_one_line(
     ask: Callable[[Ranked, Batch], Output], line: str, tmp_path: Path
 ) -> None:
     context = context_of(ask)
-    file, _ = file_of(context, tmp_path)
+    file, _ = untrained_file(context, tmp_path)
     with pytest.raises(MeasurementError, match=line):
         context.score.of_file(file, context.data, "validation")
 
@@ -169,7 +160,7 @@ def test_another_argument_than_the_file_s_is_one_line(tmp_path: Path) -> None:
     build = toy_context(data, model=spec).build_network
     score = score_named("val_loss", mode="min", data=data, build=build)
     context = toy_context(data, model=spec, score=score)
-    file, _ = file_of(context, tmp_path)
+    file, _ = untrained_file(context, tmp_path)
     with pytest.raises(MeasurementError, match="`forward` others, but the file takes tokens"):
         score.of_file(file, data, "validation")
 
