@@ -100,7 +100,7 @@ class Writer:
     def _another(self, name: str, *, integers: bool, images: bool) -> int:
         scale = self.plain.scales[name] if integers else None
         dtype = np.int8 if integers else helper.tensor_dtype_to_np_dtype(self.plain.types[name])
-        return self.builder.tensor(self.shape(name, images=images), dtype, scale)
+        return self.builder.tensor(self.shape(name, images=images), dtype, scale, name=name)
 
     def _held(self, name: str, *, floats: bool, images: bool, scale: Scale | None) -> int:
         """Return the tensor of a constant that an operator works with number by number."""

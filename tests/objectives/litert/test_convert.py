@@ -154,6 +154,34 @@ def test_inputs_and_outputs_may_be_integers(tmp_path: Path, digits: FewDigits) -
         )
 
 
+class TwoOutputs(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.Linear(784, 16), nn.Linear(16, 10)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        hidden = self.body(images.flatten(1)).relu()
+        return {"hidden": hidden, "logits": self.head(hidden)}
+
+
+def test_outputs_keep_their_names(tmp_path: Path, digits: FewDigits) -> None:
+    context = toy_context(digits, model=of_own(TwoOutputs))
+    torch.manual_seed(0)
+    stage = Quantization(
+        bits=8, qat_epochs=0, batch_size=32, lr=1e-3, calibration_images=256, integers="everywhere"
+    )
+    content = export_onnx(stage.apply(context.untrained(), context), context)
+    feeds = [{"input": digits.training_inputs(64).numpy()}]
+    (tmp_path / "a.tflite").write_bytes(write_tflite(content, feeds))
+    file = LiteRtNetwork(tmp_path / "a.tflite", digits, threads=1)
+    given = file.all_outputs(file.feeds(digits.training_inputs(1)))
+    assert {name: tuple(each.shape) for name, each in given.items()} == {
+        "logits": (1, 10),
+        "hidden": (1, 16),
+    }
+    assert file.answer_name == "logits"
+
+
 class Sorted(nn.Module):
     def __init__(self) -> None:
         super().__init__()
