@@ -1,9 +1,10 @@
-"""Our file and the same for LiteRT: `python -m benchmarks.runtimes [NAME ...]`.
+"""Our files in each runtime: `python -m benchmarks.runtimes [NAME ...]`.
 
 Networks with random weights, as in `benchmarks.integers`, in floats and at 8 bits on integers
-everywhere. Each file answers one digit at a time on one thread, all in turn; printed are medians
-of milliseconds, bytes after gzip, and the share of digits that the LiteRT file puts in the class
-that PyTorch's network, fake-quantized, puts them in.
+everywhere. Each file answers one input at a time on one thread, all runtimes in turn; printed are
+medians of milliseconds, bytes of the file as it is and after gzip, memory (of TensorFlow Lite
+Micro its arena, of the others what a process of its own grows by), and the share of inputs that
+the file puts in the class that PyTorch's network, fake-quantized, puts them in.
 """
 
 import argparse
@@ -20,16 +21,16 @@ from benchmarks.integers import NETWORKS, ROUNDS, SECONDS_OF_A_ROUND, prepared
 from models.data_source import DataSource
 from models.inputs import tensors_of
 from objectives.artifact.export import export_onnx
-from objectives.artifact.opened import open_network, write_tflite_file
 from objectives.artifact.sizes import gzip_bytes
+from objectives.errors import MeasurementError
+from objectives.runtimes import NAMES, runtime_named
 from objectives.score.file_network import FileNetwork
 from objectives.stages.quantize import Quantization
 from objectives.training.activations import attach_activations_
 
-COMPARED = 200
-"""Digits."""
-SHOWN = [name for name in NETWORKS if name != "alexnet"]
-"""Whose operators all are written."""
+COMPARED = 100
+"""Inputs."""
+HEADERS = ["network", "", "runtime", "ms", "bytes", "gzip", "RAM kB", "same %"]
 
 
 def rows(name: str) -> list[list[str]]:
@@ -51,27 +52,35 @@ def rows(name: str) -> list[list[str]]:
         with torch.no_grad():
             expected = torch.cat([network(part) for part in inputs.split(50)]).argmax(1)
         with tempfile.TemporaryDirectory() as folder:
-            ours, theirs = (Path(folder) / f"file.{ending}" for ending in ("onnx", "tflite"))
-            ours.write_bytes(export_onnx(each, context))
-            write_tflite_file(ours, theirs, context.data)
-            opened = {
-                file.suffix: open_network(file, context.data, threads=1) for file in (ours, theirs)
-            }
+            content = export_onnx(each, context)
+            opened: dict[str, FileNetwork] = {}
+            for runtime in NAMES:
+                ours = Path(folder) / f"{runtime}.onnx"
+                ours.write_bytes(content)
+                shipped = ours.with_suffix(runtime_named(runtime).suffix)
+                try:
+                    runtime_named(runtime).write(ours, shipped, context.data)
+                    opened[runtime] = runtime_named(runtime).open(shipped, context.data, threads=1)
+                except MeasurementError as err:
+                    found.append([name, kind, runtime, str(err)])
             taken = milliseconds_in_turn(opened, context.data)
-            lite = opened[".tflite"]
-            answers = [int(lite.answer(lite.feeds(one)).argmax()) for one in inputs.split(1)]
-            sizes = [gzip_bytes(file.read_bytes()) for file in (ours, theirs)]
-        same = (torch.tensor(answers) == expected).double().mean()
-        found.append(
-            [
-                name,
-                kind,
-                *(f"{ms:.3f}" for ms in taken.values()),
-                f"{taken['.tflite'] / taken['.onnx']:.2f}",
-                *(f"{size:,}" for size in sizes),
-                f"{100 * float(same):.1f}",
-            ]
-        )
+            for runtime, file in opened.items():
+                answers = [int(file.answer(file.feeds(one)).argmax()) for one in inputs.split(1)]
+                same = (torch.tensor(answers) == expected).double().mean()
+                held = file.path.read_bytes()
+                memory = runtime_named(runtime).ram_bytes(file.path, context.data)
+                found.append(
+                    [
+                        name,
+                        kind,
+                        runtime_named(runtime).title,
+                        f"{taken[runtime]:.3f}",
+                        f"{len(held):,}",
+                        f"{gzip_bytes(held):,}",
+                        "-" if memory is None else f"{memory / 1024:,.0f}",
+                        f"{100 * float(same):.0f}",
+                    ]
+                )
     return found
 
 
@@ -93,12 +102,10 @@ def milliseconds_in_turn(files: Mapping[str, FileNetwork], data: DataSource) -> 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("networks", nargs="*", default=SHOWN, metavar="NETWORK")
+    parser.add_argument("networks", nargs="*", default=list(NETWORKS), metavar="NETWORK")
     networks = parser.parse_args().networks
-    headers = ["network", "", "ONNX Runtime ms", "LiteRT ms", "LiteRT / ONNX Runtime"]
-    headers += ["ONNX gzip", "LiteRT gzip", "same %"]
     found = [row for name in networks for row in rows(name)]
-    print(tabulate(found, headers, tablefmt="pipe", disable_numparse=True))
+    print(tabulate(found, HEADERS, tablefmt="pipe", disable_numparse=True))
 
 
 if __name__ == "__main__":

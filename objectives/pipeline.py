@@ -21,6 +21,8 @@ from objectives.plan import Plan
 from objectives.progress import CountingProgress
 from objectives.recipe import Recipe
 from objectives.result import Baseline, Cost, Result
+from objectives.runtimes import runtime_named
+from objectives.runtimes.base import Runtime
 from objectives.score.accuracy import ACCURACY
 from objectives.stages.base import Stage
 from objectives.training.malloc import return_freed_memory
@@ -35,6 +37,8 @@ class Pipeline:
         baseline_file: Where the uncompressed artifact goes.
         coders: How an artifact is coded into the container beside it, as `objectives.container`
             names it; where there is any, the container's size is what counts, else gzip's.
+        runtime: What the artifact is written for and measured by; ONNX Runtime if None.
+        with_ram: Whether its memory is measured even where that takes a process of its own.
     """
 
     def __init__(
@@ -43,8 +47,13 @@ class Pipeline:
         cache: StageCache,
         baseline_file: Path,
         coders: Sequence[str] = (),
+        runtime: Runtime | None = None,
+        *,
+        with_ram: bool = False,
     ) -> None:
         self.context = context
+        self.runtime = runtime or runtime_named("onnxruntime")
+        self._with_ram = with_ram
         self._coders = coders
         self._cache = cache
         self._baseline_file = baseline_file
@@ -66,7 +75,8 @@ class Pipeline:
 
         Args:
             plan: What to do.
-            artifact: Where the file goes.
+            artifact: Where the file goes; where the runtime has a form of its own, it goes beside
+                it under the same name with its suffix, and is what is measured.
             after_epoch: Told, after each epoch of fine-tuning that is not in the cache, how many
                 the plan has up to there and its worth on validation; what it raises ends the plan.
             cost: What it takes is added to this, also where the plan does not come to its end.
@@ -84,7 +94,8 @@ class Pipeline:
         measurement = self._measured(state, artifact, cost)
         self.context.progress.stage("code")
         with cost.timed("code"):
-            container = write_container(artifact, self._coders)
+            ours = self.runtime.suffix == artifact.suffix  # containers hold our files
+            container = write_container(artifact, self._coders) if ours else None
         sparsity, bits = self._nominal(plan, state)
         return Result(
             measurement=replace(
@@ -128,7 +139,14 @@ class Pipeline:
     def with_seed(self, seed: int, baseline_file: Path) -> "Pipeline":
         """Return a pipeline that differs in its seed only."""
         context = replace(self.context, seed=seed)
-        return Pipeline(context, self._cache, baseline_file, self._coders)
+        return Pipeline(
+            context,
+            self._cache,
+            baseline_file,
+            self._coders,
+            self.runtime,
+            with_ram=self._with_ram,
+        )
 
     def pending_epochs(self, plans: Iterable[Plan]) -> int:
         """Return the epochs that `plans` will train: each stage once, none that is cached."""
@@ -205,17 +223,24 @@ class Pipeline:
     def _measured(self, state: NetworkState, artifact: Path, cost: Cost) -> Measurement:
         """Write the file of `state` to `artifact` and measure it, each content once."""
         self.context.progress.stage("export")
+        shipped = artifact.with_suffix(self.runtime.suffix)
         with cost.timed("export"):
             content = export_onnx(state, self.context)
             write_atomically(artifact, content)
             digest = hashlib.sha256(content).digest()
             del content
+            if digest not in self._measurements or not shipped.exists():
+                self.runtime.write(artifact, shipped, self.context.data)
             return_freed_memory()
         self.context.progress.stage("measure")
         with cost.timed("measure"):
             if digest not in self._measurements:
                 self._measurements[digest] = measure_file(
-                    artifact, self.context.data, self.context.score
+                    shipped,
+                    self.context.data,
+                    self.context.score,
+                    self.runtime,
+                    with_ram=self._with_ram,
                 )
             return self._measurements[digest]
 

@@ -56,8 +56,8 @@ class Result:
 
     @property
     def reduction_factor(self) -> float:
-        """Bytes of the baseline's artifact after gzip / bytes of this one, gzip or container."""
-        return self.baseline.measurement.artifact_bytes / self.measurement.shipped_bytes
+        """Bytes of the baseline's artifact without a coder of ours / bytes of what is shipped."""
+        return self.baseline.measurement.uncoded_bytes / self.measurement.shipped_bytes
 
     @property
     def val_delta_pct(self) -> float:

@@ -1,8 +1,9 @@
 """Compare files: `python -m search.compare A.onnx B.tflite --data NAME`.
 
-Each is run by ONNX Runtime, or by LiteRT where its name ends with .tflite, and measured on the
-same data in the same way, whoever made it: score, bytes, latency of one input on one thread. A
-file may have seen the validation part if it was trained elsewhere.
+Each is run by ONNX Runtime, by LiteRT where its name ends with .tflite, by OpenVINO where it ends
+with .xml, or by the runtime that `--runtime` names, and measured on the same data in the same way,
+whoever made it: score, bytes, latency of one input on one thread, memory. A file may have seen the
+validation part if it was trained elsewhere.
 """
 
 import argparse
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from objectives.runtimes import NAMES as RUNTIMES
 from search.settings.parsing import OneLineParser, add_data_root, add_score, positive_int
 from search.settings.terminal import as_process, command
 
@@ -18,14 +20,19 @@ if TYPE_CHECKING:
     from objectives.artifact.measure import FileMeasurement
     from objectives.score.base import Score
 
-HEADERS = ("bytes", "after gzip", "latency ms", "± (IQR)")
+HEADERS = ("bytes", "after gzip", "latency ms", "± (IQR)", "RAM kB")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = OneLineParser(
         prog="python -m search.compare", description=__doc__, allow_abbrev=False
     )
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="ONNX or .tflite")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="ONNX, .tflite, .xml")
+    parser.add_argument(
+        "--runtime",
+        choices=RUNTIMES,
+        help="what runs all of them (default: what their names say)",
+    )
     parser.add_argument(
         "--data", required=True, metavar="NAME", help="what they answer, as search.run takes it"
     )
@@ -51,6 +58,7 @@ def _compare(options: argparse.Namespace) -> int:
     from models.resolve import resolve_data
     from objectives.artifact.measure import measure_any
     from objectives.errors import MeasurementError
+    from objectives.runtimes import runtime_of
     from objectives.score.named import score_named
 
     chosen = DataOptions(root=options.data_root, input_size=options.input_size)
@@ -64,7 +72,8 @@ def _compare(options: argparse.Namespace) -> int:
     measured: dict[Path, FileMeasurement] = {}
     for file in options.files:
         try:
-            measured[file] = measure_any(file, data, score)
+            runtime = runtime_of(file, options.runtime)
+            measured[file] = measure_any(file, data, score, runtime, with_ram=True)
         except MeasurementError as err:
             print(f"{file}: {err}", file=sys.stderr)
     if measured:
@@ -92,6 +101,7 @@ def _table(measured: "dict[Path, FileMeasurement]", score: "Score") -> str:
             f"{made.artifact_bytes:,}",
             f"{made.latency_ms:.3f}",
             f"{made.latency_iqr_ms:.3f}",
+            "-" if made.ram_bytes is None else f"{made.ram_bytes / 1024:,.1f}",
             *([f"{containers[file]:,}" if file in containers else "-"] if coder else []),
         ]
         for file, made in measured.items()
@@ -106,9 +116,9 @@ def _containers(files: Sequence[Path]) -> tuple[str | None, dict[Path, int]]:
     All are coded alike; None and nothing where coding would take minutes. Containers hold ONNX.
     """
     from objectives.artifact.container_file import coded, coder_of
-    from objectives.artifact.opened import TFLITE
+    from objectives.runtimes import OF_ENDING
 
-    held = [file for file in files if file.suffix != TFLITE]
+    held = [file for file in files if file.suffix not in OF_ENDING]
     coder = coder_of(max(file.stat().st_size for file in held)) if held else None
     if coder is None:
         return None, {}

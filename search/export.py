@@ -39,9 +39,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--format",
-        choices=("onnx", "tflite"),
+        choices=("onnx", "openvino", "tflite", "c"),
         default="onnx",
-        help="tflite writes the file for LiteRT, too, with the same weights and scales",
+        help="what the network is written as, too, with the same weights and scales: openvino, "
+        "its IR; tflite, for LiteRT; c, for microcontrollers, of a network at 8 bits or fewer",
     )
     add_study_location(parser)
     add_data_root(parser)
@@ -76,14 +77,14 @@ def _export(options: argparse.Namespace) -> int:
         setup,
         options.out,
         container=options.container,
-        tflite=options.format == "tflite",
+        form=options.format,
     )
     print(
         f"{options.out}: trial {row.trial.number} ({row.label}), "
         f"{told(measured.test_score, is_share=row.scored.is_share)} on test"
     )
-    for file in sorted(options.out.iterdir()):
-        print(f"  {file.name}  {file.stat().st_size:,} bytes")
+    for file in sorted(each for each in options.out.rglob("*") if each.is_file()):
+        print(f"  {file.relative_to(options.out)}  {file.stat().st_size:,} bytes")
     return 0
 
 

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from objectives.runtimes import NAMES as RUNTIMES
 from search.sampling.samplers import AUTO, CHOICES
 from search.settings.compression_options import add_compression, add_training
 from search.settings.parsing import (
@@ -151,6 +152,12 @@ def _add_study(parser: argparse.ArgumentParser) -> None:
 def _add_search(parser: argparse.ArgumentParser) -> None:
     search = parser.add_argument_group("search")
     search.add_argument(
+        "--runtime",
+        choices=RUNTIMES,
+        help="what files are written for, and what scores, times and measures them (default: "
+        "onnxruntime); latency is that of this machine's CPU in all of them",
+    )
+    search.add_argument(
         "--space",
         choices=("paper", "wide", "layerwise"),
         help="paper: sparsity and precision; wide: density, allocation, epochs and learning rate "
@@ -199,7 +206,7 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
         dest="extra_objectives",
         type=lambda text: tuple(text.split(",")),
         metavar="O,O",
-        help="what pareto minimizes, too: latency; energy, which is an estimate",
+        help="what pareto minimizes, too: latency; ram; energy, which is an estimate",
     )
     search.add_argument(
         "--max-drop",
@@ -213,6 +220,18 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
     )
     search.add_argument(
         "--max-latency-ms", type=float, metavar="MS", help="keep one input fast, on one thread"
+    )
+    search.add_argument(
+        "--max-ram-kb",
+        type=float,
+        metavar="KB",
+        help="keep the memory small that one input takes, in 1,024 bytes",
+    )
+    search.add_argument(
+        "--max-flash-kb",
+        type=float,
+        metavar="KB",
+        help="keep the file small as it lies in flash, in 1,024 bytes, without the runtime's code",
     )
     search.add_argument(
         "--trials",

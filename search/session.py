@@ -14,8 +14,10 @@ from objectives.cache.locks import hold
 from objectives.files import write_atomically
 from objectives.network.state import copy_weights
 from objectives.plan import Plan
+from objectives.preflight.files import check_runtime
 from objectives.preflight.network import check_methods, check_network
 from objectives.result import Cost
+from objectives.runtimes import DEFAULT
 from objectives.training.sensitivity import measure_sensitivity
 from search.results.front import chosen_trial
 from search.results.notes import EPOCHS_BEFORE
@@ -72,6 +74,8 @@ class Session(StudyWorker):
         if not is_stored(paths.study, storage_url or paths.url):  # else it passed already
             check_network(setup.context())
             check_methods(setup.config.methods, setup.context())
+            if setup.config.runtime != DEFAULT:
+                check_runtime(setup.context(), setup.config.runs_on)
         self.progress = StudyProgress()
         threads = default_threads(setup.context().build_network(), workers_here)
         super().__init__(
@@ -110,7 +114,7 @@ class Session(StudyWorker):
         told = [score_told(self.context), inputs_told(self.context), data_told(self.context)]
         if trials > 0:
             told.append(f"compressed layers: {', '.join(self.layer_sizes)}")
-            told += [left_told(self.context), integers_told(self.context, config.methods)]
+            told += [left_told(self.context), integers_told(self.context, config)]
         for line in filter(None, told):
             print(f"  {line}")
         if self.unhashed:

@@ -1,7 +1,7 @@
-"""Measure: read score, size and latency off a file with ONNX Runtime.
+"""Measure: read score, size, latency and memory off a file with a runtime.
 
-Nothing here sees the PyTorch network. The session is ONNX Runtime's default (graph fusions on) on
-the CPU, as a user would run the file; latency is that of one thread.
+Nothing here sees the PyTorch network. The runtime (`objectives.runtimes`) is as a user would have
+it, on the CPU; latency is that of one thread.
 """
 
 import time
@@ -15,10 +15,11 @@ from onnx import ModelProto
 
 from models.data_source import DataSource
 from objectives.artifact.energy import estimate_energy_uj
-from objectives.artifact.opened import TFLITE, open_network
 from objectives.artifact.sizes import gzip_bytes
 from objectives.artifact.stored_weights import StoredWeights
 from objectives.errors import MeasurementError
+from objectives.runtimes import runtime_named, runtime_of
+from objectives.runtimes.base import Runtime
 from objectives.score.accuracy import ACCURACY
 from objectives.score.base import Score
 from objectives.score.file_network import FileNetwork, feeds_for
@@ -32,7 +33,7 @@ LATENCY_SECONDS = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileMeasurement:
-    """What any ONNX file is."""
+    """What any file is."""
 
     val_score: float
     """Score on the validation part, percent where it is a share, as accuracy is."""
@@ -46,6 +47,8 @@ class FileMeasurement:
     """Median milliseconds of one input on one thread."""
     latency_iqr_ms: float
     """Spread of that: 75th minus 25th percentile."""
+    ram_bytes: int | None = None
+    """Bytes of memory that running it takes, as its runtime tells; None where nobody asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +66,21 @@ class Measurement(FileMeasurement):
     nonzero_weights: dict[str, tuple[int, int]]
     """Non-zero and all weights of each layer, as stored."""
 
+    ships_raw: bool = False
+    """Whether the file lies in memory as it is, and its size there is what counts."""
+
+    @property
+    def uncoded_bytes(self) -> int:
+        """Size of the file without a coder of ours: after gzip, or as it is where that counts."""
+        return self.artifact_raw_bytes if self.ships_raw else self.artifact_bytes
+
     @property
     def shipped_bytes(self) -> int:
-        """Size of what is shipped: the container, or the file after gzip."""
+        """Size of what is shipped: the container, or the file after gzip, or as it is."""
         if self.ships_container:
             assert self.container_bytes is not None
             return self.container_bytes
-        return self.artifact_bytes
+        return self.uncoded_bytes
 
     @property
     def measured_sparsity(self) -> float:
@@ -78,35 +89,68 @@ class Measurement(FileMeasurement):
         return 1 - nonzero / sum(total for _, total in self.nonzero_weights.values())
 
 
-def measure_file(path: Path, data: DataSource, score: Score = ACCURACY) -> Measurement:
+def measure_file(
+    path: Path,
+    data: DataSource,
+    score: Score = ACCURACY,
+    runtime: Runtime | None = None,
+    *,
+    with_ram: bool = False,
+) -> Measurement:
     """Measure the artifact at `path` on the validation and test parts of `data`.
 
+    Args:
+        path: What the runtime runs; of another than ONNX Runtime our file lies beside it.
+        data: What it answers.
+        score: What it is scored by.
+        runtime: ONNX Runtime if None.
+        with_ram: Whether its memory is measured even where that takes a process of its own.
+
     Raises:
-        MeasurementError: ONNX Runtime cannot run the file, or its answers cannot be scored.
+        MeasurementError: The runtime cannot run the file, or its answers cannot be scored.
     """
+    runtime = runtime or runtime_named("onnxruntime")
     try:
-        measured = measure_any(path, data, score)
+        measured = measure_any(path, data, score, runtime, with_ram=with_ram)
     except MeasurementError as err:
         raise MeasurementError(f"{path.name}: {err}") from err
-    model = onnx.load(path)
+    model = onnx.load(path.with_suffix(".onnx"))
     feeds = feeds_for([each.name for each in model.graph.input], data.training_inputs(1))
     shapes = {name: each.shape for name, each in feeds.items()}
     return Measurement(
         **asdict(measured),
         energy_uj=estimate_energy_uj(model, shapes),
         nonzero_weights=count_weights(model),
+        ships_raw=runtime.counts_raw,
     )
 
 
-def measure_any(path: Path, data: DataSource, score: Score = ACCURACY) -> FileMeasurement:
+def measure_any(
+    path: Path,
+    data: DataSource,
+    score: Score = ACCURACY,
+    runtime: Runtime | None = None,
+    *,
+    with_ram: bool = False,
+) -> FileMeasurement:
     """Measure a file from anywhere; see `objectives.score.file_network` for what it must be.
+
+    Args:
+        path: The file.
+        data: What it answers.
+        score: What it is scored by.
+        runtime: What runs it; if None the one that its name says.
+        with_ram: Whether its memory is measured even where that takes a process of its own.
 
     Raises:
         MeasurementError: It cannot be run on such data; the text does not name the file.
+        BadInputError: The runtime is not installed.
     """
-    on_all_threads = open_network(path, data, threads=torch.get_num_threads())
-    latency_ms, latency_iqr_ms = _latency(open_network(path, data, threads=1), data)
-    content = path.read_bytes() if path.suffix == TFLITE else _content(path)
+    runtime = runtime or runtime_of(path)
+    on_all_threads = runtime.open(path, data, threads=torch.get_num_threads())
+    latency_ms, latency_iqr_ms = _latency(runtime.open(path, data, threads=1), data)
+    content = _content(path)
+    asked = with_ram or runtime.plans_memory
     return FileMeasurement(
         val_score=score.of_file(on_all_threads, data, "validation"),
         test_score=score.of_file(on_all_threads, data, "test"),
@@ -114,12 +158,17 @@ def measure_any(path: Path, data: DataSource, score: Score = ACCURACY) -> FileMe
         artifact_raw_bytes=len(content),
         latency_ms=latency_ms,
         latency_iqr_ms=latency_iqr_ms,
+        ram_bytes=runtime.ram_bytes(path, data) if asked else None,
     )
 
 
 def _content(path: Path) -> bytes:
     """Return the bytes of the file, and of those beside it that it keeps weights in."""
     content = path.read_bytes()
+    if path.suffix == ".xml":
+        return content + path.with_suffix(".bin").read_bytes()
+    if path.suffix == ".tflite":
+        return content
     places = {
         entry.value
         for tensor in onnx.load_from_string(content).graph.initializer

@@ -18,27 +18,46 @@ from objectives.context import Context
 from objectives.errors import TrialError, UndefinedScoreError
 from objectives.preflight.answers import TRIED_INPUTS
 from objectives.progress import SilentProgress
+from objectives.runtimes.base import Runtime
 from objectives.score.accuracy import ACCURACY
 from objectives.score.onnx_network import OnnxNetwork
 from objectives.stages.quantize import Quantization
 
 SCORED_BATCHES = 4
 
+_AT_8_BITS = Quantization(
+    bits=8, qat_epochs=0, batch_size=TRIED_INPUTS, lr=1e-3, calibration_images=TRIED_INPUTS
+)
+
 
 def check_files(context: Context) -> None:
     """Raise `BadInputError` unless files of the new network answer as it does."""
-    quantize = Quantization(
-        bits=8, qat_epochs=0, batch_size=TRIED_INPUTS, lr=1e-3, calibration_images=TRIED_INPUTS
-    )
     try:
         export_onnx(context.untrained(), context)
-        export_onnx(quantize.apply(context.untrained(), context), context)
+        export_onnx(_AT_8_BITS.apply(context.untrained(), context), context)
         with blaming("A training step of the quantized network"), suppress(_StepTaken):
-            replace(quantize, qat_epochs=1).apply(
+            replace(_AT_8_BITS, qat_epochs=1).apply(
                 context.untrained(), replace(context, progress=_OneStep())
             )
     except TrialError as err:
         raise BadInputError(str(err)) from err
+
+
+def check_runtime(context: Context, runtime: Runtime) -> None:
+    """Raise `BadInputError` unless the runtime takes the new network's file, also at 8 bits."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "untrained.onnx"
+        shipped = file.with_suffix(runtime.suffix)
+        for stage in (None, replace(_AT_8_BITS, integers="everywhere")):
+            state = context.untrained()
+            try:
+                state = state if stage is None else stage.apply(state, context)
+                file.write_bytes(export_onnx(state, context))
+                runtime.write(file, shipped, context.data)
+                opened = runtime.open(shipped, context.data, threads=1)
+                opened.answer(opened.feeds(context.data.training_inputs(1)))
+            except TrialError as err:
+                raise BadInputError(f"`--runtime {runtime.name}`: {err}") from err
 
 
 def check_score(context: Context) -> None:

@@ -44,6 +44,11 @@ class Tuning:
     """Least and most share of weights that are kept."""
     allocations: Sequence[Allocation] = ALLOCATIONS
     """How the zeros may be shared among layers."""
+    all_on_integers: bool = False
+    """Whether what runs the files has 8 bits through and through only, and no zero point of
+    weights."""
+    lacks_bits: frozenset[int] = frozenset()
+    """Precisions of weights that it does not have."""
 
 
 class Stage(ABC):

@@ -136,7 +136,12 @@ class Quantization(Stage):
     @classmethod
     def start(cls, tuning: Tuning) -> Self:
         """Return the settings that a search begins with."""
-        return cls(qat_epochs=tuning.qat_epochs, batch_size=tuning.batch_size, lr=tuning.lr)
+        return cls(
+            qat_epochs=tuning.qat_epochs,
+            batch_size=tuning.batch_size,
+            lr=tuning.lr,
+            integers="everywhere" if tuning.all_on_integers else "fast",
+        )
 
     def suggest(self, trial: Suggests, choices: Sequence[int]) -> Self:
         """Return these settings with the precision that `trial` suggests."""
@@ -144,10 +149,12 @@ class Quantization(Stage):
 
     def suggest_wide(self, trial: Suggests, tuning: Tuning) -> Self:
         """Return settings of a wide space: any precision, symmetric or not, per channel or not."""
+        precisions = tuple(bits for bits in PRECISIONS if bits not in tuning.lacks_bits)
+        symmetries = (True,) if tuning.all_on_integers else (True, False)
         return replace(
             self,
-            bits=trial.suggest_categorical("precision", PRECISIONS),
-            symmetric=trial.suggest_categorical("quantize.symmetric", (True, False)),
+            bits=trial.suggest_categorical("precision", precisions),
+            symmetric=trial.suggest_categorical("quantize.symmetric", symmetries),
             per_channel=trial.suggest_categorical("quantize.per_channel", (True, False)),
         )
 

@@ -13,12 +13,13 @@ from safetensors.torch import save
 
 from models.errors import BadInputError
 from objectives.artifact.container_file import write_container
-from objectives.artifact.measure import Measurement, measure_any, measure_file
-from objectives.artifact.opened import write_tflite_file
+from objectives.artifact.forms import FORMS
+from objectives.artifact.measure import FileMeasurement, Measurement, measure_any, measure_file
 from objectives.artifact.restore import restore_weights
 from objectives.errors import MeasurementError
 from objectives.files import sha256_of, write_atomically
-from search.reporting.card import CONTAINER, ONNX, TFLITE_FILE, WEIGHTS, CardFacts, model_card
+from objectives.runtimes import OF_ENDING
+from search.reporting.card import CONTAINER, ONNX, WEIGHTS, CardFacts, model_card
 from search.results.row import Row
 from search.results.table import StudyTable
 from search.settings.setup import StudySetup
@@ -40,7 +41,7 @@ def write_bundle(
     out: Path,
     *,
     container: bool,
-    tflite: bool = False,
+    form: str = "onnx",
 ) -> Measurement:
     """Measure `artifact` again and write the folder `out`, whole or not at all.
 
@@ -54,11 +55,13 @@ def write_bundle(
         setup: What the study worked on.
         out: A folder that is new or empty.
         container: Whether the container goes with it.
-        tflite: Whether the same for LiteRT does.
+        form: One of `FORMS`: in what the network goes with it, too.
 
     Raises:
-        BadInputError: `out` holds something, or cannot be written to; or LiteRT is not installed.
-        MeasurementError: The file is not what the study measured, or LiteRT has no such operator.
+        BadInputError: `out` holds something, or cannot be written to; or what writes such a form
+            is not installed.
+        MeasurementError: The file is not what the study measured, or the form has no such
+            operator.
     """
     if not artifact.is_file():
         raise MeasurementError(f"The file {artifact} of trial {row.trial.number} is gone.")
@@ -71,18 +74,22 @@ def write_bundle(
             )
         measured = _measure_again(artifact, row, setup)
         file = folder / ONNX
-        write_atomically(file, artifact.read_bytes())
-        files = [file]
+        write_atomically(file, artifact.with_suffix(".onnx").read_bytes())
+        files, others = [file], dict[str, FileMeasurement]()
+        if artifact.suffix != file.suffix:
+            shipped = folder / f"model{artifact.suffix}"
+            write_atomically(shipped, artifact.read_bytes())
+            files.append(shipped)
         if container:
             written = write_container(file, setup.config.coders or CODERS)
             assert written is not None
             measured = replace(measured, container_bytes=written.size_bytes)
             files.append(folder / CONTAINER)
-        for_litert = None
-        if tflite:
-            write_tflite_file(file, folder / TFLITE_FILE, setup.data)
-            for_litert = measure_any(folder / TFLITE_FILE, setup.data, setup.score)
-            files.append(folder / TFLITE_FILE)
+        for each in FORMS[form](file, setup.data):
+            if each not in files:
+                files.append(each)
+                if each.suffix in OF_ENDING:
+                    others[each.name] = measure_any(each, setup.data, setup.score)
         try:
             weights = restore_weights(onnx.load(file), setup.context())
         except MeasurementError as err:
@@ -90,19 +97,23 @@ def write_bundle(
         else:
             write_atomically(folder / WEIGHTS, save(weights))
             files.append(folder / WEIGHTS)
-        facts = CardFacts(
-            table=table, row=row, setup=setup, measured=measured, for_litert=for_litert
-        )
+        facts = CardFacts(table=table, row=row, setup=setup, measured=measured, others=others)
         write_atomically(folder / CARD, model_card(facts, files).encode())
         files.append(folder / CARD)
-        sums = [f"{sha256_of(each)}  {each.name}\n" for each in files]
+        sums = [f"{sha256_of(each)}  {each.relative_to(folder).as_posix()}\n" for each in files]
         write_atomically(folder / CHECKSUMS, "".join(sums).encode())
     return measured
 
 
 def _measure_again(artifact: Path, row: Row, setup: StudySetup) -> Measurement:
     """Return what the file is now, which must be what the trial stored."""
-    measured = measure_file(artifact, setup.data, setup.score)
+    measured = measure_file(
+        artifact,
+        setup.data,
+        setup.score,
+        setup.config.runs_on,
+        with_ram=row.attribute("ram_bytes") is not None,
+    )
     scored = row.scored
 
     def tolerated(value: float) -> float:

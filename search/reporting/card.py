@@ -1,10 +1,8 @@
 """A model card: what an exported file is, what it was measured to do, and how to run it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import onnxruntime
 
 from models.loaders import LoaderData
 from objectives.artifact.measure import FileMeasurement, Measurement
@@ -17,7 +15,7 @@ from search.settings.provenance import machine, versions
 from search.settings.setup import StudySetup
 
 ONNX, CONTAINER, WEIGHTS = "model.onnx", "model.onc", "model.safetensors"
-TFLITE_FILE = "model.tflite"
+TFLITE_FILE, IR = "model.tflite", "model.xml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,17 +27,22 @@ class CardFacts:
     """The trial that made the file."""
     setup: StudySetup
     measured: Measurement
-    """Of the exported file, now and here."""
-    for_litert: FileMeasurement | None = None
-    """Of the file for LiteRT, if there is one."""
+    """Of the file that the study measured, now and here."""
+    others: Mapping[str, FileMeasurement] = field(default_factory=dict)
+    """Of other forms of it that lie beside, by their names."""
 
 
 def model_card(facts: CardFacts, files: Sequence[Path]) -> str:
     """Return the card in Markdown; `files` are those that lie beside it."""
     row, config = facts.row, facts.setup.config
     listed = [
-        f"- `{file.name}`, {file.stat().st_size:,} bytes: {_WHAT[file.name]}" for file in files
+        f"- `{file.name}`, {file.stat().st_size:,} bytes: {_WHAT[file.name]}"
+        for file in files
+        if file.name in _WHAT
     ]
+    code = [file for file in files if file.parent.name == "c"]
+    if code:
+        listed.append(f"- `c/`, {len(code)} files: {_C}")
     listed.append("\n`sha256sum -c SHA256SUMS` checks them.")
     sections = {
         "What was measured": _measured(facts),
@@ -56,7 +59,10 @@ def model_card(facts: CardFacts, files: Sequence[Path]) -> str:
 
 _WHAT = {
     ONNX: "the network.",
-    TFLITE_FILE: "the same for LiteRT, on phones: one image a run, its channels last.",
+    TFLITE_FILE: "the same for LiteRT and TensorFlow Lite Micro: one input a run, the channels of "
+    "images last.",
+    IR: "the same for OpenVINO, whose weights lie beside it.",
+    "model.bin": f"the weights of `{IR}`.",
     CONTAINER: f"the same, coded; `python -m objectives.container decode {CONTAINER} {ONNX}` "
     "gives it back, bit for bit.",
     WEIGHTS: "the file's weights as float32, a state dict of the PyTorch network, with the layers "
@@ -64,6 +70,13 @@ _WHAT = {
     f"`search.run --weights {WEIGHTS}` takes it. Where the file computes with integers, it also "
     "rounds what is computed between layers, which these weights cannot tell.",
 }
+
+
+_C = (
+    "the network as C11, without heap or interpreter; `bknn_network.h` is what to include, "
+    "`bknn_network_memory.txt` tells flash and RAM, and "
+    "`gcc -std=c11 -O2 -o check c/*.c && ./check` compares an answer with TensorFlow Lite Micro's."
+)
 
 
 def _measured(facts: CardFacts) -> str:
@@ -91,19 +104,22 @@ def _measured(facts: CardFacts) -> str:
         f"| weights that are zero | {100 * measured.measured_sparsity:.1f} % | |",
         f"| latency | {measured.latency_ms:.3f} ms ± {measured.latency_iqr_ms:.3f} | |",
     ]
-    other = facts.for_litert
-    if other is not None:
+    if measured.ram_bytes is not None:
+        lines.append(f"| RAM | {measured.ram_bytes / 1024:,.1f} kB of 1,024 bytes | |")
+    for name, other in facts.others.items():
         rows = {
             f"{scored.name} on test": told_score(other.test_score, is_share=scored.is_share),
             "bytes": f"{other.artifact_raw_bytes:,}",
             "bytes after gzip": f"{other.artifact_bytes:,}",
             "latency": f"{other.latency_ms:.3f} ms ± {other.latency_iqr_ms:.3f}",
         }
-        lines += [f"| {what} of {TFLITE_FILE} | {told} | |" for what, told in rows.items()]
+        lines += [f"| {what} of {name} | {told} | |" for what, told in rows.items()]
+    runtime = facts.setup.config.runs_on
+    tested = facts.setup.data.sizes()["test"]
     told = (
-        f"Measured on {ONNX} when it was exported, by ONNX Runtime {onnxruntime.__version__} on "
-        f"{machine()}. Latency is the median of one input on one thread, and its interquartile "
-        f"range. The test part, {facts.setup.data.sizes()['test']:,} inputs, chose nothing."
+        f"Measured on model{runtime.suffix} when it was exported, by {runtime.title} "
+        f"{runtime.version} on {machine()}. Latency is the median of one input on one thread, and "
+        f"its interquartile range. The test part, {tested:,} inputs, chose nothing."
     )
     return "\n".join([*lines, "", told])
 

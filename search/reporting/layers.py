@@ -46,7 +46,9 @@ def recommended_layers(study: Study, table: StudyTable, paths: StudyPaths) -> Tr
     if not artifact.is_file():
         return None
     row = next(row for row in table.rows if row.trial.number == chosen.number)
-    return TrialLayers(chosen.number, row.plan, stored_layers(onnx.load(artifact)))
+    return TrialLayers(
+        chosen.number, row.plan, stored_layers(onnx.load(artifact.with_suffix(".onnx")))
+    )
 
 
 def layer_table(made: TrialLayers, form: str) -> str:

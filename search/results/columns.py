@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from objectives.artifact.energy import ENERGY_VERSION
 from objectives.plan import Plan
-from search.results.row import Row
+from search.results.row import RAW, Row
 from search.results.scored import heading
 
 Cell = Callable[[Row], object]
@@ -18,6 +18,11 @@ def _attribute(name: str, form: str) -> Cell:
     return lambda row: _format(row.attribute(name), form)
 
 
+def _kib(row: Row, name: str) -> float | None:
+    value = row.attribute(name)
+    return None if value is None else value / 1024
+
+
 def _weights(plan: Plan) -> str:
     """Return in words which weights there are, and which numbers one may be if not a float."""
     return "; ".join(stage.described for stage in plan.stages() if stage.described) or "-"
@@ -25,7 +30,8 @@ def _weights(plan: Plan) -> str:
 
 def _checkpoint_reduction(row: Row) -> str:
     checkpoint = row.attribute("baseline_checkpoint_bytes")
-    factor = None if checkpoint is None else checkpoint / row.size
+    unlike = checkpoint is None or row.counted == RAW  # it is known after gzip only
+    factor = None if unlike else checkpoint / row.size
     return _format(factor, ".2f")
 
 
@@ -76,6 +82,7 @@ OURS: dict[str, Cell] = {
 }
 CONTAINER: dict[str, Cell] = {"container": _attribute("container_bytes", ",d")}
 ZIPPED: dict[str, Cell] = {"gzip": _attribute("artifact_bytes", ",d")}
+RAM: dict[str, Cell] = {"RAM kB": lambda row: _format(_kib(row, "ram_bytes"), ",.1f")}
 ENERGY: dict[str, Cell] = {"est. energy uJ": _energy}
 SETTINGS: dict[str, Cell] = {
     "trial": lambda row: row.trial.number,

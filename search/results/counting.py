@@ -8,25 +8,28 @@ that size, and else gzip's, which each has; U and the reduction factor are then 
 from collections.abc import Sequence
 
 from objectives.quality import retained_saving
-from search.results.row import GZIP, Row
+from search.results.row import GZIP, RAW, Row
 from search.results.table import StudyTable
 
 
 def counted_alike(tables: Sequence[StudyTable]) -> str:
-    """Return what all trials of `tables` can be compared by: `GZIP`, or a coder's name."""
+    """Return what all trials of `tables` can be compared by: as `Row.counted`."""
     wanted = tables[0].counted
     rows = [row for table in tables for row in table.rows]
+    if wanted == RAW and any(row.attribute("baseline_raw_bytes") is None for row in rows):
+        return GZIP
     return wanted if all(row.bytes_by(wanted) is not None for row in rows) else GZIP
 
 
 def words(counted: str) -> str:
     """Return in a few words what is counted."""
-    return "gzip" if counted == GZIP else f"container, {counted}"
+    return counted if counted in {GZIP, RAW} else f"container, {counted}"
 
 
 def reduction_factor(row: Row, counted: str) -> float:
-    """Return the baseline's bytes after gzip by the row's bytes."""
-    return float(row.attribute("baseline_bytes") / row.size_by(counted))
+    """Return the baseline's bytes, after gzip or as they are, by the row's bytes."""
+    baseline = row.attribute("baseline_raw_bytes" if counted == RAW else "baseline_bytes")
+    return float(baseline / row.size_by(counted))
 
 
 def saving(row: Row, counted: str) -> float:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from search.results.front import compressed_points, dominated
-from search.results.row import GZIP, Row
+from search.results.row import GZIP, RAW, Row
 from search.results.scored import delta_unit
 from search.results.spread import spread
 from search.results.table import StudyTable
@@ -33,6 +33,7 @@ def notes(table: StudyTable) -> list[str]:
         f"{metric}, delta, Q (Eq. 5) and U (retained saving) are those of the test part.",
         f"What is chosen is chosen on validation. Data: {table.config.data}.",
         *_about_bytes(table),
+        *_about_runtime(table),
         f"Trained for it: {epochs} epochs, in {seconds:.0f} s with export and measurement.",
         f"Peak memory of a process: {peak:,.0f} MB.",
     ]
@@ -130,13 +131,16 @@ def _is_uncompressed(row: Row) -> bool:
 def _about_bytes(table: StudyTable) -> list[str]:
     """Return what bytes are counted, and by what the baseline's are divided."""
     what = "the file after gzip level 6"
-    if table.counted != GZIP:
+    if table.counted == RAW:
+        what = "the file as it lies in flash, without the runtime's code"
+    elif table.counted != GZIP:
         what = (
             f"the container: the file coded by {table.counted} where that is shortest, decoded "
             "again in the same trial, bit for bit"
         )
+    baseline = "as it is" if table.counted == RAW else "after gzip"
     divided = (
-        "x divides by them the bytes of the baseline's file after gzip, x ckpt those of its "
+        f"x divides by them the bytes of the baseline's file {baseline}, x ckpt those of its "
         "checkpoint with Adam's moments after gzip."
     )
     sentences = [f"Bytes, x, Q and U count {what}.", divided]
@@ -146,6 +150,21 @@ def _about_bytes(table: StudyTable) -> list[str]:
             f"Container: the file coded by {' or '.join(coders)}, decoded again in the same "
             "trial, bit for bit; it is not counted."
         )
+    return sentences
+
+
+def _about_runtime(table: StudyTable) -> list[str]:
+    runtime = table.config.runs_on
+    memory = "the arena that its planner lays out"
+    if not runtime.plans_memory:
+        memory = "what the resident memory of a process grows by, at its peak"
+    sentence = (
+        f"Score, size and latency are those of {runtime.title}'s file on this machine's CPU; "
+        "latency is of one input on one thread."
+    )
+    sentences = [sentence]
+    if any(row.attribute("ram_bytes") for row in table.rows):
+        sentences.append(f"RAM, in kB of 1,024 bytes: {memory}, of one input.")
     return sentences
 
 

@@ -17,6 +17,7 @@ _FROM_CONFIG = (
     "augment",
     "seed",
     "threads",
+    "runtime",
 )
 """Settings beside the plan that decide its result."""
 

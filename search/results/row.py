@@ -11,6 +11,8 @@ from search.results.scored import Scored
 
 GZIP = "gzip"
 """What is counted where no container is."""
+RAW = "as it is"
+"""What is counted where the file lies in memory as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Row:
     """What was carried out."""
 
     counted: str
-    """What x, Q and U count: `GZIP`, or the coder of the container."""
+    """What x, Q and U count: `GZIP`, `RAW`, or the coder of the container."""
 
     @property
     def sparsity(self) -> float:
@@ -56,15 +58,17 @@ class Row:
         return self.size_by(self.counted)
 
     def size_by(self, counted: str) -> int:
-        """Return the bytes by `GZIP` or by a coder, which are known."""
+        """Return the bytes by what is counted, which are known."""
         found = self.bytes_by(counted)
         assert found is not None
         return found
 
     def bytes_by(self, counted: str) -> int | None:
-        """Return the bytes by `GZIP`, or of a container by a coder; None if that is not known."""
+        """Return the bytes by what is counted; None if that is not known."""
         if counted == GZIP:
             return int(self.attribute("artifact_bytes"))
+        if counted == RAW:
+            return int(self.attribute("artifact_raw_bytes"))
         coder = self.attribute("container_coder")
         if coder is None and self.counted != GZIP:  # trials from before it was stored
             coder = self.counted

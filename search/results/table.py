@@ -16,6 +16,7 @@ from search.results.columns import (
     ENERGY,
     OURS,
     PAPER,
+    RAM,
     RERUN,
     SETTINGS,
     ZIPPED,
@@ -23,7 +24,7 @@ from search.results.columns import (
     named,
 )
 from search.results.paper import UNREPRODUCIBLE, paper_rows, rerun_rows
-from search.results.row import GZIP, Row
+from search.results.row import GZIP, RAW, Row
 from search.results.scored import ACCURACY
 from search.sampling.stopping import STOPPED
 from search.settings.config import StudyConfig
@@ -50,6 +51,8 @@ CSV_ATTRIBUTES = (
     "measured_sparsity",
     "latency_ms",
     "latency_iqr_ms",
+    "ram_bytes",
+    "runtime",
     "energy_uj",
     "energy_version",
     "mean_bits",
@@ -72,14 +75,16 @@ class StudyTable:
         self.metric = self.config.metric.rpartition(":")[2]
         """What files are scored by, in a word."""
         self.counted = self.config.coders[-1] if self.config.coders else GZIP
-        """What bytes, x, Q and U count in each row: `GZIP`, or the coder of containers."""
+        """What bytes, x, Q and U count in each row: `GZIP`, `RAW`, or the coder of containers."""
+        if self.config.runs_on.counts_raw:
+            self.counted = RAW
         trials = study.get_trials(deepcopy=False)
         self.foreign = foreign_trials(trials)
         """Complete trials that search.run did not make: left out."""
         foreign = {trial.number for trial in self.foreign}
         known = self.config.model in MODELS.names()
         spec = MODELS.get(self.config.model) if known else None
-        name = spec.paper_table if spec else None
+        name = spec.paper_table if spec and self.counted != RAW else None  # they count gzip
         self.papers_data = spec.data if spec else None
         paper = paper_rows(name) if name else {}
         rerun = rerun_rows(name) if name else {}
@@ -136,6 +141,8 @@ class StudyTable:
             columns |= ZIPPED
         elif any(row.attribute("container_bytes") for row in self.rows):
             columns |= CONTAINER
+        if any(row.attribute("ram_bytes") for row in self.rows):
+            columns |= RAM
         if any(row.attribute("energy_uj") for row in self.rows):
             columns |= ENERGY
         if self.config.space != "paper":

@@ -45,6 +45,8 @@ class LayerwiseSpace:
     def __init__(self, config: StudyConfig, layer_sizes: Mapping[str, int]) -> None:
         self._config = config
         self._sizes = layer_sizes
+        lacks = config.runs_on.lacks_bits
+        self._precisions = tuple(bits for bits in PRECISIONS if bits not in lacks)
         self.groups = layer_groups(list(layer_sizes))
 
     def suggest(self, trial: BaseTrial) -> Plan:
@@ -55,7 +57,7 @@ class LayerwiseSpace:
             density = trial.suggest_float(
                 f"prune.density.{group}", LOWEST_SEARCHED_DENSITY, 1.0, log=True
             )
-            precision = trial.suggest_categorical(f"quantize.bits.{group}", PRECISIONS)
+            precision = trial.suggest_categorical(f"quantize.bits.{group}", self._precisions)
             sparsity |= dict.fromkeys(layers, 1 - density)
             bits |= dict.fromkeys(layers, precision)
         template = self._config.plan()

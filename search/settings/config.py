@@ -8,6 +8,8 @@ from typing import Any
 from models.errors import BadInputError
 from objectives.plan import Plan, methods_of
 from objectives.recipe import Recipe
+from objectives.runtimes import runtime_named
+from objectives.runtimes.base import Runtime
 from objectives.score.accuracy import ACCURACY
 from objectives.stages.base import Tuning
 from objectives.stages.prune import WeightPruning
@@ -46,8 +48,20 @@ class StudyConfig(StudySettings):
         return tuple(name for name in CODERS if name in self.methods)
 
     @property
+    def runs_on(self) -> Runtime:
+        """What files are written for and measured by."""
+        return runtime_named(self.runtime)
+
+    @property
+    def asks_for_ram(self) -> bool:
+        """Whether memory is an objective or limited."""
+        return "ram" in self.extra_objectives or self.max_ram_kb is not None
+
+    @property
     def size(self) -> str:
         """The user attribute that is a trial's size."""
+        if self.runs_on.counts_raw:
+            return "artifact_raw_bytes"
         return "container_bytes" if self.coders else "artifact_bytes"
 
     @property
@@ -87,6 +101,7 @@ class StudyConfig(StudySettings):
                 qat_epochs=self.qat_epochs,
                 batch_size=self.batch_size,
                 lr=self.lr,
+                integers="everywhere" if self.runs_on.all_on_integers else "fast",
             ),
             recipe=Recipe(
                 lr_decay=self.lr_decay,
@@ -105,6 +120,8 @@ class StudyConfig(StudySettings):
             lr=self.lr,
             density=self.density,
             allocations=self.allocations,
+            all_on_integers=self.runs_on.all_on_integers,
+            lacks_bits=self.runs_on.lacks_bits,
         )
 
     def to_json(self) -> str:

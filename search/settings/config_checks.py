@@ -3,8 +3,17 @@
 from models.checks import require
 from models.errors import BadInputError
 from objectives.plan import BY_ANY_NAME, Plan, losing_zeros, methods_of
+from objectives.runtimes import NAMES as RUNTIMES
+from objectives.runtimes import runtime_named
 from search.settings.study_settings import StudySettings
-from search.settings.vocabulary import EXTRA_OBJECTIVES, METHODS, OBJECTIVES, SPACES
+from search.settings.vocabulary import (
+    CODERS,
+    EXTRA_OBJECTIVES,
+    LIMITS,
+    METHODS,
+    OBJECTIVES,
+    SPACES,
+)
 
 
 def check(config: StudySettings) -> None:
@@ -40,7 +49,7 @@ def check(config: StudySettings) -> None:
         f"--with {extra} goes with --objective pareto",
         objective=config.objective,
     )
-    for name in ("max_drop", "max_bytes", "max_latency_ms"):
+    for name in LIMITS:
         limit = getattr(config, name)
         require(limit is None or limit >= 0, f"{name} >= 0", **{name: limit})
     require(
@@ -53,6 +62,7 @@ def check(config: StudySettings) -> None:
         "fine_tune_epochs >= 1",
         fine_tune_epochs=config.fine_tune_epochs,
     )
+    _check_runtime(config)
     _check_methods(config)
     require(
         config.metric_mode in {"max", "min"},
@@ -61,6 +71,24 @@ def check(config: StudySettings) -> None:
     )
     require(config.threads is None or config.threads >= 1, "threads >= 1", threads=config.threads)
     require(0 <= config.seed < 2**32, "0 <= seed < 2**32", seed=config.seed)
+
+
+def _check_runtime(config: StudySettings) -> None:
+    require(config.runtime in RUNTIMES, f"runtime in {RUNTIMES}", runtime=config.runtime)
+    runtime = runtime_named(config.runtime)
+    lacking = sorted(runtime.lacks_bits & set(config.precision))
+    if config.space == "paper" and lacking:
+        have = ",".join(str(bits) for bits in config.precision if bits not in lacking)
+        raise BadInputError(
+            f"{runtime.title} has no weights of {lacking[0]} bits: "
+            + (f"`--precision {have}` leaves them out." if have else "name others.")
+        )
+    coders = [name for name in CODERS if name in config.methods]
+    if coders and runtime.suffix != ".onnx":
+        raise BadInputError(
+            f"`--methods {coders[0]}` codes ONNX files, but {runtime.title} runs "
+            f"{runtime.suffix} files."
+        )
 
 
 def _check_methods(config: StudySettings) -> None:

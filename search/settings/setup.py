@@ -18,10 +18,13 @@ from objectives.artifact.energy import ENERGY_VERSION
 from objectives.context import Context
 from objectives.preflight.answers import answers_fit
 from objectives.progress import Progress, SilentProgress
+from objectives.runtimes import DEFAULT, runtime_named
+from objectives.runtimes import NAMES as RUNTIMES
 from objectives.score.accuracy import ACCURACY
 from objectives.score.base import Mode, Score
 from objectives.score.logged import LoggedScore
 from objectives.score.named import fingerprint_of, score_named
+from objectives.stages.quantize import PAPER_PRECISIONS
 from search.settings.config import StudyConfig
 from search.settings.given import Given
 from search.settings.presets import preset_settings
@@ -120,6 +123,7 @@ def make_setup(
     defaults: dict[str, Any] = {name: getattr(spec, name) for name in SPEC_SETTINGS} | preset
     if given.decides_inputs(data_name):
         defaults = {name: value for name, value in defaults.items() if name not in DATA_SETTINGS}
+    defaults |= _of_its_runtime(chosen)
     named = {
         "model": given.model_name(),
         "data": data_name,
@@ -164,6 +168,20 @@ def _of_its_space(settings: Mapping[str, Any]) -> dict[str, Any]:
     if space == "wide" and "allocation" in chosen:
         chosen["allocations"] = (chosen.pop("allocation"),)
     return chosen
+
+
+def _of_its_runtime(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return defaults that the runtime has otherwise.
+
+    Raises:
+        BadInputError: It is not installed.
+    """
+    name = chosen.get("runtime", DEFAULT)
+    if name not in RUNTIMES:  # a law of the config names those that there are
+        return {}
+    runtime = runtime_named(name)
+    runtime.require()
+    return {"precision": tuple(b for b in PAPER_PRECISIONS if b not in runtime.lacks_bits)}
 
 
 def complete(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from models.data_source import Augmentation
 from models.layers import ALL_LAYERS
 from objectives.recipe import LrDecay
+from objectives.runtimes import DEFAULT
 from objectives.score.base import Mode
 from objectives.stages.base import LOWEST_SEARCHED_DENSITY
 from objectives.stages.quantize import PAPER_PRECISIONS
@@ -68,6 +69,8 @@ class StudySettings:
     """Whether each layer is pruned to the sparsity, or all layers together."""
     allocations: tuple[Allocation, ...] = ALLOCATIONS
     """Those that a search of the space `wide` chooses from."""
+    runtime: str = DEFAULT
+    """What files are written for, and scored, timed and measured by; see `objectives.runtimes`."""
     objective: ObjectiveName = "quality"
     """What a trial returns, on validation: Eq. 5, the retained saving U, or score and bytes."""
     extra_objectives: tuple[str, ...] = ()
@@ -82,6 +85,10 @@ class StudySettings:
     """Constraint: bytes of the artifact after gzip, or of its container."""
     max_latency_ms: float | None = None
     """Constraint: milliseconds of one input on one thread."""
+    max_ram_kb: float | None = None
+    """Constraint: memory that running one input takes, in 1,024 bytes."""
+    max_flash_kb: float | None = None
+    """Constraint: the file as it lies in flash, in 1,024 bytes, the runtime's code not counted."""
     epochs: int
     """Epochs of the baseline's training, and of each fine-tuning unless that has its own."""
     fine_tune_epochs: int | None = None

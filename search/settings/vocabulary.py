@@ -21,13 +21,18 @@ DIRECTIONS: dict[str, Direction] = {
     "saving": "maximize",
     "val_accuracy_pct": "maximize",
     "artifact_bytes": "minimize",
+    "artifact_raw_bytes": "minimize",
     "container_bytes": "minimize",
     "latency_ms": "minimize",
+    "ram_bytes": "minimize",
     "energy_uj": "minimize",
 }
 """Which way each user attribute that can be an objective is better."""
 
-EXTRA_OBJECTIVES = {"latency": "latency_ms", "energy": "energy_uj"}
+EXTRA_OBJECTIVES = {"latency": "latency_ms", "ram": "ram_bytes", "energy": "energy_uj"}
 """The user attributes that `pareto` can minimize beside the size."""
+
+LIMITS = ("max_drop", "max_bytes", "max_latency_ms", "max_ram_kb", "max_flash_kb")
+"""Settings that a trial must keep, where they are set."""
 
 PAPER_SPARSITIES = (0.0, 0.5, 0.75, 0.9, 0.95, 0.99)

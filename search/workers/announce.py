@@ -1,7 +1,6 @@
 """What a command says while it works: settings, how long it will take, how each trial ended."""
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import fields
 
 from optuna.trial import FrozenTrial, TrialState
@@ -79,17 +78,18 @@ def left_told(context: Context) -> str:
     )
 
 
-def integers_told(context: Context, methods: Sequence[str]) -> str:
+def integers_told(context: Context, config: StudyConfig) -> str:
     """Return which layers integers make faster at 8 bits and below, and why others stay floats.
 
     Of a network whose file is not a matter of course: it was exported already.
     """
-    puts = any(BY_ANY_NAME[name].puts_on_integers for name in methods if name in BY_ANY_NAME)
+    methods = [BY_ANY_NAME[name] for name in config.methods if name in BY_ANY_NAME]
+    puts = any(method.puts_on_integers for method in methods)
     if context.model.exports or not puts:
         return ""
     state = context.fold(context.untrained())
     layers = context.layers_of(context.network_of(state))
-    plan = context.integers(state, layers, everywhere=False)
+    plan = context.integers(state, layers, everywhere=config.runs_on.all_on_integers)
     told = (
         f"quantized, {len(plan.layers)} of {len(plan.layers) + len(plan.floats)} layers compute "
     )
@@ -149,10 +149,13 @@ def trial_line(trial: FrozenTrial) -> str:
     seconds = sum(facts["stage_seconds"].values())
     named = "" if scored.name == ACCURACY else f"{scored.name} on "
     change = scored.told_delta("val").replace("points", "pp")
-    coded = " coded" if facts["shipped_bytes"] != facts["artifact_bytes"] else ""
+    alone = {facts["artifact_bytes"], facts["artifact_raw_bytes"]}
+    coded = " coded" if facts["shipped_bytes"] not in alone else ""
+    ram = facts.get("ram_bytes")
+    memory = "" if ram is None else f"{ram / 1024:,.1f} kB of RAM, "
     return (
         f"{name} {facts['shipped_bytes']:,} bytes{coded} ({facts['reduction_factor']:.2f}x), "
-        f"{named}validation {scored.told('val')} ({change}), "
+        f"{memory}{named}validation {scored.told('val')} ({change}), "
         f"Q {facts['quality']:.4f}, U {facts['saving']:.4f}, {seconds:.1f} s"
         f"{dead_layers(facts)}"
     )

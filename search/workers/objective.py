@@ -58,20 +58,24 @@ class CompressionObjective:
                 "score_is_of_networks": score.is_of_networks,
             }
             self._queries.record(trial._trial_id, spent)
-        attributes = describe(result)
+        written, artifact = artifact, artifact.with_suffix(self._pipeline.runtime.suffix)
+        attributes = describe(result) | {"runtime": self._pipeline.runtime.name}
         attributes["artifact"] = artifact.relative_to(self._paths.root).as_posix()
         attributes["artifact_sha256"] = sha256_of(artifact)
         attributes["seed"] = self._pipeline.context.seed
         attributes["versions"] = versions()
         attributes |= peak_memory()
         self._queries.record(trial._trial_id, attributes)
-        container = artifact.with_suffix(ENDING)
+        container = written.with_suffix(ENDING)
         offer(trial, [file for file in (artifact, container) if file.exists()], self._paths)
+        needed = [*self._config.values, *["ram_bytes"] * self._config.asks_for_ram]
+        unknown = [name for name in needed if attributes[name] is None]
+        if unknown:
+            raise TrialError(
+                f"The file does not tell its {unknown[0]}, which is an objective or limited."
+            )
         for name, excess in self._excesses(attributes).items():
             trial.set_constraint(name, excess)
-        unknown = [name for name in self._config.values if attributes[name] is None]
-        if unknown:
-            raise TrialError(f"The file does not tell its {unknown[0]}, which is an objective.")
         return [float(attributes[name]) for name in self._config.values]
 
     def _excesses(self, attributes: dict[str, Any]) -> dict[str, float]:
@@ -81,6 +85,8 @@ class CompressionObjective:
             "max_drop": -attributes["val_delta_pct"],
             "max_bytes": attributes[config.size],
             "max_latency_ms": attributes["latency_ms"],
+            "max_ram_kb": attributes["ram_bytes"] and attributes["ram_bytes"] / 1024,
+            "max_flash_kb": attributes["artifact_raw_bytes"] / 1024,
         }
         limits = {name: getattr(config, name) for name in measured}
         return {
@@ -112,6 +118,7 @@ def describe(result: Result) -> dict[str, Any]:
         "container_coder": measured.container_coder,
         "shipped_bytes": measured.shipped_bytes,
         "baseline_bytes": baseline.measurement.artifact_bytes,
+        "baseline_raw_bytes": baseline.measurement.artifact_raw_bytes,
         "baseline_checkpoint_bytes": baseline.checkpoint_bytes,
         "reduction_factor": result.reduction_factor,
         "quality": result.quality(result.val_delta_pct),
@@ -124,6 +131,7 @@ def describe(result: Result) -> dict[str, Any]:
         "nonzero_weights": measured.nonzero_weights,
         "latency_ms": measured.latency_ms,
         "latency_iqr_ms": measured.latency_iqr_ms,
+        "ram_bytes": measured.ram_bytes,
         "energy_uj": measured.energy_uj,
         "energy_version": ENERGY_VERSION,
         "stage_keys": result.stage_keys,

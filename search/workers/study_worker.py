@@ -79,8 +79,15 @@ class StudyWorker:
     def open_pipeline(self, cache_bytes: int) -> None:
         """Make ready to run trials and to look into the cache."""
         cache = StageCache(self.paths.cache, cache_bytes)
-        coders = self.setup.config.coders
-        self.pipeline = Pipeline(self.context, cache, self.paths.baseline, coders=coders)
+        config = self.setup.config
+        self.pipeline = Pipeline(
+            self.context,
+            cache,
+            self.paths.baseline,
+            config.coders,
+            config.runs_on,
+            with_ram=config.asks_for_ram,
+        )
         self._objective = CompressionObjective(
             self.pipeline, self.paths, self.setup.config, self.queue.queries
         )

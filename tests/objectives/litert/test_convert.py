@@ -14,10 +14,10 @@ from models.data_source import DataOptions
 from models.registry import MODELS, ModelSpec
 from objectives.artifact.export import export_onnx
 from objectives.artifact.measure import measure_any
-from objectives.artifact.opened import write_tflite_file
 from objectives.errors import MeasurementError
 from objectives.litert.convert import write_tflite
 from objectives.litert.network import LiteRtNetwork
+from objectives.runtimes import runtime_named
 from objectives.stages.quantize import Quantization
 
 
@@ -119,7 +119,7 @@ def test_the_file_answers_as_ours(name: str, bits: int, tmp_path: Path) -> None:
         state = stage.apply(state, context)
     ours, theirs = tmp_path / "a.onnx", tmp_path / "a.tflite"
     ours.write_bytes(export_onnx(state, context))
-    write_tflite_file(ours, theirs, data)
+    runtime_named("litert").write(ours, theirs, data)
     inputs = data.training_inputs(64)
     expected = answers(ours, inputs)
     file = LiteRtNetwork(theirs, data, threads=1)

@@ -1,0 +1,88 @@
+"""LiteRT (formerly TensorFlow Lite) on the CPU, as phones run it."""
+
+from pathlib import Path
+
+import numpy as np
+from onnx import load
+
+from models.data_source import DataSource
+from objectives.errors import MeasurementError
+from objectives.files import write_atomically
+from objectives.runtimes.base import Runtime
+from objectives.score.file_network import FileNetwork, feeds_for
+from objectives.score.onnx_network import OnnxNetwork
+
+RANGED_INPUTS, RANGED_AT_ONCE = 256, 64
+"""Training inputs that ranges are read off where LiteRT wants one and ONNX Runtime does not."""
+
+
+COMPARED_INPUTS = 16
+FLOAT_TOLERANCE = 1e-3
+"""Of the largest answer's size."""
+TOLERATED_SHARE, TOLERATED_STEPS = 0.5, 16
+"""By how much int8 answers may differ, root mean square: this share of how much answers spread, or
+so many steps of their range. Rounding differs by a few steps; a wrong graph by more than both."""
+
+
+def check_alike(onnx: Path, file: FileNetwork, data: DataSource) -> None:
+    """Raise `MeasurementError` unless `file` answers training inputs about as ours does."""
+    ours = OnnxNetwork(onnx, data, threads=1)
+    inputs = data.training_inputs(COMPARED_INPUTS).split(1)
+    expected, given = (
+        np.stack([each.answer(each.feeds(one)) for one in inputs]).astype(np.float64)
+        for each in (ours, file)
+    )
+    size = max(float(np.abs(expected).max(initial=0.0)), 1e-30)
+    difference = np.abs(given - expected)
+    if has_integers(onnx):
+        spread = float(expected.std(axis=0).mean())
+        tolerated = max(TOLERATED_SHARE * spread, TOLERATED_STEPS * size / 255)
+        is_alike = float(np.sqrt((difference**2).mean())) <= tolerated
+    else:
+        is_alike = float(difference.max(initial=0.0)) <= FLOAT_TOLERANCE * size
+    if not is_alike:
+        raise MeasurementError(
+            f"it answers differently: by {difference.max():.3g} where answers reach {size:.3g}."
+        )
+
+
+def has_integers(onnx: Path) -> bool:
+    """Return whether a file of ours rounds what is computed, or has weights in integers."""
+    return any(node.op_type == "DequantizeLinear" for node in load(onnx).graph.node)
+
+
+class LiteRt(Runtime):
+    """Runs .tflite files with the weights and scales of ours."""
+
+    name = "litert"
+    title = "LiteRT"
+    suffix = ".tflite"
+    package, module = "ai-edge-litert", "ai_edge_litert.interpreter"
+    extra = "litert"
+    reads = (".tflite",)
+    all_on_integers = True
+    integer_ends = False
+    """Whether inputs and outputs are int8, too, where the rest is."""
+
+    def write(self, onnx: Path, to: Path, data: DataSource) -> None:
+        """Write the file for LiteRT, and see that it answers as ours."""
+        from objectives.litert.convert import write_tflite
+
+        names = [value.name for value in load(onnx).graph.input]
+        inputs = data.training_inputs(RANGED_INPUTS).split(RANGED_AT_ONCE)
+        feeds = [feeds_for(names, batch) for batch in inputs]
+        content = write_tflite(onnx.read_bytes(), feeds, integer_ends=self.integer_ends)
+        write_atomically(to, content)
+        try:
+            check_alike(onnx, self.open(to, data, threads=1), data)
+        except MeasurementError as err:
+            raise MeasurementError(f"The file for {self.title}: {err}") from err
+
+    def open(self, path: Path, data: DataSource, *, threads: int) -> FileNetwork:
+        """Return the file, open."""
+        from objectives.litert.network import LiteRtNetwork
+
+        return LiteRtNetwork(path, data, threads=threads)
+
+
+RUNTIME = LiteRt()
