@@ -117,7 +117,7 @@ class TfliteMicro(LiteRt):
     title = "TensorFlow Lite Micro"
     package, module = "tflite-micro", "tflite_micro.python.tflite_micro.runtime"
     extra = "mcu"
-    lacks_bits = frozenset({16})
+    lacks_bits = frozenset({2, 3, 4, 5, 6, 16})  # they would be int8 or floats all the same
     counts_raw = True
     plans_memory = True
     integer_ends = True

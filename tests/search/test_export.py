@@ -320,8 +320,8 @@ def test_a_file_for_litert_goes_with_it_and_is_compared(
     assert [Path(row[0]).name for row in rows] == ["model.onnx", "model.tflite"]
     assert rows[0][1:3] == rows[1][1:3]
     assert rows[1][-1] == "-"
-    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     assert exported(digits_study, tmp_path / "no", "--format", "tflite") == 2
-    line = "LiteRT's files need `pip install 'compression-search[litert]'`.\n"
+    line = "LiteRT needs `pip install 'compression-search[litert]'`.\n"
     assert capsys.readouterr().err == line
     assert not (tmp_path / "no").exists()
