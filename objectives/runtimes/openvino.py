@@ -19,6 +19,7 @@ from objectives.errors import MeasurementError
 from objectives.files import write_atomically
 from objectives.runtimes.base import Runtime
 from objectives.score.file_network import FileNetwork
+from objectives.stderr import captured_stderr
 
 WIDER = {TensorProto.INT2: TensorProto.INT4, TensorProto.UINT2: TensorProto.UINT4}
 """What integers that it lacks are stored as."""
@@ -41,7 +42,8 @@ class OpenVinoNetwork(FileNetwork):
         import openvino
 
         try:
-            model = openvino.Core().read_model(str(path))
+            with captured_stderr():
+                model = openvino.Core().read_model(str(path))
         except RuntimeError as err:
             raise MeasurementError(f"OpenVINO cannot open it: {_reason(err)}") from err
         self._path = str(path)

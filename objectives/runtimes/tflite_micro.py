@@ -47,13 +47,11 @@ class MicroNetwork(TfliteNetwork):
             with captured_stderr() as said:
                 try:
                     self._interpreter = Interpreter.from_file(str(path), arena_size=size)
-                except RuntimeError as err:
+                except Exception as err:  # of nonsense whatever its reader stumbles over
                     told = first_line(err)
             if self._interpreter is None and ("missing:" not in said.text or size >= MOST_ARENA):
-                lines = said.text.strip().splitlines()
-                raise MeasurementError(
-                    f"TensorFlow Lite Micro cannot open it: {lines[0] if lines else told}"
-                )
+                told = (said.text.strip().splitlines() or [told])[0]
+                raise MeasurementError(f"TensorFlow Lite Micro cannot open it: {told}")
             size *= 2
         super().__init__(path, data)
 

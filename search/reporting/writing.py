@@ -20,6 +20,7 @@ from search.results.cost import cost_table
 from search.results.front import dominance_table
 from search.results.notes import foreign_sentences, missing_files, notes, settings
 from search.results.ranking import ranking, shares
+from search.results.recommendation import recommendation
 from search.results.table import StudyTable
 from search.settings.terminal import width, wrapped
 from search.storage.paths import StudyPaths
@@ -60,7 +61,8 @@ def show_report(
     layers = recommended_layers(study, table, paths)
     drawings = [*figures(table), *([layer_drawing(layers)] if layers else [])]
     gone = missing_files(table, paths)
-    markdown = _markdown(table, _tables(table, others, layers, "pipe"), gone)
+    told = [recommendation(study, table), *notes(table), *gone]
+    markdown = _markdown(table, _tables(table, others, layers, "pipe"), told)
     written = page(
         study,
         table,
@@ -80,7 +82,7 @@ def show_report(
         ) from err
     kept = _keep_in_database(study, markdown, drawings)
     print(table.text("simple", columns=width()))
-    for line in [*notes(table), *gone, *kept]:
+    for line in [*told, *kept]:
         print(wrapped(line))
     print(f"\nReport: {files['html']}")
 
@@ -97,7 +99,6 @@ def _keep_in_database(study: Study, note: str, drawings: Sequence[Drawing]) -> l
 
 
 def _table(study: Study) -> StudyTable:
-
     table = StudyTable(study)
     if not table.rows:
         reasons = [
@@ -125,10 +126,8 @@ def _tables(
     return {title: text for title, text in tables.items() if text}
 
 
-def _markdown(table: StudyTable, tables: Mapping[str, str], gone: Sequence[str]) -> str:
-
-    told = [*notes(table), *gone, f"Settings: `{settings(table)}`"]
-    lines = "\n".join(f"- {note}" for note in told)
+def _markdown(table: StudyTable, tables: Mapping[str, str], told: Sequence[str]) -> str:
+    lines = "\n".join(f"- {note}" for note in [*told, f"Settings: `{settings(table)}`"])
     parts = [f"# Study {table.name}\n\n{table.text('pipe')}\n\n{lines}\n"]
     parts += [f"## {title}\n\n{text}\n" for title, text in tables.items()]
     front = [f"- {told}\n  `{command}`" for told, command in front_commands(table)]
