@@ -231,6 +231,7 @@ class Pipeline:
             del content
             if digest not in self._measurements or not shipped.exists():
                 self.runtime.write(artifact, shipped, self.context.data)
+                self.runtime.check(artifact, shipped, self.context.data)
             return_freed_memory()
         self.context.progress.stage("measure")
         with cost.timed("measure"):

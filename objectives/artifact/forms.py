@@ -26,6 +26,7 @@ def _tflite(file: Path, data: DataSource) -> list[Path]:
         runtime = runtime_named("litert")
         runtime.require()
         runtime.write(file, made, data)
+        runtime.check(file, made, data)
     return [made]
 
 
@@ -34,6 +35,7 @@ def _c(file: Path, data: DataSource) -> list[Path]:
     runtime.require()
     made = file.with_suffix(".tflite")
     runtime.write(file, made, data)
+    runtime.check(file, made, data)
     return [made, *write_c(made, file.parent / "c", data)]
 
 

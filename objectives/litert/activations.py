@@ -60,17 +60,40 @@ def padding_of(
     return int(schema.Padding.SAME) if list(pads) == same else None
 
 
-def padded(writer: Writer, number: int, shape: tuple[int, ...], pads: list[int], name: str) -> int:
-    """Return the tensor with zeros around it, (N, H, W, C)."""
+def padded(
+    writer: Writer,
+    number: int,
+    shape: tuple[int, ...],
+    pads: list[int],
+    name: str,
+    *,
+    lowest: bool = False,
+) -> int:
+    """Return the tensor (N, H, W, C) with zeros around it, or with the lowest number there is.
+
+    Args:
+        writer: Of the file.
+        number: Of the tensor.
+        shape: Of it.
+        pads: Top, left, bottom, right.
+        name: Of the value whose scale it has.
+        lowest: Whether not with zeros, so that no maximum is one of them.
+    """
     sides = np.array([[0, 0], [pads[0], pads[2]], [pads[1], pads[3]], [0, 0]], dtype=np.int32)
     wide = [side + int(more.sum()) for side, more in zip(shape, sides, strict=True)]
     integers = writer.on_integers and name in writer.plain.scales
     made = writer.builder.tensor(
         wide, np.int8 if integers else np.float32, writer.plain.scales[name] if integers else None
     )
-    writer.builder.operator(
-        "PAD", [number, writer.builder.constant(sides)], [made], kind="PadOptions"
-    )
+    around = writer.builder.constant(sides)
+    if lowest:
+        least = np.int8(-128) if integers else np.finfo(np.float32).min
+        dtype = np.int8 if integers else np.float32
+        scale = writer.plain.scales[name] if integers else None
+        value = writer.builder.constant(np.full(1, least, dtype), scale)
+        writer.builder.operator("PADV2", [number, around, value], [made], kind="PadV2Options")
+    else:
+        writer.builder.operator("PAD", [number, around], [made], kind="PadOptions")
     return made
 
 

@@ -29,6 +29,7 @@ def write_tflite(
     feeds: Sequence[Mapping[str, np.ndarray]],
     *,
     integer_ends: bool = False,
+    halves: bool = True,
 ) -> bytes:
     """Return a .tflite file that answers as an ONNX file of ours.
 
@@ -36,6 +37,7 @@ def write_tflite(
         content: The ONNX file.
         feeds: Training inputs, by name: the shape of one, and the ranges of what has none yet.
         integer_ends: Whether inputs and outputs are int8, too, where the rest is.
+        halves: Whether weights that ours stores as float16 are float16 there, too.
 
     Raises:
         MeasurementError: LiteRT has no such operator, or not so; the text names it.
@@ -44,7 +46,7 @@ def write_tflite(
     graph = plain(content, shapes)
     if graph.scales or has_integer_weights(graph):
         complete_scales(graph, feeds)
-    writer = Writer(graph)
+    writer = Writer(graph, halves=halves)
     inputs = [
         writer.add(name, floats=not (integer_ends and writer.on_integers)) for name in graph.inputs
     ]

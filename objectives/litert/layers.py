@@ -39,7 +39,7 @@ def weight_tensor(
         integers: Whether it is int8.
     """
     if not integers:
-        return writer.builder.constant(values.astype(np.float32)), None
+        return writer.held_floats(values, weight), None
     assert weight.scale is not None
     scale = Scale(weight.scale.scale, weight.scale.zero_point, axis)
     return writer.builder.constant(values.astype(np.int8), scale), scale
@@ -51,7 +51,7 @@ def bias_tensor(
     """Return the tensor of a bias, zeros if there is none; int32 where the layer is int8."""
     values = np.zeros(count, np.float32) if bias is None else bias.values.reshape(-1)
     if given is None or weight is None:
-        return writer.builder.constant(values.astype(np.float32))
+        return writer.held_floats(values, bias)
     scale = np.broadcast_to(given.scale * weight.scale, (count,)).astype(np.float64)
     limits = np.iinfo(np.int32)
     integers = np.clip(np.rint(values / scale), limits.min, limits.max).astype(np.int32)

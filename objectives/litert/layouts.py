@@ -30,6 +30,12 @@ ALIKE = {
     "Concat",
     "Expand",
     "Pad",
+    "Slice",
+    "Split",
+    "PRelu",
+    "Max",
+    "Min",
+    "Abs",
     "BatchNormalization",
     "Identity",
 }

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from onnx import NodeProto
 
-from objectives.litert import elementwise, layers, shapes
+from objectives.litert import elementwise, layers, parts, resampling, shapes
 from objectives.litert.writer import Writer
 
 OPERATORS: dict[str, Callable[[Writer, NodeProto], None]] = {
@@ -30,6 +30,13 @@ OPERATORS: dict[str, Callable[[Writer, NodeProto], None]] = {
     "Concat": shapes.concat,
     "Expand": shapes.expand,
     "Gather": shapes.gather,
+    "GatherND": parts.gather_nd,
+    "Slice": parts.slices,
+    "Split": parts.split,
+    "Pad": parts.pad,
+    "Where": parts.where,
+    "Resize": resampling.resize,
+    "ConvTranspose": resampling.conv_transpose,
     "Identity": shapes.identity,
     **dict.fromkeys(elementwise.BINARY, elementwise.binary),
     **dict.fromkeys(elementwise.UNARY, elementwise.unary),

@@ -58,6 +58,12 @@ class Scale:
         return float(self.scale), int(self.zero_point)
 
     @property
+    def range(self) -> tuple[float, float]:
+        """The numbers that -128 and 127 stand for, where all channels have the same scale."""
+        scale, zero_point = self.key
+        return scale * (-128 - zero_point), scale * (127 - zero_point)
+
+    @property
     def is_one(self) -> bool:
         """Whether all channels have the same."""
         return self.scale.size == 1
@@ -73,6 +79,8 @@ class Constant:
     """As they are stored, where that is integers."""
     scale: Scale | None = None
     """Of these."""
+    halves: bool = False
+    """Whether it is stored as float16."""
 
     @property
     def fits_int8(self) -> bool:
@@ -178,6 +186,8 @@ def _computed(node: NodeProto, constants: Mapping[str, Constant]) -> Constant:
     if node.op_type == "Cast" and first.values.dtype.kind in "iu" and values.dtype.kind in "fi":
         one, none = np.ones((), np.float32), np.zeros((), np.int64)
         return Constant(values, first.values.astype(np.int32), Scale(one, none))
+    if node.op_type == "Cast" and first.values.dtype == np.float16:
+        return Constant(values, halves=True)
     if first.integers is not None and first.scale is not None and len(given) > 1:
         other = given[1]
         assert other is not None
@@ -217,10 +227,13 @@ def _sized(model: ModelProto, shapes: Mapping[str, Sequence[int]]) -> ModelProto
             dim.dim_value = side
     for value in graph.output:
         value.type.tensor_type.ClearField("shape")
+    decides_shape = {
+        name for node in graph.node if node.op_type == "Resize" for name in node.input
+    }
     kept = {
         tensor.name: TensorProto.FromString(tensor.SerializeToString())
         for tensor in graph.initializer
-        if tensor.data_type not in KNOWN_SHAPES
+        if tensor.data_type not in KNOWN_SHAPES and tensor.name not in decides_shape
     }
     few = [
         TensorProto.FromString(tensor.SerializeToString())

@@ -31,6 +31,8 @@ MOVING = {
     "Slice",
     "Split",
     "Gather",
+    "GatherND",
+    "Resize",
 }
 """What these read and give has one scale."""
 
@@ -63,7 +65,10 @@ def complete_scales(plain: Plain, feeds: Sequence[Mapping[str, np.ndarray]]) -> 
                     groups.join(name, node.output[0])
         if node.op_type in FIXED:
             plain.scales[node.output[0]] = FIXED[node.op_type]
-    named = {groups.of(name): scale for name, scale in plain.scales.items()}
+    named: dict[str, Scale] = {}
+    for name, scale in plain.scales.items():
+        group = groups.of(name)
+        named[group] = _wide_enough(named.get(group, scale), scale)
     computed = [*plain.inputs, *(name for node in plain.nodes for name in node.output if name)]
     floats = [name for name in computed if plain.types.get(name) == onnx.TensorProto.FLOAT]
     for name in floats:
@@ -78,6 +83,14 @@ def complete_scales(plain: Plain, feeds: Sequence[Mapping[str, np.ndarray]]) -> 
     for name in left:
         low, high = ranges.get(groups.of(name), (0.0, 0.0))
         plain.scales[name] = Scale.of_range(low, high)
+
+
+def _wide_enough(one: Scale, other: Scale) -> Scale:
+    """Return the scale of what may be a value of either, such as what a Concat gives."""
+    if one.key == other.key:
+        return one
+    (low, high), (lower, higher) = one.range, other.range
+    return Scale.of_range(min(low, lower), max(high, higher))
 
 
 def _rows(batch: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
@@ -102,7 +115,8 @@ def _ranges(
     found: dict[str, tuple[float, float]] = {}
     for feed in [row for batch in feeds for row in _rows(batch)]:
         inputs = {name: values for name, values in feed.items() if name in names}
-        for name, values in [*zip(shown, session.run(shown, feed), strict=True), *inputs.items()]:
+        computed = session.run(shown, feed) if shown else []  # of no names it gives all
+        for name, values in [*zip(shown, computed, strict=True), *inputs.items()]:
             low, high = found.get(name, (0.0, 0.0))
             found[name] = min(low, float(values.min())), max(high, float(values.max()))
     return found

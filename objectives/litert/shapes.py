@@ -1,5 +1,7 @@
 """What moves numbers or gathers them: poolings, reshapes, concatenations, look-ups."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from onnx import NodeProto
@@ -14,23 +16,25 @@ def pool(writer: Writer, node: NodeProto) -> None:
     told = attributes(node)
     name, is_max = node.input[0], node.op_type == "MaxPool"
     floats = not writer.on_integers
-    if any(each != 1 for each in list(told.get("dilations", []))) or told.get("ceil_mode"):
-        raise MeasurementError(
-            f"LiteRT's files have no {node.op_type} with dilation or ceil_mode."
-        )
+    if any(each != 1 for each in list(told.get("dilations", []))):
+        raise MeasurementError(f"LiteRT's files have no {node.op_type} with dilation.")
     kernel = tuple(told["kernel_shape"])
+    if len(kernel) != 2:
+        raise MeasurementError(f"LiteRT's files have a {node.op_type} of images only.")
     strides = list(told.get("strides", [1, 1]))
     pads = list(told.get("pads", [0, 0, 0, 0]))
+    pads = _with_ceiling(pads, writer.plain.shapes, node, kernel, strides)
+    if not is_max and pads != list(told.get("pads", [0, 0, 0, 0])):
+        raise MeasurementError("LiteRT's files have no AveragePool whose ceil_mode adds a patch.")
     scale = None if floats else writer.plain.scales.get(node.output[0])
     reads = writer.read(name, floats=floats, images=True, scale=scale)
     padding = padding_of(pads, writer.plain.shapes[name][2:], kernel, strides)
     counts = not is_max and bool(told.get("count_include_pad")) and any(pads)
     if padding is None or counts:
-        if is_max and not _is_positive(writer, name):
-            raise MeasurementError("LiteRT's files have no such padding of a MaxPool yet.")
         if not is_max and not counts:
             raise MeasurementError("LiteRT's files have no such padding of an AveragePool yet.")
-        reads = padded(writer, reads, writer.shape(name, images=True), pads, node.output[0])
+        shape = writer.shape(name, images=True)
+        reads = padded(writer, reads, shape, pads, node.output[0], lowest=is_max)
         padding = int(schema.Padding.VALID)
     made = writer.add(node.output[0], floats=floats)
     writer.builder.operator(
@@ -46,11 +50,22 @@ def pool(writer: Writer, node: NodeProto) -> None:
     )
 
 
-def _is_positive(writer: Writer, name: str) -> bool:
-    """Return whether zeros around it change no maximum."""
-    given = {output: node for node in writer.plain.nodes for output in node.output}
-    producer = given.get(name)
-    return producer is not None and producer.op_type in {"Relu", "Sigmoid", "Softmax"}
+def _with_ceiling(
+    pads: list[int],
+    shapes: Mapping[str, tuple[int, ...]],
+    node: NodeProto,
+    kernel: tuple[int, ...],
+    strides: list[int],
+) -> list[int]:
+    """Return the pads (top, left, bottom, right) with what ceil_mode reads beyond the end."""
+    sides, given = shapes[node.input[0]][2:], shapes[node.output[0]][2:]
+    ends = [
+        max((count - 1) * stride + size - side - before, after)
+        for count, stride, size, side, before, after in zip(
+            given, strides, kernel, sides, pads[:2], pads[2:], strict=True
+        )
+    ]
+    return [*pads[:2], *ends]
 
 
 def mean(writer: Writer, node: NodeProto) -> None:

@@ -13,10 +13,16 @@ from objectives.litert.plain import Constant, Plain, Scale
 
 
 class Writer:
-    """A .tflite file that is being written, value by value in the order of computing."""
+    """A .tflite file that is being written, value by value in the order of computing.
 
-    def __init__(self, graph: Plain) -> None:
+    Args:
+        graph: What it computes.
+        halves: Whether it has float16, in which our file may store weights; else they are widened.
+    """
+
+    def __init__(self, graph: Plain, *, halves: bool = True) -> None:
         self.plain = graph
+        self._halves = halves
         self.builder = Builder()
         self.images = channels_last(graph)
         self.on_integers = bool(graph.scales)
@@ -95,6 +101,20 @@ class Writer:
             kind = "Quantize" if integers else "Dequantize"
             self.builder.operator(kind.upper(), [before], [number], kind=f"{kind}Options")
         self._tensors[key] = number
+        return number
+
+    def held_floats(self, values: np.ndarray, constant: Constant | None) -> int:
+        """Return the tensor of floats that a layer holds, unpacked if they are stored as float16.
+
+        Args:
+            values: As the layer reads them.
+            constant: Whose they are; None of what our file does not hold.
+        """
+        if constant is None or not constant.halves or not self._halves:
+            return self.builder.constant(values.astype(np.float32))
+        stored = self.builder.constant(values.astype(np.float16))
+        number = self.builder.tensor(values.shape, np.float32)
+        self.builder.operator("DEQUANTIZE", [stored], [number], kind="DequantizeOptions")
         return number
 
     def _another(self, name: str, *, integers: bool, images: bool) -> int:

@@ -74,6 +74,9 @@ class Runtime(ABC):
             MeasurementError: It has no such operator; the text names it.
         """
 
+    def check(self, onnx: Path, shipped: Path, data: DataSource) -> None:  # noqa: B027 - as above
+        """Raise `MeasurementError` unless the file that is run answers about as ours does."""
+
     @abstractmethod
     def open(self, path: Path, data: DataSource, *, threads: int) -> FileNetwork:
         """Return the file, open.
