@@ -24,17 +24,17 @@ Feeds = Mapping[str, np.ndarray]
 
 
 def resident_bytes(runtime: str, file: Path, feeds: Feeds) -> int | None:
-    """Return the bytes; None where the system does not tell.
+    """Return the bytes; None where the system does not tell, or nobody said how to open it.
 
     Args:
-        runtime: One of `OPENERS`.
+        runtime: Its name; `OPENERS` says how it opens a file.
         file: What it runs.
         feeds: One input, by the names of the file's.
 
     Raises:
         MeasurementError: It cannot run.
     """
-    if not RESET.exists():
+    if not RESET.exists() or runtime not in OPENERS:
         return None
     with tempfile.TemporaryDirectory() as folder:
         inputs = Path(folder) / "inputs.npz"

@@ -35,7 +35,7 @@ def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for file in FILES:
         shutil.copy(ROOT / file, folder / file)
     examples = EXAMPLE.findall((ROOT / "docs" / "contributing.md").read_text())
-    assert len(examples) == 5
+    assert len(examples) == 6
     for file, text in examples:
         assert not (folder / file).exists()
         (folder / file).write_text(text)
@@ -88,6 +88,15 @@ def test_a_network_and_a_data_set_are_one_file_each(report: str) -> None:
 def test_a_coder_is_one_file(help_text: str, report: str) -> None:
     assert re.search(r"\bbitmap,", help_text)
     assert "coded by bitmap" in report
+
+
+def test_a_runtime_is_one_file(copied: Path, help_text: str) -> None:
+    assert "evaluator" in help_text
+    chosen = ("--model", "cnn", "--data", "mnist5k", "--runtime", "evaluator", "--precision", "32")
+    where = ("--study", "r", "--studies-dir", str(copied / "studies"))
+    less = ("--test-fraction", "0.1", "--sparsity", "0", "--trials", "1")
+    told = run(copied, "search.run", *chosen, *less, *FAST, *where)
+    assert "those of ONNX's evaluator's file" in " ".join(told.split())
 
 
 def test_what_methods_and_coders_owe_is_tested_of_new_ones(copied: Path) -> None:
