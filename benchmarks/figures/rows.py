@@ -32,7 +32,8 @@ def check_rows(file: Path) -> list[str]:
 def derived(row: Mapping[str, str]) -> Iterator[tuple[str, float]]:
     """Yield what bytes and accuracies of a row decide: reduction factor, Q, U."""
     shipped = float(row.get("shipped_bytes") or row["artifact_bytes"])
-    factor = float(row["baseline_bytes"]) / shipped
+    counts_raw = row.get("runtime") == "tflite-micro"  # see `Runtime.counts_raw`
+    factor = float(row["baseline_raw_bytes" if counts_raw else "baseline_bytes"]) / shipped
     yield "reduction_factor", factor
     sparsity, bits = float(row["sparsity"]), float(row.get("mean_bits") or row["precision"])
     for part, prefix in (("val", ""), ("test", "test_")):

@@ -38,6 +38,7 @@ CSV_ATTRIBUTES = (
     "container_coder",
     "shipped_bytes",
     "baseline_bytes",
+    "baseline_raw_bytes",
     "baseline_checkpoint_bytes",
     "reduction_factor",
     "val_accuracy_pct",
