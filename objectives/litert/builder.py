@@ -33,6 +33,12 @@ VERSIONS = {
     "SOFTMAX": 2,
     "PAD": 2,
     "PADV2": 2,
+    "MAXIMUM": 2,
+    "MINIMUM": 2,
+    "MIRROR_PAD": 2,
+    "REDUCE_MAX": 2,
+    "REDUCE_MIN": 2,
+    "SUM": 2,
     "MEAN": 2,
     "LOGISTIC": 2,
     "TANH": 2,
@@ -45,8 +51,16 @@ VERSIONS = {
     "GATHER": 3,
     "BATCH_MATMUL": 2,
     "BROADCAST_TO": 2,
+    "SLICE": 2,
+    "STRIDED_SLICE": 2,
+    "SPLIT_V": 2,
+    "RESIZE_BILINEAR": 3,
+    "RESIZE_NEAREST_NEIGHBOR": 3,
 }
 """Of operators on int8, where that is not the first."""
+
+OF_INT4 = {"CONV_2D": 7, "DEPTHWISE_CONV_2D": 7, "FULLY_CONNECTED": 10}
+"""Of those that read int4; all other weights stay int8."""
 
 
 class Builder:
@@ -59,7 +73,7 @@ class Builder:
         self._model.operatorCodes = []
         self._graph = schema.SubGraphT()
         self._graph.tensors, self._graph.operators = [], []
-        self._codes: dict[str, int] = {}
+        self._codes: dict[tuple[str, int], int] = {}
 
     def tensor(
         self,
@@ -79,6 +93,33 @@ class Builder:
         self._graph.tensors.append(made)
         return len(self._graph.tensors) - 1
 
+    def like(self, number: int, shape: Sequence[int]) -> int:
+        """Add a tensor that holds what another one does, in another shape; return its number."""
+        other = self._graph.tensors[number]
+        made = schema.TensorT()
+        made.shape = [int(side) for side in shape]
+        made.type, made.quantization = other.type, other.quantization
+        made.name, made.hasRank = "", True
+        self._graph.tensors.append(made)
+        return len(self._graph.tensors) - 1
+
+    def shape(self, number: int) -> tuple[int, ...]:
+        """Return the shape of a tensor."""
+        return tuple(self._graph.tensors[number].shape)
+
+    def is_float(self, number: int) -> bool:
+        """Return whether a tensor is floats."""
+        return self.type_of(number) == int(schema.TensorType.FLOAT32)
+
+    def type_of(self, number: int) -> int:
+        """Return the type of a tensor, as the schema numbers them."""
+        return int(self._graph.tensors[number].type)
+
+    def take_scale(self, number: int, of: int) -> int:
+        """Let a tensor have the scale of another one; return its number."""
+        self._graph.tensors[number].quantization = self._graph.tensors[of].quantization
+        return number
+
     def constant(self, values: np.ndarray, scale: Scale | None = None) -> int:
         """Add a tensor that the file holds; return its number."""
         number = self.tensor(values.shape, values.dtype, scale)
@@ -86,6 +127,26 @@ class Builder:
         buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
         self._model.buffers.append(buffer)
         self._graph.tensors[number].buffer = len(self._model.buffers) - 1
+        return number
+
+    def int4(self, values: np.ndarray, scale: Scale) -> int:
+        """Add integers from -8 to 7 that the file holds two a byte, the first one in the low half.
+
+        Returns:
+            The number of their tensor.
+        """
+        number = self.constant(_packed(values), scale)
+        tensor = self._graph.tensors[number]
+        tensor.shape, tensor.type = list(values.shape), schema.TensorType.INT4
+        return number
+
+    def floats(self, values: np.ndarray, *, is_half: bool) -> int:
+        """Add a tensor of floats that the file holds, maybe as float16; return its number."""
+        if not is_half:
+            return self.constant(values.astype(np.float32))
+        held = self.constant(values.astype(np.float16))
+        number = self.tensor(values.shape, np.float32)
+        self.operator("DEQUANTIZE", [held], [number], kind="DequantizeOptions", version=3)
         return number
 
     def operator(
@@ -97,10 +158,14 @@ class Builder:
             name: As `schema.BuiltinOperator` has it.
             inputs: Numbers of tensors, -1 for one that is left out.
             outputs: Numbers of tensors.
-            options: Of its kind; "kind" is the name of the table they are in.
+            options: Of its kind; "kind" is the name of the table they are in. "version" is the
+                least one that has them.
         """
         made = schema.OperatorT()
-        made.opcodeIndex = self._code(name)
+        version = VERSIONS.get(name, 1)
+        if any(self.type_of(each) == schema.TensorType.INT4 for each in inputs if each >= 0):
+            version = OF_INT4[name]
+        made.opcodeIndex = self._code(name, max(version, options.pop("version", 1)))
         made.inputs, made.outputs = list(inputs), list(outputs)
         kind = options.pop("kind", None)
         if kind is not None:
@@ -108,6 +173,35 @@ class Builder:
             made.builtinOptions = getattr(schema, f"{kind}T")()
             vars(made.builtinOptions).update(options)
         self._graph.operators.append(made)
+
+    def reshape(self, number: int, shape: Sequence[int], into: int | None = None) -> int:
+        """Write a tensor in another shape, maybe into one that is there; return its number."""
+        made = self.like(number, shape) if into is None else into
+        wanted = np.array(shape, np.int32)
+        options = {"kind": "ReshapeOptions", "newShape": wanted.tolist()}
+        self.operator("RESHAPE", [number, self.constant(wanted)], [made], **options)
+        return made
+
+    def transpose(self, number: int, order: Sequence[int], into: int | None = None) -> int:
+        """Write a tensor with its axes in another order; return its number."""
+        shape = self.shape(number)
+        made = self.like(number, [shape[axis] for axis in order]) if into is None else into
+        held = self.constant(np.array(order, np.int32))
+        options = {"version": {5: 4, 6: 6}[len(order)]} if len(order) > 4 else {}
+        self.operator("TRANSPOSE", [number, held], [made], kind="TransposeOptions", **options)
+        return made
+
+    def floats_of(
+        self, name: str, inputs: Sequence[int], shape: Sequence[int], **options: Any
+    ) -> int:
+        """Write an operator that gives floats; return their number."""
+        made = self.tensor(shape, np.float32)
+        self.operator(name, inputs, [made], **options)
+        return made
+
+    def number(self, value: float) -> int:
+        """Add one float."""
+        return self.constant(np.full((), value, np.float32))
 
     def finish(self, inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
         """Return the file."""
@@ -117,15 +211,23 @@ class Builder:
         written.Finish(self._model.Pack(written), b"TFL3")
         return bytes(written.Output())
 
-    def _code(self, name: str) -> int:
-        if name not in self._codes:
+    def _code(self, name: str, version: int) -> int:
+        if (name, version) not in self._codes:
             code = schema.OperatorCodeT()
             code.builtinCode = getattr(schema.BuiltinOperator, name)
             code.deprecatedBuiltinCode = min(code.builtinCode, 127)
-            code.version = VERSIONS.get(name, 1)
+            code.version = version
             self._model.operatorCodes.append(code)
-            self._codes[name] = len(self._codes)
-        return self._codes[name]
+            self._codes[name, version] = len(self._codes)
+        return self._codes[name, version]
+
+
+def _packed(values: np.ndarray) -> np.ndarray:
+    """Return int4 two a byte, uint8; a last one alone is in the low half."""
+    halves = np.ascontiguousarray(values).reshape(-1).astype(np.int8).view(np.uint8) & 15
+    halves = np.append(halves, np.zeros(len(halves) % 2, np.uint8))
+    packed: np.ndarray = halves[0::2] | halves[1::2] << 4
+    return packed.view(np.int8)
 
 
 def _quantization(scale: Scale | None) -> Any:  # noqa: ANN401 - the schema has no types

@@ -1,15 +1,18 @@
-"""What works number by number, and norms."""
+"""What works number by number, on one value or on two."""
+
+from functools import reduce
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
-from onnx import NodeProto
+from onnx import NodeProto, TensorProto
 
 from objectives.errors import MeasurementError
-from objectives.litert.activations import activation_of, attributes, fused, require_last
-from objectives.litert.plain import Scale
+from objectives.litert.activations import fused
+from objectives.litert.plain import Scale, attributes
+from objectives.litert.scales import LARGEST
 from objectives.litert.writer import Writer
 
 BINARY = {"Add": "ADD", "Sub": "SUB", "Mul": "MUL", "Div": "DIV"}
+EXTREMES = {"Max": "MAXIMUM", "Min": "MINIMUM"}
 UNARY = {
     "Sigmoid": "LOGISTIC",
     "Tanh": "TANH",
@@ -17,21 +20,58 @@ UNARY = {
     "Gelu": "GELU",
     "Sqrt": "SQRT",
     "Exp": "EXP",
+    "Log": "LOG",
     "Neg": "NEG",
+    "Abs": "ABS",
+    "Sin": "SIN",
+    "Cos": "COS",
 }
-ON_INTEGERS = {"LOGISTIC", "TANH", "HARD_SWISH"}
+ON_INTEGERS = {"LOGISTIC", "TANH", "HARD_SWISH", "GELU"}
+
+MOST_AXES = 5
+"""Of what LiteRT chooses from."""
+
+
+def require_floats(writer: Writer, node: NodeProto) -> None:
+    """Raise `MeasurementError` where a node computes with integers, as of positions."""
+    if writer.plain.types.get(node.output[0], TensorProto.FLOAT) != TensorProto.FLOAT:
+        raise MeasurementError(
+            f"LiteRT's files are written without {node.op_type} of integers yet."
+        )
+
+
+def _has_no_scale(writer: Writer, name: str) -> bool:
+    held = writer.constant(name)
+    return held is not None and bool(np.abs(held.values).max(initial=0) >= LARGEST)
+
+
+def operands(
+    writer: Writer, node: NodeProto, *, floats: bool, scale: Scale | None = None
+) -> list[int]:
+    """Return the tensors of all that a node reads, so that they broadcast as in ONNX."""
+    given = node.output[0]
+    return [
+        writer.read(
+            name,
+            floats=floats,
+            images=given in writer.images,
+            scale=scale,
+            rank=writer.rank(given),
+        )
+        for name in node.input
+    ]
 
 
 def binary(writer: Writer, node: NodeProto) -> None:
     """A sum, difference, product or quotient; a constant broadcasts as in ONNX."""
-    floats = node.op_type == "Div" or not writer.on_integers
-    activation, given = fused(writer, node.output[0])
-    images = node.output[0] in writer.images
-    reads = [writer.read(name, floats=floats, images=images) for name in node.input]
-    if given != node.output[0]:
-        writer.alias(node.output[0], given)
-    made = writer.add(given, floats=floats)
+    require_floats(writer, node)
     operator = BINARY[node.op_type]
+    floats = writer.needs_floats(*node.input, *node.output) or operator == "DIV"
+    floats = floats or any(_has_no_scale(writer, name) for name in node.input)
+    activation, given = fused(writer, node.output[0])
+    reads = operands(writer, node, floats=floats)
+    writer.alias(node.output[0], given)
+    made = writer.add(given, floats=floats)
     writer.builder.operator(
         operator,
         reads,
@@ -41,136 +81,100 @@ def binary(writer: Writer, node: NodeProto) -> None:
     )
 
 
+def extremes(writer: Writer, node: NodeProto) -> None:
+    """The larger or the smaller of values, of one scale."""
+    require_floats(writer, node)
+    given, operator = node.output[0], EXTREMES[node.op_type]
+    floats = writer.needs_floats(*node.input, given)
+    reads = operands(writer, node, floats=floats, scale=None if floats else writer.scale(given))
+    made = writer.add(given, floats=floats)
+    shape = writer.builder.shape(made)
+    if len(reads) == 1:
+        writer.builder.reshape(reads[0], shape, made)
+        return
+
+    def both(one: int, other: int) -> int:
+        sides = np.broadcast_shapes(writer.builder.shape(one), writer.builder.shape(other))
+        both_of = made if other == reads[-1] else writer.builder.like(made, sides)
+        writer.builder.operator(operator, [one, other], [both_of], kind="MaximumMinimumOptions")
+        return both_of
+
+    reduce(both, reads)
+
+
 def unary(writer: Writer, node: NodeProto) -> None:
     """One of `UNARY`."""
-    operator = UNARY[node.op_type]
-    floats = operator not in ON_INTEGERS or not writer.on_integers
-    reads = writer.read(node.input[0], floats=floats, images=node.output[0] in writer.images)
-    made = writer.add(node.output[0], floats=floats)
+    require_floats(writer, node)
+    operator, name, given = UNARY[node.op_type], node.input[0], node.output[0]
+    floats = operator not in ON_INTEGERS or writer.needs_floats(name, given)
+    reads = writer.read(name, floats=floats, images=given in writer.images)
+    made = writer.add(given, floats=floats)
     options: dict[str, object] = {}
     if operator == "GELU":
-        options = {
-            "kind": "GeluOptions",
-            "approximate": attributes(node).get("approximate") == b"tanh",
-        }
+        is_tanh = attributes(node).get("approximate") == b"tanh"
+        options = {"kind": "GeluOptions", "approximate": is_tanh}
     if operator == "HARD_SWISH":
         options = {"kind": "HardSwishOptions"}
     writer.builder.operator(operator, [reads], [made], **options)
 
 
-def cut(writer: Writer, node: NodeProto) -> None:
-    """A Relu or Clip that no operator computes as a part of it."""
-    if node.output[0] in writer.renamed.values():  # it was
-        return
-    found = activation_of(writer, node)
-    if found is None:
-        raise MeasurementError("LiteRT's files have a Clip from 0, or from 0 to 6, only.")
-    name = "RELU" if found == schema.ActivationFunctionType.RELU else "RELU6"
-    floats = not writer.on_integers
-    reads = writer.read(node.input[0], floats=floats, images=node.output[0] in writer.images)
-    writer.builder.operator(name, [reads], [writer.add(node.output[0], floats=floats)])
-
-
-def hard_sigmoid(writer: Writer, node: NodeProto) -> None:
-    """min(max(x + 3, 0), 6) / 6."""
-    told = attributes(node)
-    slope, offset = (
-        float(told.get(key, default)) for key, default in (("alpha", 0.2), ("beta", 0.5))
-    )
-    if abs(slope - 1 / 6) > 1e-6 or offset != 0.5:
-        raise MeasurementError("LiteRT's files have a HardSigmoid of slope 1/6 only.")
-    builder, floats = writer.builder, not writer.on_integers
-    name, images = node.input[0], node.output[0] in writer.images
-    shape = writer.shape(node.output[0])
-    reads = writer.read(name, floats=floats, images=images)
-    six = Scale.of(6 / 255, -128)
-    moved = builder.tensor(shape, np.float32 if floats else np.int8, None if floats else six)
-    numbers = []
-    for number in (3.0, 1 / 6):
-        scale = Scale.of(number / 127, 0)
-        held = np.full((), number, np.float32)
-        integer = np.full((), 127, np.int8)
-        numbers.append(builder.constant(held) if floats else builder.constant(integer, scale))
-    relu6 = schema.ActivationFunctionType.RELU6
-    builder.operator(
-        "ADD", [reads, numbers[0]], [moved], kind="AddOptions", fusedActivationFunction=relu6
-    )
-    made = writer.add(node.output[0], floats=floats)
-    builder.operator("MUL", [moved, numbers[1]], [made], kind="MulOptions")
-
-
-def leaky_relu(writer: Writer, node: NodeProto) -> None:
-    """A Relu with a slope below 0."""
-    floats = not writer.on_integers
-    reads = writer.read(node.input[0], floats=floats, images=node.output[0] in writer.images)
-    made = writer.add(node.output[0], floats=floats)
-    slope = float(attributes(node).get("alpha", 0.01))
-    writer.builder.operator("LEAKY_RELU", [reads], [made], kind="LeakyReluOptions", alpha=slope)
-
-
-def softmax(writer: Writer, node: NodeProto) -> None:
-    """A softmax over the last axis."""
-    require_last(node, writer.plain.shapes[node.input[0]])
-    floats = not writer.on_integers
-    reads = writer.read(node.input[0], floats=floats, images=False)
-    made = writer.add(node.output[0], floats=floats)
-    writer.builder.operator("SOFTMAX", [reads], [made], kind="SoftmaxOptions", beta=1.0)
-
-
-def batch_norm(writer: Writer, node: NodeProto) -> None:
-    """A norm that is no part of a layer: a product and a sum, on floats."""
-    gain, offset, mean, variance = (
-        writer.plain.constants[name].values for name in node.input[1:5]
-    )
-    factor = gain / np.sqrt(variance + float(attributes(node).get("epsilon", 1e-5)))
-    images, builder = node.output[0] in writer.images, writer.builder
-    axes = len(writer.plain.shapes[node.input[0]])
-    shape = (1, -1) if images or axes == 2 else (1, -1, *[1] * (axes - 2))
-    reads = writer.read(node.input[0], floats=True, images=images)
-    scaled = builder.tensor(writer.shape(node.output[0]), np.float32)
-    activation, given = fused(writer, node.output[0])
-    numbers = [factor, offset - mean * factor]
-    held = [
-        builder.constant(each.astype(np.float32).reshape(-1 if images else shape))
-        for each in numbers
-    ]
-    builder.operator("MUL", [reads, held[0]], [scaled], kind="MulOptions")
-    if given != node.output[0]:
-        writer.alias(node.output[0], given)
-    made = writer.add(given, floats=True)
-    builder.operator(
-        "ADD", [scaled, held[1]], [made], kind="AddOptions", fusedActivationFunction=activation
-    )
-
-
-def layer_norm(writer: Writer, node: NodeProto) -> None:
-    """A norm over the last axis, on floats."""
-    told = attributes(node)
-    require_last(node, writer.plain.shapes[node.input[0]])
-    builder, name = writer.builder, node.input[0]
-    shape = writer.plain.shapes[name]
-    one = (*shape[:-1], 1)
-    reads = writer.read(name, floats=True, images=False)
-    axes = builder.constant(np.array([len(shape) - 1], np.int32))
-
-    def made(operator: str, given: list[int], sides: tuple[int, ...], **options: object) -> int:
-        number = builder.tensor(sides, np.float32)
-        builder.operator(operator, given, [number], **options)
-        return number
-
-    mean = made("MEAN", [reads, axes], one, kind="ReducerOptions", keepDims=True)
-    moved = made("SUB", [reads, mean], shape, kind="SubOptions")
-    square = made("MUL", [moved, moved], shape, kind="MulOptions")
-    variance = made("MEAN", [square, axes], one, kind="ReducerOptions", keepDims=True)
-    epsilon = builder.constant(np.full((), told.get("epsilon", 1e-5), np.float32))
-    spread = made("RSQRT", [made("ADD", [variance, epsilon], one, kind="AddOptions")], one)
-    scaled = made("MUL", [moved, spread], shape, kind="MulOptions")
-    gain = builder.constant(writer.plain.constants[node.input[1]].values)
-    if len(node.input) > 2 and node.input[2]:
-        offset = builder.constant(writer.plain.constants[node.input[2]].values)
-        weighed = made("MUL", [scaled, gain], shape, kind="MulOptions")
-        last = writer.add(node.output[0], floats=True)
-        builder.operator("ADD", [weighed, offset], [last], kind="AddOptions")
+def power(writer: Writer, node: NodeProto) -> None:
+    """A power with an exponent that the file holds."""
+    name, given, held = node.input[0], node.output[0], writer.constant(node.input[1])
+    if held is None:
+        raise MeasurementError("LiteRT's files have a Pow with exponents of the file only.")
+    squares = bool((held.values == 2).all())
+    floats = not squares or writer.needs_floats(name, given)
+    images, rank = given in writer.images, writer.rank(given)
+    reads = writer.read(name, floats=floats, images=images, rank=rank)
+    made = writer.add(given, floats=floats)
+    if squares:
+        writer.builder.operator("MUL", [reads, reads], [made], kind="MulOptions")
+    elif (held.values == 0.5).all():
+        writer.builder.operator("SQRT", [reads], [made])
     else:
-        last = writer.add(node.output[0], floats=True)
-        builder.operator("MUL", [scaled, gain], [last], kind="MulOptions")
+        exponents = writer.read(node.input[1], floats=True, images=images, rank=rank)
+        writer.builder.operator("POW", [reads, exponents], [made], kind="PowOptions")
+
+
+def reciprocal(writer: Writer, node: NodeProto) -> None:
+    """One by a value, on floats."""
+    given = node.output[0]
+    reads = writer.read(node.input[0], floats=True, images=given in writer.images)
+    made = writer.add(given, floats=True)
+    one = writer.builder.number(1.0)
+    writer.builder.operator("DIV", [one, reads], [made], kind="DivOptions")
+
+
+def where(writer: Writer, node: NodeProto) -> None:
+    """One of two values, number by number, on floats."""
+    require_floats(writer, node)
+    given = node.output[0]
+    chosen, *others = operands(writer, node, floats=True)
+    made = writer.add(given, floats=True)
+    if writer.rank(given) > MOST_AXES:
+        mask, first = (writer.constant(name) for name in node.input[:2])
+        if mask is None or first is None or first.values.any():
+            raise MeasurementError(
+                f"LiteRT's files have a Where of up to {MOST_AXES} axes, or one that puts zeros."
+            )
+        kept = writer.builder.constant((~mask.values).astype(np.float32))
+        writer.builder.operator("MUL", [others[1], kept], [made], kind="MulOptions")
+        return
+    writer.builder.operator("SELECT_V2", [chosen, *others], [made], kind="SelectV2Options")
+
+
+def cast(writer: Writer, node: NodeProto) -> None:
+    """Numbers of another type."""
+    name, given = node.input[0], node.output[0]
+    before, after = (writer.plain.types[each] for each in (name, given))
+    if before == after:
+        writer.alias(given, name)
+        return
+    if before == TensorProto.FLOAT or after not in {TensorProto.FLOAT, TensorProto.INT64}:
+        raise MeasurementError("LiteRT's files have a Cast of integers to floats only.")
+    reads = writer.read(name, floats=True, images=False)
+    made = writer.add(given, floats=True, images=False)
+    kinds = [writer.builder.type_of(each) for each in (reads, made)]
+    options = {"kind": "CastOptions", "inDataType": kinds[0], "outDataType": kinds[1]}
+    writer.builder.operator("CAST", [reads], [made], **options)

@@ -47,7 +47,7 @@ class TfliteNetwork(FileNetwork):
         for name, values in feeds.items():
             place, told = self._inputs[name]
             if values.shape != tuple(told["shape"]):
-                values = values.transpose(LAST)
+                values = values.transpose(LAST[4])
             self._set(place, _stored(values, told))
         try:
             self._invoke()
@@ -68,7 +68,7 @@ class TfliteNetwork(FileNetwork):
         ((name, values),) = feeds.items()
         _, told = self._inputs[name]
         self.answer(feeds)
-        last = values if values.shape == tuple(told["shape"]) else values.transpose(LAST)
+        last = values if values.shape == tuple(told["shape"]) else values.transpose(LAST[4])
         return _stored(last, told), self._get(self._given[self.answer_name][0])
 
     @abstractmethod
@@ -132,7 +132,7 @@ def _shape_as_ours(told: Mapping[str, Any], data: DataSource) -> tuple[int, ...]
     """Return the shape of an input, channels first if the data have it so."""
     shape = tuple(int(side) for side in told["shape"])
     if len(shape) == 4 and shape[1:] != data.input_shape:
-        return tuple(shape[axis] for axis in FIRST)
+        return tuple(shape[axis] for axis in FIRST[4])
     return shape
 
 

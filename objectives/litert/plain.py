@@ -5,22 +5,21 @@ and stores weights behind operators that unpack them. Both are no computing: a v
 weight has integers.
 """
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import NodeProto, helper, numpy_helper
+from onnx.helper import get_attribute_value
 from onnx.reference import ReferenceEvaluator
 
 from objectives.errors import MeasurementError
+from objectives.litert.sizing import sized
 
-KNOWN_SHAPES = {TensorProto.INT64, TensorProto.BOOL}
-"""Constants of such types are shapes, axes and masks: what follows from them is computed first."""
+KEEPING = {"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Identity"}
+"""These give the numbers that they are given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +78,8 @@ class Constant:
     """As they are stored, where that is integers."""
     scale: Scale | None = None
     """Of these."""
-    halves: bool = False
-    """Whether it is stored as float16."""
+    is_half: bool = False
+    """Whether they are stored as float16, and widened."""
 
     @property
     def fits_int8(self) -> bool:
@@ -112,6 +111,11 @@ class Plain:
     """Of the values that are rounded to integers."""
 
 
+def attributes(node: NodeProto) -> dict[str, Any]:
+    """Return the attributes of a node by name."""
+    return {each.name: get_attribute_value(each) for each in node.attribute}
+
+
 def plain(content: bytes, shapes: Mapping[str, Sequence[int]]) -> Plain:
     """Return what an ONNX file computes.
 
@@ -122,7 +126,7 @@ def plain(content: bytes, shapes: Mapping[str, Sequence[int]]) -> Plain:
     Raises:
         MeasurementError: Shapes depend on more than those of the inputs.
     """
-    model = _sized(onnx.load_from_string(content), shapes)
+    model = sized(onnx.load_from_string(content), shapes)
     graph = model.graph
     known = {
         value.name: value.type.tensor_type
@@ -176,6 +180,9 @@ def _computed(node: NodeProto, constants: Mapping[str, Constant]) -> Constant:
     values = _run(node, [None if each is None else each.values for each in given])
     first = given[0]
     assert first is not None
+    half = first.is_half or first.values.dtype == np.float16
+    if half and values.dtype == np.float32 and node.op_type in {"Cast", *KEEPING}:
+        return Constant(values, is_half=True)
     if node.op_type == "DequantizeLinear":
         scale, zero = given[1], given[2]
         assert scale is not None
@@ -186,8 +193,6 @@ def _computed(node: NodeProto, constants: Mapping[str, Constant]) -> Constant:
     if node.op_type == "Cast" and first.values.dtype.kind in "iu" and values.dtype.kind in "fi":
         one, none = np.ones((), np.float32), np.zeros((), np.int64)
         return Constant(values, first.values.astype(np.int32), Scale(one, none))
-    if node.op_type == "Cast" and first.values.dtype == np.float16:
-        return Constant(values, halves=True)
     if first.integers is not None and first.scale is not None and len(given) > 1:
         other = given[1]
         assert other is not None
@@ -217,52 +222,3 @@ def _run(node: NodeProto, given: Sequence[np.ndarray | None]) -> np.ndarray:
     feeds = {name: each for name, each in zip(node.input, given, strict=True) if each is not None}
     found: Any = ReferenceEvaluator(model).run(None, feeds)
     return np.asarray(found[0])
-
-
-def _sized(model: ModelProto, shapes: Mapping[str, Sequence[int]]) -> ModelProto:
-    """Return the model for inputs of such shapes, all that follows from shapes computed."""
-    graph = model.graph
-    for value in graph.input:
-        for dim, side in zip(value.type.tensor_type.shape.dim, shapes[value.name], strict=True):
-            dim.dim_value = side
-    for value in graph.output:
-        value.type.tensor_type.ClearField("shape")
-    decides_shape = {
-        name for node in graph.node if node.op_type == "Resize" for name in node.input
-    }
-    kept = {
-        tensor.name: TensorProto.FromString(tensor.SerializeToString())
-        for tensor in graph.initializer
-        if tensor.data_type not in KNOWN_SHAPES and tensor.name not in decides_shape
-    }
-    few = [
-        TensorProto.FromString(tensor.SerializeToString())
-        for tensor in graph.initializer
-        if tensor.name not in kept
-    ]
-    graph.ClearField("initializer")
-    graph.initializer.extend(few)
-    graph.input.extend(
-        helper.make_tensor_value_info(name, tensor.data_type, tensor.dims)
-        for name, tensor in kept.items()
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-        options.optimized_model_filepath = str(Path(folder) / "sized.onnx")
-        options.add_session_config_entry("session.disable_quant_qdq", "1")
-        options.add_session_config_entry("session.disable_aot_function_inlining", "1")
-        options.log_severity_level = 4
-        providers = ["CPUExecutionProvider"]
-        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=providers)
-        sized = onnx.load(options.optimized_model_filepath)
-    inferred = onnx.shape_inference.infer_shapes(sized, data_prop=True)
-    whole = inferred.graph
-    given = [value for value in whole.input if value.name not in kept]
-    copied = [type(value).FromString(value.SerializeToString()) for value in given]
-    infos = [value for value in whole.input if value.name in kept]
-    whole.value_info.extend(infos)
-    whole.ClearField("input")
-    whole.input.extend(copied)
-    whole.initializer.extend(kept.values())
-    return inferred

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
-from onnx import ValueInfoProto
+from onnx import NodeProto, ValueInfoProto
 
 from objectives.litert.plain import Plain, Scale
 from objectives.network.groups import Groups
@@ -18,7 +18,6 @@ from objectives.onnx_session import open_session
 MOVING = {
     "MaxPool",
     "AveragePool",
-    "GlobalAveragePool",
     "Reshape",
     "Flatten",
     "Transpose",
@@ -33,11 +32,14 @@ MOVING = {
     "Gather",
     "GatherND",
     "Resize",
+    "ReduceMax",
+    "ReduceMin",
+    "GlobalMaxPool",
 }
 """What these read and give has one scale."""
 
-CUTTING = {"Relu", "Clip"}
-"""So it has here, if nothing else reads what they read."""
+LARGEST = 1e30
+"""Values that reach beyond, as those with -inf in a mask, have no scale: they are floats."""
 
 FIXED = {
     "Sigmoid": Scale.of(1 / 256, -128),
@@ -59,7 +61,8 @@ def complete_scales(plain: Plain, feeds: Sequence[Mapping[str, np.ndarray]]) -> 
     readers.update(plain.outputs)
     for node in plain.nodes:
         moved = [*node.input[: None if node.op_type == "Concat" else 1], *node.output]
-        if node.op_type in MOVING or (node.op_type in CUTTING and readers[node.input[0]] == 1):
+        moves = node.op_type in MOVING and not _brings_a_number(plain, node)
+        if moves or (_cuts(plain, node) and readers[node.input[0]] == 1):
             for name in moved:
                 if name in plain.shapes and name not in plain.constants:
                     groups.join(name, node.output[0])
@@ -82,7 +85,24 @@ def complete_scales(plain: Plain, feeds: Sequence[Mapping[str, np.ndarray]]) -> 
         ranges[group] = min(before[0], low), max(before[1], high)
     for name in left:
         low, high = ranges.get(groups.of(name), (0.0, 0.0))
-        plain.scales[name] = Scale.of_range(low, high)
+        if max(-low, high) < LARGEST:
+            plain.scales[name] = Scale.of_range(low, high)
+
+
+def _cuts(plain: Plain, node: NodeProto) -> bool:
+    """Return whether a node is a Relu or the like, which may be a part of what it reads."""
+    if node.op_type != "Clip":
+        return node.op_type == "Relu"
+    held = plain.constants.get(node.input[1]) if len(node.input) > 1 else None
+    return held is not None and not held.values.any()
+
+
+def _brings_a_number(plain: Plain, node: NodeProto) -> bool:
+    """Return whether a Pad puts a number around that may be beyond what it reads."""
+    if node.op_type != "Pad" or len(node.input) < 3 or not node.input[2]:
+        return False
+    held = plain.constants.get(node.input[2])
+    return held is None or -LARGEST < float(held.values.reshape(())) != 0
 
 
 def _wide_enough(one: Scale, other: Scale) -> Scale:
@@ -115,7 +135,7 @@ def _ranges(
     found: dict[str, tuple[float, float]] = {}
     for feed in [row for batch in feeds for row in _rows(batch)]:
         inputs = {name: values for name, values in feed.items() if name in names}
-        computed = session.run(shown, feed) if shown else []  # of no names it gives all
+        computed = session.run(shown, feed) if shown else []  # without names it gives all ends
         for name, values in [*zip(shown, computed, strict=True), *inputs.items()]:
             low, high = found.get(name, (0.0, 0.0))
             found[name] = min(low, float(values.min())), max(high, float(values.max()))

@@ -174,6 +174,34 @@ def test_the_file_answers_as_ours(name: str, bits: int, tmp_path: Path) -> None:
     assert measured.latency_ms > 0
 
 
+@pytest.mark.parametrize("name", ["cnn", "tokens"])
+def test_weights_of_16_bits_take_half_the_bytes(name: str, tmp_path: Path) -> None:
+    spec, _ = NETWORKS[name]
+    data = FewDigits(DataOptions())
+    data.setup()
+    context = toy_context(data, model=spec)
+    torch.manual_seed(0)
+    state = context.untrained()
+    files = {}
+    for bits in (32, 16):
+        files[bits] = tmp_path / f"{bits}.tflite"
+        ours = tmp_path / f"{bits}.onnx"
+        stage = Quantization(bits=bits, qat_epochs=0, batch_size=32, lr=1e-3)
+        ours.write_bytes(export_onnx(stage.apply(state, context), context))
+        runtime_named("litert").write(ours, files[bits], data)
+        file = LiteRtNetwork(files[bits], data, threads=1)
+        inputs = data.training_inputs(16)
+        given = np.concatenate([file.answer(file.feeds(each)) for each in inputs.split(1)])
+        assert np.allclose(given, answers(ours, inputs), atol=1e-5)
+    saved, expected = (
+        (tmp_path / f"32.{kind}").stat().st_size - (tmp_path / f"16.{kind}").stat().st_size
+        for kind in ("tflite", "onnx")
+    )
+    assert 0.9 * expected < saved <= expected  # a weight costs an operator, too
+    if name == "cnn":
+        assert files[16].stat().st_size < 0.52 * files[32].stat().st_size
+
+
 def test_inputs_and_outputs_may_be_integers(tmp_path: Path, digits: FewDigits) -> None:
     context = toy_context(digits)
     torch.manual_seed(0)
