@@ -74,11 +74,13 @@ def complete_scales(plain: Plain, feeds: Sequence[Mapping[str, np.ndarray]]) -> 
         named[group] = _wide_enough(named.get(group, scale), scale)
     computed = [*plain.inputs, *(name for node in plain.nodes for name in node.output if name)]
     floats = [name for name in computed if plain.types.get(name) == onnx.TensorProto.FLOAT]
-    for name in floats:
-        if name not in plain.scales and groups.of(name) in named:
-            plain.scales[name] = named[groups.of(name)]
+    put_together = {groups.of(node.output[0]) for node in plain.nodes if node.op_type == "Concat"}
+    for name in floats:  # what is only moved has the range of what it was
+        group = groups.of(name)
+        if name not in plain.scales and group in named and group not in put_together:
+            plain.scales[name] = named[group]
     left = [name for name in floats if name not in plain.scales]
-    ranges: dict[str, tuple[float, float]] = {}
+    ranges = {group: scale.range for group, scale in named.items() if group in put_together}
     for name, (low, high) in _ranges(plain.model, left, feeds).items():
         group = groups.of(name)
         before = ranges.get(group, (0.0, 0.0))

@@ -80,19 +80,21 @@ class Resized(nn.Module):
 
 
 class Dense(nn.Module):
-    """What is rounded in one scale goes side by side with what is rounded in another."""
+    """What is rounded in one scale goes side by side with what has another, or none."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.first = nn.Conv2d(1, 6, 3, 2, 1)
-        self.second = nn.Sequential(nn.BatchNorm2d(6), nn.ReLU(), nn.Conv2d(6, 6, 3, 1, 1))
+        self.first = nn.Sequential(nn.Conv2d(1, 6, 3, 2, 1), nn.ReLU())
+        self.second = nn.Conv2d(6, 6, 3, 1, 1)
         self.third = nn.Sequential(nn.BatchNorm2d(12), nn.ReLU(), nn.Conv2d(12, 6, 3, 1, 1))
+        self.norm = nn.BatchNorm2d(18)
         self.head = nn.Linear(18, 10)
 
     def forward(self, images: Tensor) -> Tensor:
         first = self.first(images)
-        second = torch.cat([first, 0.1 * self.second(first)], 1)
-        return self.head(torch.cat([second, 5 * self.third(second)], 1).mean((2, 3)))
+        second = torch.cat([first, self.second(first) - 1], 1)
+        both = torch.cat([second, 5 * self.third(second)], 1)
+        return self.head(self.norm(both).mean((2, 3)))
 
 
 class Tokens(nn.Module):
