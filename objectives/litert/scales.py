@@ -1,7 +1,8 @@
 """Which scale each value has where a file computes on integers.
 
 What our file rounds keeps its scale. Operators of LiteRT that move numbers want one scale on both
-sides; what is left has the range that it takes on training inputs.
+sides: that of what our file rounds, if it reaches over all of them. What is left has the range
+that it takes on training inputs.
 """
 
 from collections import Counter
@@ -38,6 +39,19 @@ MOVING = {
 }
 """What these read and give has one scale."""
 
+IN_ORDER = {
+    "MaxPool",
+    "GlobalMaxPool",
+    "Concat",
+    "Reshape",
+    "Flatten",
+    "Transpose",
+    "Squeeze",
+    "Unsqueeze",
+    "Identity",
+}
+"""What gives the same if numbers are cut before as if they are cut behind."""
+
 LARGEST = 1e30
 """Values that reach beyond, as those with -inf in a mask, have no scale: they are floats."""
 
@@ -57,12 +71,11 @@ def complete_scales(plain: Plain, feeds: Sequence[Mapping[str, np.ndarray]]) -> 
         feeds: Training inputs, by the names of the file's inputs.
     """
     groups = Groups()
-    readers = Counter(name for node in plain.nodes for name in node.input)
-    readers.update(plain.outputs)
+    cut = _cut_later(plain)
     for node in plain.nodes:
         moved = [*node.input[: None if node.op_type == "Concat" else 1], *node.output]
         moves = node.op_type in MOVING and not _brings_a_number(plain, node)
-        if moves or (_cuts(plain, node) and readers[node.input[0]] == 1):
+        if moves or (_cuts(plain, node) and node.input[0] in cut):
             for name in moved:
                 if name in plain.shapes and name not in plain.constants:
                     groups.join(name, node.output[0])
@@ -71,24 +84,39 @@ def complete_scales(plain: Plain, feeds: Sequence[Mapping[str, np.ndarray]]) -> 
     named: dict[str, Scale] = {}
     for name, scale in plain.scales.items():
         group = groups.of(name)
-        named[group] = _wide_enough(named.get(group, scale), scale)
+        named[group] = _wide_enough(named.get(group, scale), scale.range)
     computed = [*plain.inputs, *(name for node in plain.nodes for name in node.output if name)]
     floats = [name for name in computed if plain.types.get(name) == onnx.TensorProto.FLOAT]
-    put_together = {groups.of(node.output[0]) for node in plain.nodes if node.op_type == "Concat"}
-    for name in floats:  # what is only moved has the range of what it was
-        group = groups.of(name)
-        if name not in plain.scales and group in named and group not in put_together:
-            plain.scales[name] = named[group]
     left = [name for name in floats if name not in plain.scales]
-    ranges = {group: scale.range for group, scale in named.items() if group in put_together}
-    for name, (low, high) in _ranges(plain.model, left, feeds).items():
-        group = groups.of(name)
-        before = ranges.get(group, (0.0, 0.0))
-        ranges[group] = min(before[0], low), max(before[1], high)
+    ranges: dict[str, tuple[float, float]] = {}
+    for name, found in _ranges(plain.model, left, feeds).items():
+        if name not in cut:
+            group = groups.of(name)
+            ranges[group] = _both(ranges.get(group, (0.0, 0.0)), found)
     for name in left:
-        low, high = ranges.get(groups.of(name), (0.0, 0.0))
-        if max(-low, high) < LARGEST:
-            plain.scales[name] = Scale.of_range(low, high)
+        group = groups.of(name)
+        low, high = ranges.get(group, (0.0, 0.0))
+        if max(-low, high) >= LARGEST:
+            continue
+        has_scale = group in named
+        own = Scale.of_range(low, high)
+        plain.scales[name] = _wide_enough(named[group], (low, high)) if has_scale else own
+
+
+def _cut_later(plain: Plain) -> set[str]:
+    """Return the values that are cut to what is left of them before anything computes with them.
+
+    That is, by a Relu, or by being rounded in our file.
+    """
+    readers = Counter(name for node in plain.nodes for name in node.input)
+    readers.update(plain.outputs)
+    cut: set[str] = set()
+    for node in reversed(plain.nodes):
+        is_cut = node.output[0] in cut or node.output[0] in plain.scales
+        if _cuts(plain, node) or (node.op_type in IN_ORDER and is_cut):
+            taken = node.input if node.op_type == "Concat" else node.input[:1]
+            cut.update(name for name in taken if readers[name] == 1)
+    return cut
 
 
 def _cuts(plain: Plain, node: NodeProto) -> bool:
@@ -107,12 +135,16 @@ def _brings_a_number(plain: Plain, node: NodeProto) -> bool:
     return held is None or -LARGEST < float(held.values.reshape(())) != 0
 
 
-def _wide_enough(one: Scale, other: Scale) -> Scale:
-    """Return the scale of what may be a value of either, such as what a Concat gives."""
-    if one.key == other.key:
-        return one
-    (low, high), (lower, higher) = one.range, other.range
-    return Scale.of_range(min(low, lower), max(high, higher))
+def _wide_enough(scale: Scale, found: tuple[float, float]) -> Scale:
+    """Return the scale, or where numbers lie more than a step outside of it a wider one."""
+    low, high = _both(scale.range, found)
+    least, most = scale.range
+    step = scale.key[0]
+    return scale if least - low <= step and high - most <= step else Scale.of_range(low, high)
+
+
+def _both(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+    return min(one[0], other[0]), max(one[1], other[1])
 
 
 def _rows(batch: Mapping[str, np.ndarray]) -> list[dict[str, np.ndarray]]:
