@@ -21,7 +21,7 @@ from objectives.plan import Plan
 from objectives.progress import CountingProgress
 from objectives.recipe import Recipe
 from objectives.result import Baseline, Cost, Result
-from objectives.runtimes import runtime_named
+from objectives.runtimes import DEFAULT, runtime_named
 from objectives.runtimes.base import Runtime
 from objectives.score.accuracy import ACCURACY
 from objectives.stages.base import Stage
@@ -52,7 +52,7 @@ class Pipeline:
         with_ram: bool = False,
     ) -> None:
         self.context = context
-        self.runtime = runtime or runtime_named("onnxruntime")
+        self.runtime = runtime or runtime_named(DEFAULT)
         self._with_ram = with_ram
         self._coders = coders
         self._cache = cache
@@ -229,8 +229,8 @@ class Pipeline:
             write_atomically(artifact, content)
             digest = hashlib.sha256(content).digest()
             del content
-            if digest not in self._measurements or not shipped.exists():
-                self.runtime.write(artifact, shipped, self.context.data)
+            self.runtime.write(artifact, shipped, self.context.data)
+            if digest not in self._measurements:
                 self.runtime.check(artifact, shipped, self.context.data)
             return_freed_memory()
         self.context.progress.stage("measure")

@@ -52,7 +52,7 @@ def _written(state: NetworkState, context: Context) -> bytes:
     layers = context.layers_of(context.network_of(state))
     model = context.graph(state)
     graph = GraphEditor(model.graph, state.weights)
-    graph.round_values(state.activations)
+    graph.round_values(dict(sorted(state.activations.items())))  # as for layers, below
     for name, layer in layers.items():  # as ordered there: a state out of the cache has another
         stored = state.formats.get(name)
         if stored is None:

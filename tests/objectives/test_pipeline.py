@@ -2,6 +2,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 from toys import FewDigits, toy_context, toy_plan
 
@@ -12,6 +13,7 @@ from objectives.cache.stage_cache import StageCache
 from objectives.network.state import NetworkState, copy_weights
 from objectives.pipeline import Pipeline
 from objectives.result import Cost
+from objectives.runtimes import runtime_named
 
 GRID = [(sparsity, bits) for sparsity in (0.0, 0.5, 0.9) for bits in (32, 16, 8)]
 
@@ -32,6 +34,24 @@ def test_a_grid_trains_each_stage_once_and_a_second_pass_nothing(
     again = a_pipeline(tmp_path, digits)
     assert again.pending_epochs(plans) == 0
     assert again.run(plans[-1], tmp_path / "a.onnx").cost.epochs_trained == 0
+
+
+def test_a_file_that_was_measured_is_still_written_for_its_runtime(
+    tmp_path: Path, digits: FewDigits
+) -> None:
+    pipeline = Pipeline(
+        toy_context(digits),
+        StageCache(tmp_path / "cache"),
+        tmp_path / "baseline.onnx",
+        runtime=runtime_named("openvino"),
+    )
+    files = [tmp_path / f"{number}.onnx" for number in range(2)]
+    for file in files:
+        pipeline.run(toy_plan(bits=2), file)
+    assert files[0].read_bytes() == files[1].read_bytes()
+    types = {each.data_type for each in onnx.load(files[1]).graph.initializer}
+    assert onnx.TensorProto.INT4 in types
+    assert onnx.TensorProto.INT2 not in types  # which OpenVINO does not take
 
 
 def test_a_file_that_is_the_baselines_is_measured_once(
