@@ -114,7 +114,9 @@ class Session(StudyWorker):
         told = [score_told(self.context), inputs_told(self.context), data_told(self.context)]
         if trials > 0:
             told.append(f"compressed layers: {', '.join(self.layer_sizes)}")
-            told += [left_told(self.context), integers_told(self.context, config)]
+            everywhere = config.runs_on.all_on_integers
+            told.append(left_told(self.context))
+            told.append(integers_told(self.context, config.methods, everywhere=everywhere))
         for line in filter(None, told):
             print(f"  {line}")
         if self.unhashed:

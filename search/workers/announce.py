@@ -1,6 +1,7 @@
 """What a command says while it works: settings, how long it will take, how each trial ended."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import fields
 
 from optuna.trial import FrozenTrial, TrialState
@@ -78,18 +79,17 @@ def left_told(context: Context) -> str:
     )
 
 
-def integers_told(context: Context, config: StudyConfig) -> str:
+def integers_told(context: Context, methods: Sequence[str], *, everywhere: bool = False) -> str:
     """Return which layers integers make faster at 8 bits and below, and why others stay floats.
 
     Of a network whose file is not a matter of course: it was exported already.
     """
-    methods = [BY_ANY_NAME[name] for name in config.methods if name in BY_ANY_NAME]
-    puts = any(method.puts_on_integers for method in methods)
+    puts = any(BY_ANY_NAME[name].puts_on_integers for name in methods if name in BY_ANY_NAME)
     if context.model.exports or not puts:
         return ""
     state = context.fold(context.untrained())
     layers = context.layers_of(context.network_of(state))
-    plan = context.integers(state, layers, everywhere=config.runs_on.all_on_integers)
+    plan = context.integers(state, layers, everywhere=everywhere)
     told = (
         f"quantized, {len(plan.layers)} of {len(plan.layers) + len(plan.floats)} layers compute "
     )

@@ -122,7 +122,7 @@ def test_a_table_tells_of_which_version_an_estimate_is() -> None:
         (("--with", "latency"), "`--with latency goes with --objective pareto` must hold"),
         (
             ("--objective", "pareto", "--with", "weight"),
-            "`--with names some of latency, energy` must hold, but got named='weight'",
+            "`--with names some of latency, ram, energy` must hold, but got named='weight'",
         ),
         (
             ("--objective", "pareto", "--with", "energy,energy"),
