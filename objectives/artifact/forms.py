@@ -7,6 +7,7 @@ from models.data_source import DataSource
 from objectives.artifact.c_source import write_c
 from objectives.runtimes import runtime_named
 from objectives.runtimes.openvino import write_ir
+from objectives.runtimes.tflite_micro import MicroNetwork
 
 
 def _onnx(_file: Path, _data: DataSource) -> list[Path]:
@@ -33,10 +34,12 @@ def _tflite(file: Path, data: DataSource) -> list[Path]:
 def _c(file: Path, data: DataSource) -> list[Path]:
     runtime = runtime_named("tflite-micro")
     runtime.require()
-    made = file.with_suffix(".tflite")
-    runtime.write(file, made, data)
-    runtime.check(file, made, data)
-    return [made, *write_c(made, file.parent / "c", data)]
+    folder, made = file.parent / "c", file.with_suffix(".tflite")
+    if not (made.exists() and MicroNetwork(made, data).is_on_integers):  # else it was measured
+        made = file.with_name("network.tflite")
+        runtime.write(file, made, data)
+        runtime.check(file, made, data)
+    return [made, *write_c(made, folder, data)]
 
 
 FORMS: dict[str, Callable[[Path, DataSource], list[Path]]] = {

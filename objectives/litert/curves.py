@@ -24,6 +24,14 @@ def cut(writer: Writer, node: NodeProto) -> None:
         return
     floats = writer.needs_floats(node.input[0], given)
     found = activation_of(writer, node)
+    if found == schema.ActivationFunctionType.RELU and not floats:
+        scale = writer.scale(given)
+        assert scale is not None
+        if scale.range[0] >= 0:  # as which int8 nothing is below 0
+            images = given in writer.images
+            number = writer.read(node.input[0], floats=False, images=images, scale=scale)
+            writer.share(given, number, floats=False, images=images)
+            return
     if found is not None:
         name = "RELU" if found == schema.ActivationFunctionType.RELU else "RELU6"
         reads = _reads(writer, node, floats=floats)

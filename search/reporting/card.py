@@ -61,6 +61,7 @@ _WHAT = {
     ONNX: "the network.",
     TFLITE_FILE: "the same for LiteRT and TensorFlow Lite Micro: one input a run, the channels of "
     "images last.",
+    "network.tflite": "what `c/` was written from, for TensorFlow Lite Micro.",
     IR: "the same for OpenVINO, whose weights lie beside it.",
     "model.bin": f"the weights of `{IR}`.",
     CONTAINER: f"the same, coded; `python -m objectives.container decode {CONTAINER} {ONNX}` "

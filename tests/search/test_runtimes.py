@@ -96,6 +96,12 @@ def test_latency_and_memory_are_objectives(
     out = tmp_path / "out"
     arguments = ["--study", runtime, "--studies-dir", str(studies), "--out", str(out)]
     assert export.main([*arguments, "--format", "openvino"]) == 0
+    assert export.main([*arguments[:-1], str(tmp_path / "c"), "--format", "c"]) == 0
+    shipped = Path(facts["artifact"]).suffix
+    assert (tmp_path / "c" / f"model{shipped}").read_bytes() == (
+        studies / facts["artifact"]
+    ).read_bytes()  # though C is written of another file
+    assert (tmp_path / "c" / "network.tflite").is_file()
     capsys.readouterr()
     files = [str(out / name) for name in ("model.onnx", "model.xml")]
     assert compare.main([*files, "--data", "mnist5k"]) == 0
