@@ -13,6 +13,7 @@ from models.images import ImageData
 from models.registry import MODELS
 from objectives.artifact.export import export_onnx
 from objectives.context import Context
+from objectives.network.state import NetworkState
 from objectives.plan import Plan
 from objectives.progress import SilentProgress, StopRequested
 from objectives.score.onnx_network import OnnxNetwork
@@ -56,6 +57,19 @@ def untrained_file(context: Context, folder: Path) -> tuple[OnnxNetwork, nn.Modu
     path = folder / "network.onnx"
     path.write_bytes(export_onnx(state, context))
     return OnnxNetwork(path, context.data, threads=1), context.network_of(state)
+
+
+def rounded(state: NetworkState, context: Context, bits: int = 8) -> NetworkState:
+    """Return the state rounded to so many bits, on integers everywhere, without training."""
+    stage = Quantization(
+        bits=bits,
+        qat_epochs=0,
+        batch_size=32,
+        lr=1e-3,
+        calibration_images=256,
+        integers="everywhere",
+    )
+    return stage.apply(state, context)
 
 
 def toy_plan(

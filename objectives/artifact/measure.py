@@ -18,7 +18,7 @@ from objectives.artifact.energy import estimate_energy_uj
 from objectives.artifact.sizes import gzip_bytes
 from objectives.artifact.stored_weights import StoredWeights
 from objectives.errors import MeasurementError
-from objectives.runtimes import runtime_named, runtime_of
+from objectives.runtimes import runtime_of
 from objectives.runtimes.base import Runtime
 from objectives.score.accuracy import ACCURACY
 from objectives.score.base import Score
@@ -103,13 +103,13 @@ def measure_file(
         path: What the runtime runs; of another than ONNX Runtime our file lies beside it.
         data: What it answers.
         score: What it is scored by.
-        runtime: ONNX Runtime if None.
+        runtime: What runs it; if None the one that its name says.
         with_ram: Whether its memory is measured even where that takes a process of its own.
 
     Raises:
         MeasurementError: The runtime cannot run the file, or its answers cannot be scored.
     """
-    runtime = runtime or runtime_named("onnxruntime")
+    runtime = runtime or runtime_of(path)
     try:
         measured = measure_any(path, data, score, runtime, with_ram=with_ram)
     except MeasurementError as err:
@@ -149,7 +149,7 @@ def measure_any(
     runtime = runtime or runtime_of(path)
     on_all_threads = runtime.open(path, data, threads=torch.get_num_threads())
     latency_ms, latency_iqr_ms = _latency(runtime.open(path, data, threads=1), data)
-    content = _content(path)
+    content = runtime.content(path)
     asked = with_ram or runtime.plans_memory
     return FileMeasurement(
         val_score=score.of_file(on_all_threads, data, "validation"),
@@ -160,22 +160,6 @@ def measure_any(
         latency_iqr_ms=latency_iqr_ms,
         ram_bytes=runtime.ram_bytes(path, data) if asked else None,
     )
-
-
-def _content(path: Path) -> bytes:
-    """Return the bytes of the file, and of those beside it that it keeps weights in."""
-    content = path.read_bytes()
-    if path.suffix == ".xml":
-        return content + path.with_suffix(".bin").read_bytes()
-    if path.suffix == ".tflite":
-        return content
-    places = {
-        entry.value
-        for tensor in onnx.load_from_string(content).graph.initializer
-        for entry in tensor.external_data
-        if entry.key == "location"
-    }
-    return content + b"".join((path.parent / place).read_bytes() for place in sorted(places))
 
 
 def _latency(file: FileNetwork, data: DataSource) -> tuple[float, float]:

@@ -3,7 +3,6 @@
 from ai_edge_litert import schema_py_generated as schema
 from onnx import NodeProto
 
-from objectives.errors import MeasurementError
 from objectives.litert.plain import attributes
 from objectives.litert.writer import Writer
 
@@ -20,12 +19,10 @@ def limits_of(writer: Writer, node: NodeProto) -> tuple[float | None, float | No
     """
     told = attributes(node)
     limits = [told.get("min"), told.get("max")]  # of old files
-    for place, name in enumerate(node.input[1:3]):
-        if name:
-            held = writer.constant(name)
-            if held is None:
-                raise MeasurementError("LiteRT's files have a Clip between fixed numbers only.")
-            limits[place] = float(held.values)
+    for place in (0, 1):
+        held = writer.fixed(node, place + 1, "between fixed numbers")
+        if held is not None:
+            limits[place] = float(held)
     return limits[0], limits[1]
 
 

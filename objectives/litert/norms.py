@@ -39,17 +39,9 @@ def log_softmax(writer: Writer, node: NodeProto) -> None:
 
 
 def _held(writer: Writer, node: NodeProto, place: int) -> np.ndarray | None:
-    """Return a gain or offset, None of one that is left out.
-
-    Raises:
-        MeasurementError: It is computed.
-    """
-    if len(node.input) <= place or not node.input[place]:
-        return None
-    held = writer.constant(node.input[place])
-    if held is None:
-        raise MeasurementError(f"LiteRT's files have a {node.op_type} with fixed gains only.")
-    return held.values.astype(np.float32)
+    """Return a gain or offset, None of one that is left out."""
+    held = writer.fixed(node, place, "with fixed gains")
+    return None if held is None else held.astype(np.float32)
 
 
 def batch_norm(writer: Writer, node: NodeProto) -> None:

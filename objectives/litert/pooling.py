@@ -125,13 +125,8 @@ def axes_of(writer: Writer, node: NodeProto) -> list[int]:
     shape, told = writer.plain.shapes[node.input[0]], attributes(node)
     if node.op_type.startswith("Global"):
         return list(range(2, len(shape)))
-    if len(node.input) > 1 and node.input[1]:
-        held = writer.constant(node.input[1])
-        if held is None:
-            raise MeasurementError(f"LiteRT's files have a {node.op_type} over fixed axes only.")
-        axes = held.values.reshape(-1).tolist()
-    else:
-        axes = list(told.get("axes", []))
+    held = writer.fixed(node, 1, "over fixed axes")
+    axes = list(told.get("axes", [])) if held is None else held.reshape(-1).tolist()
     if not axes and not told.get("noop_with_empty_axes"):
         axes = list(range(len(shape)))
     return sorted(int(axis) % len(shape) for axis in axes)

@@ -9,17 +9,9 @@ from objectives.litert.writer import Writer
 
 
 def _fixed(writer: Writer, node: NodeProto, place: int) -> list[int] | None:
-    """Return an input that is a list of integers; None of one that is left out.
-
-    Raises:
-        MeasurementError: It is computed.
-    """
-    if len(node.input) <= place or not node.input[place]:
-        return None
-    held = writer.constant(node.input[place])
-    if held is None:
-        raise MeasurementError(f"LiteRT's files have a {node.op_type} in fixed places only.")
-    return [int(each) for each in held.values.reshape(-1)]
+    """Return an input that is a list of integers; None of one that is left out."""
+    held = writer.fixed(node, place, "in fixed places")
+    return None if held is None else [int(each) for each in held.reshape(-1)]
 
 
 def _floats(writer: Writer, name: str) -> bool:

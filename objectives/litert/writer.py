@@ -7,6 +7,7 @@ another scale: what leads from one to the other is written where it is first ask
 import numpy as np
 from onnx import NodeProto, TensorProto, helper
 
+from objectives.errors import MeasurementError
 from objectives.litert.builder import Builder
 from objectives.litert.layouts import FIRST, LAST, channels_last, last
 from objectives.litert.plain import Constant, Plain, Scale
@@ -35,6 +36,19 @@ class Writer:
     def constant(self, name: str) -> Constant | None:
         """Return a number that the file holds; None of what is computed, or left out."""
         return self.plain.constants.get(name)
+
+    def fixed(self, node: NodeProto, place: int, what: str) -> np.ndarray | None:
+        """Return an input of a node that the file holds, None of one that is left out.
+
+        Raises:
+            MeasurementError: It is computed; `what` says how LiteRT's files have the operator.
+        """
+        if len(node.input) <= place or not node.input[place]:
+            return None
+        held = self.constant(node.input[place])
+        if held is None:
+            raise MeasurementError(f"LiteRT's files have a {node.op_type} {what} only.")
+        return held.values
 
     def shape(self, name: str, *, images: bool | None = None) -> tuple[int, ...]:
         """Return the shape of a value, with channels last if it is an image, or as it is asked."""

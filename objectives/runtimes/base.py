@@ -1,19 +1,20 @@
 """What a runtime is: it writes its file from ours, runs it, and tells what memory that takes."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar
 
+import onnx
+
 from models.data_source import DataSource
 from models.errors import BadInputError
 from objectives.errors import MeasurementError
 from objectives.resident import resident_bytes
+from objectives.runtimes import OF_ENDING
 from objectives.score.file_network import FileNetwork
-
-ENDINGS = (".onnx", ".tflite", ".xml")
-"""Of file names, that say whose a file is."""
 
 
 class Runtime(ABC):
@@ -56,26 +57,41 @@ class Runtime(ABC):
         """Of its package."""
         return version(self.package)
 
+    def having(self, precisions: Iterable[int]) -> tuple[int, ...]:
+        """Return those of `precisions`, bits of a weight, that it has."""
+        return tuple(bits for bits in precisions if bits not in self.lacks_bits)
+
     def require_own(self, file: Path) -> None:
         """Raise `MeasurementError` if the name of `file` is of another runtime's."""
-        if file.suffix in ENDINGS and file.suffix not in self.reads:
+        if file.suffix in {".onnx", *OF_ENDING} and file.suffix not in self.reads:
             ends = " or ".join(self.reads)
             raise MeasurementError(f"{self.title} runs {ends} files, not {file.suffix} files.")
 
-    def write(self, onnx: Path, to: Path, data: DataSource) -> None:  # noqa: B027 - most have none
+    def write(self, ours: Path, to: Path, data: DataSource) -> None:  # noqa: B027 - most have none
         """Write the file that is run, from a file of ours that lies beside it.
 
         Args:
-            onnx: Ours.
-            to: Where it goes; where the suffix is .onnx, that is `onnx` itself.
+            ours: Our file.
+            to: Where it goes; where the suffix is .onnx, that is `ours` itself.
             data: Set up already; their training inputs may be looked at.
 
         Raises:
             MeasurementError: It has no such operator; the text names it.
         """
 
-    def check(self, onnx: Path, shipped: Path, data: DataSource) -> None:  # noqa: B027 - as above
+    def check(self, ours: Path, shipped: Path, data: DataSource) -> None:  # noqa: B027 - as above
         """Raise `MeasurementError` unless the file that is run answers about as ours does."""
+
+    def content(self, path: Path) -> bytes:
+        """Return the bytes of the file, and of those beside it that it keeps weights in."""
+        content = path.read_bytes()
+        places = {
+            entry.value
+            for tensor in onnx.load_from_string(content).graph.initializer
+            for entry in tensor.external_data
+            if entry.key == "location"
+        }
+        return content + b"".join((path.parent / place).read_bytes() for place in sorted(places))
 
     @abstractmethod
     def open(self, path: Path, data: DataSource, *, threads: int) -> FileNetwork:

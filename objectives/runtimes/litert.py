@@ -15,7 +15,6 @@ from objectives.score.onnx_network import OnnxNetwork
 RANGED_INPUTS, RANGED_AT_ONCE = 256, 64
 """Training inputs that ranges are read off where LiteRT wants one and ONNX Runtime does not."""
 
-
 COMPARED_INPUTS = 16
 FLOAT_TOLERANCE = 1e-3
 """Of the largest answer's size."""
@@ -67,27 +66,31 @@ class LiteRt(Runtime):
     integer_ends = False
     """Whether inputs and outputs are int8, too, where the rest is."""
 
-    def write(self, onnx: Path, to: Path, data: DataSource) -> None:
+    def write(self, ours: Path, to: Path, data: DataSource) -> None:
         """Write the file for LiteRT, with the weights and scales of ours."""
         from objectives.litert.convert import write_tflite
 
-        names = [value.name for value in load(onnx).graph.input]
+        names = [value.name for value in load(ours).graph.input]
         inputs = data.training_inputs(RANGED_INPUTS).split(RANGED_AT_ONCE)
         feeds = [feeds_for(names, batch) for batch in inputs]
         content = write_tflite(
-            onnx.read_bytes(),
+            ours.read_bytes(),
             feeds,
             integer_ends=self.integer_ends,
             halves=16 not in self.lacks_bits,
         )
         write_atomically(to, content)
 
-    def check(self, onnx: Path, shipped: Path, data: DataSource) -> None:
+    def check(self, ours: Path, shipped: Path, data: DataSource) -> None:
         """Raise `MeasurementError` unless the file answers about as ours does."""
         try:
-            check_alike(onnx, self.open(shipped, data, threads=1), data)
+            check_alike(ours, self.open(shipped, data, threads=1), data)
         except MeasurementError as err:
             raise MeasurementError(f"The file for {self.title}: {err}") from err
+
+    def content(self, path: Path) -> bytes:
+        """Return the bytes of the file."""
+        return path.read_bytes()
 
     def open(self, path: Path, data: DataSource, *, threads: int) -> FileNetwork:
         """Return the file, open."""

@@ -43,32 +43,30 @@ class OpenVinoNetwork(FileNetwork):
 
         try:
             with captured_stderr():
-                model = openvino.Core().read_model(str(path))
+                self._model = openvino.Core().read_model(str(path))
         except RuntimeError as err:
             raise MeasurementError(f"OpenVINO cannot open it: {_reason(err)}") from err
-        self._path = str(path)
         self._options = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
         shapes = {
             each.any_name: [
                 None if side.is_dynamic else side.get_length() for side in each.partial_shape
             ]
-            for each in model.inputs
+            for each in self._model.inputs
         }
-        super().__init__(path, data, shapes, [each.any_name for each in model.outputs])
+        super().__init__(path, data, shapes, [each.any_name for each in self._model.outputs])
         self._compiled = cache(self._compile)
 
     def _compile(self, *, is_one: bool) -> Any:  # noqa: ANN401 - it has no types
         """Return the model compiled, its batch fixed to one or as it is."""
         import openvino
 
-        core = openvino.Core()
-        model = core.read_model(self._path)
+        model = self._model.clone()
         if is_one:
             shapes = {each.any_name: each.partial_shape for each in model.inputs}
             for shape in shapes.values():
                 shape[0] = 1
             model.reshape(shapes)
-        return core.compile_model(model, "CPU", self._options)
+        return openvino.Core().compile_model(model, "CPU", self._options)
 
     def _run(self, outputs: Sequence[str], feeds: Mapping[str, np.ndarray]) -> list[Any]:
         is_one = all(len(values) == 1 for values in feeds.values())
@@ -95,12 +93,18 @@ class OpenVino(Runtime):
     extra = "openvino"
     reads = (".onnx", ".xml")
 
-    def write(self, onnx: Path, to: Path, data: DataSource) -> None:
+    def write(self, ours: Path, to: Path, data: DataSource) -> None:
         """Write our file so that OpenVINO takes it."""
-        content = onnx.read_bytes()
+        content = ours.read_bytes()
         wider = widened(content)
-        if wider != content or to != onnx:
+        if wider != content or to != ours:
             write_atomically(to, wider)
+
+    def content(self, path: Path) -> bytes:
+        """Return the bytes of the file, and of those beside it that it keeps weights in."""
+        if path.suffix == ".xml":
+            return path.read_bytes() + path.with_suffix(".bin").read_bytes()
+        return super().content(path)
 
     def open(self, path: Path, data: DataSource, *, threads: int) -> FileNetwork:
         """Return the file, open."""

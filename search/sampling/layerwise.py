@@ -45,8 +45,7 @@ class LayerwiseSpace:
     def __init__(self, config: StudyConfig, layer_sizes: Mapping[str, int]) -> None:
         self._config = config
         self._sizes = layer_sizes
-        lacks = config.runs_on.lacks_bits
-        self._precisions = tuple(bits for bits in PRECISIONS if bits not in lacks)
+        self._precisions = config.runs_on.having(PRECISIONS)
         self.groups = layer_groups(list(layer_sizes))
 
     def suggest(self, trial: BaseTrial) -> Plan:

@@ -1,7 +1,7 @@
 """Everything that decides a study's results, stored with the study."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from dataclasses import fields as dataclass_fields
 from typing import Any
 
@@ -96,13 +96,7 @@ class StudyConfig(StudySettings):
                 batch_size=self.batch_size,
                 lr=self.lr,
             ),
-            Quantization(
-                bits=bits,
-                qat_epochs=self.qat_epochs,
-                batch_size=self.batch_size,
-                lr=self.lr,
-                integers="everywhere" if self.runs_on.all_on_integers else "fast",
-            ),
+            replace(Quantization.start(self.tuning), bits=bits),
             recipe=Recipe(
                 lr_decay=self.lr_decay,
                 distill_weight=self.distill_weight,

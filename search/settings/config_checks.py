@@ -78,7 +78,7 @@ def _check_runtime(config: StudySettings) -> None:
     runtime = runtime_named(config.runtime)
     lacking = sorted(runtime.lacks_bits & set(config.precision))
     if config.space == "paper" and lacking:
-        have = ",".join(str(bits) for bits in config.precision if bits not in lacking)
+        have = ",".join(map(str, runtime.having(config.precision)))
         raise BadInputError(
             f"{runtime.title} has no weights of {lacking[0]} bits: "
             + (f"`--precision {have}` leaves them out." if have else "name others.")

@@ -181,7 +181,7 @@ def _of_its_runtime(chosen: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     runtime = runtime_named(name)
     runtime.require()
-    return {"precision": tuple(b for b in PAPER_PRECISIONS if b not in runtime.lacks_bits)}
+    return {"precision": runtime.having(PAPER_PRECISIONS)}
 
 
 def complete(

@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 import torch
 from torch import Tensor, nn
-from toys import FewDigits, toy_context
+from toys import FewDigits, rounded, toy_context
 
 from models.data_source import DataOptions
 from models.registry import MODELS, ModelSpec
@@ -178,15 +178,7 @@ def test_the_file_answers_as_ours(name: str, bits: int, tmp_path: Path) -> None:
     torch.manual_seed(0)
     state = context.untrained()
     if bits < 32:
-        stage = Quantization(
-            bits=bits,
-            qat_epochs=0,
-            batch_size=32,
-            lr=1e-3,
-            calibration_images=256,
-            integers="everywhere",
-        )
-        state = stage.apply(state, context)
+        state = rounded(state, context, bits)
     ours, theirs = tmp_path / "a.onnx", tmp_path / "a.tflite"
     ours.write_bytes(export_onnx(state, context))
     runtime_named("litert").write(ours, theirs, data)
@@ -235,10 +227,7 @@ def test_weights_of_16_bits_take_half_the_bytes(name: str, tmp_path: Path) -> No
 def test_inputs_and_outputs_may_be_integers(tmp_path: Path, digits: FewDigits) -> None:
     context = toy_context(digits)
     torch.manual_seed(0)
-    stage = Quantization(
-        bits=8, qat_epochs=0, batch_size=32, lr=1e-3, calibration_images=256, integers="everywhere"
-    )
-    content = export_onnx(stage.apply(context.untrained(), context), context)
+    content = export_onnx(rounded(context.untrained(), context), context)
     feeds = [{"input": digits.training_inputs(256).numpy()}]
     (tmp_path / "f.tflite").write_bytes(write_tflite(content, feeds))
     (tmp_path / "i.tflite").write_bytes(write_tflite(content, feeds, integer_ends=True))
@@ -265,10 +254,7 @@ class TwoOutputs(nn.Module):
 def test_outputs_keep_their_names(tmp_path: Path, digits: FewDigits) -> None:
     context = toy_context(digits, model=of_own(TwoOutputs))
     torch.manual_seed(0)
-    stage = Quantization(
-        bits=8, qat_epochs=0, batch_size=32, lr=1e-3, calibration_images=256, integers="everywhere"
-    )
-    content = export_onnx(stage.apply(context.untrained(), context), context)
+    content = export_onnx(rounded(context.untrained(), context), context)
     feeds = [{"input": digits.training_inputs(64).numpy()}]
     (tmp_path / "a.tflite").write_bytes(write_tflite(content, feeds))
     file = LiteRtNetwork(tmp_path / "a.tflite", digits, threads=1)

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from toys import FewDigits, toy_context
+from toys import FewDigits, rounded, toy_context
 
 from models.data_source import DataOptions
 from models.errors import BadInputError
@@ -23,7 +23,6 @@ from objectives.network.state import NetworkState
 from objectives.runtimes import NAMES, runtime_named, runtime_of
 from objectives.runtimes.litert import check_alike, is_on_integers
 from objectives.runtimes.tflite_micro import MicroNetwork
-from objectives.stages.quantize import Quantization
 from objectives.training.activations import attach_activations_
 
 MODEL_NAMES = ("cnn", "lenet5")
@@ -37,15 +36,7 @@ def quantized(name: str, bits: int = 8) -> tuple[Context, NetworkState]:
     data.setup()
     context = toy_context(data, model=MODELS.get(name))
     torch.manual_seed(0)
-    stage = Quantization(
-        bits=bits,
-        qat_epochs=0,
-        batch_size=32,
-        lr=1e-3,
-        calibration_images=256,
-        integers="everywhere",
-    )
-    return context, stage.apply(context.untrained(), context)
+    return context, rounded(context.untrained(), context, bits)
 
 
 @pytest.fixture(params=MODEL_NAMES)
