@@ -5,7 +5,6 @@ times as long. It has no integers of 2 bits; they are stored in 4.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +53,7 @@ class OpenVinoNetwork(FileNetwork):
             for each in self._model.inputs
         }
         super().__init__(path, data, shapes, [each.any_name for each in self._model.outputs])
-        self._compiled = cache(self._compile)
+        self._compiled: dict[bool, Any] = {}
 
     def _compile(self, *, is_one: bool) -> Any:  # noqa: ANN401 - it has no types
         """Return the model compiled, its batch fixed to one or as it is."""
@@ -71,7 +70,9 @@ class OpenVinoNetwork(FileNetwork):
     def _run(self, outputs: Sequence[str], feeds: Mapping[str, np.ndarray]) -> list[Any]:
         is_one = all(len(values) == 1 for values in feeds.values())
         try:
-            compiled = self._compiled(is_one=is_one)
+            if is_one not in self._compiled:
+                self._compiled[is_one] = self._compile(is_one=is_one)
+            compiled = self._compiled[is_one]
             found = compiled(dict(feeds))
         except RuntimeError as err:
             raise MeasurementError(f"OpenVINO cannot run it: {_reason(err)}") from err
