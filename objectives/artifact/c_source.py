@@ -6,6 +6,7 @@ TensorFlow Lite Micro gives, byte by byte:
     gcc -std=c11 -O2 -o check *.c && ./check
 """
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,9 @@ from objectives.errors import MeasurementError
 from objectives.runtimes.tflite_micro import MicroNetwork
 
 NAME, MAIN = "network", "main.c"
+
+_CODE = re.compile(r"builtin operator code (\d+)")
+"""In what BakeNN says of an operator that it has not."""
 
 _MAIN = """\
 /* Computes one training input; returns 0 if the answer is the one of TensorFlow Lite Micro. */
@@ -65,11 +69,20 @@ def write_c(tflite: Path, folder: Path, data: DataSource) -> list[Path]:
     try:
         bakenn.compile_tflite(str(tflite), folder, name=NAME)
     except bakenn.BakeNNError as err:
-        raise MeasurementError(f"BakeNN cannot write it as C: {first_line(err)}") from err
+        told = _CODE.sub(lambda found: _operator(int(found.group(1))), first_line(err))
+        raise MeasurementError(f"BakeNN cannot write it as C: {told}") from err
     inputs, outputs = network.integers(network.feeds(data.training_inputs(1)))
     text = _MAIN.format(inputs=_listed(inputs), outputs=_listed(outputs))
     (folder / MAIN).write_text(text)
     return sorted(folder.iterdir())
+
+
+def _operator(code: int) -> str:
+    """Return the name of LiteRT's operator of that number."""
+    from ai_edge_litert.schema_py_generated import BuiltinOperator
+
+    names = {number: name for name, number in vars(BuiltinOperator).items() if name.isupper()}
+    return str(names.get(code, code))
 
 
 def _listed(values: np.ndarray) -> str:

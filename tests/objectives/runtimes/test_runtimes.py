@@ -9,11 +9,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from torch import Tensor, nn
 from toys import FewDigits, rounded, toy_context
 
 from models.data_source import DataOptions
 from models.errors import BadInputError
-from models.registry import MODELS
+from models.registry import MODELS, ModelSpec
 from objectives.artifact.c_source import MAIN, write_c
 from objectives.artifact.export import export_onnx
 from objectives.artifact.measure import measure_any, measure_file
@@ -144,6 +145,25 @@ def test_c_is_refused_of_floats(tmp_path: Path, digits: FewDigits) -> None:
     shipped = written("tflite-micro", context, context.untrained(), tmp_path)
     assert not is_on_integers(shipped)
     with pytest.raises(MeasurementError, match=r"C is written of networks that are int8 from"):
+        write_c(shipped, tmp_path / "c", digits)
+
+
+class Joined(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Linear(784, 4), nn.Linear(784, 4)
+        self.head = nn.Linear(8, 10)
+
+    def forward(self, images: Tensor) -> Tensor:
+        flat = images.flatten(1)
+        return self.head(torch.cat([self.one(flat), self.two(flat)], 1))
+
+
+def test_an_operator_that_c_has_not_is_named(tmp_path: Path, digits: FewDigits) -> None:
+    context = toy_context(digits, model=ModelSpec(build=lambda *_: Joined(), data="own"))
+    state = rounded(context.untrained(), context)
+    shipped = written("tflite-micro", context, state, tmp_path)
+    with pytest.raises(MeasurementError, match=r"cannot write it as C: .*\bCONCATENATION\b"):
         write_c(shipped, tmp_path / "c", digits)
 
 
