@@ -32,8 +32,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--model",
         required=True,
         metavar="NAME",
-        help="cnn, alexnet, lenet300, lenet5; torchvision:NAME; or package.module:factory or "
-        "path/file.py:factory of your own",
+        help="cnn, alexnet, lenet300, lenet5, resnet8, resnet20; torchvision:NAME; or "
+        "package.module:factory or path/file.py:factory of your own",
     )
     parser.add_argument(
         "--weights",

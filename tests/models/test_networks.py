@@ -38,6 +38,13 @@ def test_lenets_have_the_parameters_of_the_literature(name: str, count: int) -> 
     assert network(torch.rand(3, 1, 28, 28)).shape == (3, 10)
 
 
+def test_resnet8_has_the_78666_numbers_of_mlperf_tiny() -> None:
+    network = MODELS.get("resnet8").build((3, 32, 32), 10)
+    assert trainable(network) == 78_186
+    assert trainable(network) + running_statistics(network) == 78_666
+    assert network(torch.rand(3, 3, 32, 32)).shape == (3, 10)
+
+
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2"])
 def test_torchvisions_classifiers_are_built_for_the_classes_of_the_data(name: str) -> None:
     network = resolve_model(f"torchvision:{name}").build((3, 32, 32), 7)
