@@ -90,14 +90,17 @@ class Made:
 def plans(epochs: int, tuned: int) -> dict[str, Plan]:
     """Return each method's plans in floats, and first that of nothing."""
     train = BaselineTraining(epochs=epochs, batch_size=BATCH, lr=RATE)
-    recipe = Recipe(lr_decay="cosine")
-    found = {"none": Plan.of(train, recipe=recipe)}
+    nothing = WeightPruning(epochs=tuned, batch_size=BATCH, lr=RATE)
+    floats = Quantization(bits=32, qat_epochs=0, batch_size=BATCH, lr=RATE)
+    whole = Plan.of(train, nothing, floats, recipe=Recipe(lr_decay="cosine"))
+    found = {"none": whole}
     for method, amounts in METHODS.values():
         # Another width is another network: trained as long as the baseline and its fine-tuning.
         passes = epochs + tuned if method is WidthMultiplier else tuned
         for amount in amounts:
             stage = method(epochs=passes, batch_size=BATCH, lr=RATE, **amount)
-            found[stage.described] = Plan.of(train, stage, recipe=recipe)
+            plan = whole.without("masking") if stage.kind == "masking" else whole
+            found[stage.told] = plan.with_stages(stage)
     return found
 
 
