@@ -1,18 +1,29 @@
 """Look at a study in optuna-dashboard: `python -m search.dashboard --study NAME`.
 
-It shows the study while trials run, too. Each trial's ONNX file and container can be downloaded;
-the study's note has the table and the front, its page the report's plots.
+It shows the study while trials run, too. Each trial's files can be downloaded; the study's note
+has the recommendation, the table and the front, its page the report's plots. The report itself is
+served beside it, and refreshes itself while the study runs.
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from socketserver import ThreadingMixIn
+from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from search.settings.parsing import OneLineParser, add_study_location
 
 LOOPBACK = "127.0.0.1"
+REPORT = "/report"
+"""Path that the study's report is served at."""
+NO_REPORT = b"""<!doctype html><html lang="en"><meta charset="utf-8"><title>No report yet</title>
+<meta http-equiv="refresh" content="5">
+<p>No trial has finished yet: this page looks again every 5 seconds.
+"""
+App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+"""What WSGI calls an application."""
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -73,9 +84,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from search.storage.downloads import store_of
 
-    server.set_app(wsgi(study._storage, artifact_store=store_of(paths)))
-    address = f"http://{options.host}:{server.server_port}/dashboard/studies/{study._study_id}"
-    print(f"{address}  (Ctrl-C ends it)", flush=True)
+    app = wsgi(study._storage, artifact_store=store_of(paths))
+    server.set_app(with_report(app, paths.report("html")))
+    host = f"http://{options.host}:{server.server_port}"
+    print(f"{host}/dashboard/studies/{study._study_id}  (Ctrl-C ends it)")
+    print(f"{host}{REPORT}  the report, which refreshes itself while the study runs", flush=True)
     try:
         server.serve_forever()
     except KeyboardInterrupt:
@@ -83,6 +96,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         server.server_close()
     return 0
+
+
+def with_report(app: App, file: Path) -> App:
+    """Return `app`, which also serves the report."""
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["PATH_INFO"].rstrip("/") != REPORT:
+            return app(environ, start_response)
+        kept = [("Content-Type", "text/html; charset=utf-8"), ("Cache-Control", "no-store")]
+        start_response("200 OK", kept)
+        return [file.read_bytes() if file.is_file() else NO_REPORT]
+
+    return answer
 
 
 def _bind(host: str, port: int) -> WSGIServer:

@@ -19,6 +19,7 @@ from objectives.preflight.network import check_methods, check_network
 from objectives.result import Cost
 from objectives.runtimes import DEFAULT
 from objectives.training.sensitivity import measure_sensitivity
+from search.reporting.live import LiveReport
 from search.results.front import chosen_trial
 from search.results.notes import EPOCHS_BEFORE
 from search.results.ranking import SHARES
@@ -163,6 +164,7 @@ class Session(StudyWorker):
             "max_trials": self._most_trials(),
             "timeout_seconds": timeout_seconds,
         }
+        live = LiveReport(self.study, self.paths, self.queue.queries)
         with self.progress.listening():
             self._queue_first_trials()
             if workers is None or self.queue.is_done():
@@ -170,7 +172,7 @@ class Session(StudyWorker):
                     self.queue,
                     self.run_trial,
                     progress=self.progress,
-                    on_finished=lambda trial: self.progress.finish_trial(trial_line(trial)),
+                    on_finished=lambda trial: self._end(trial, live),
                     **limits,
                 )
             else:
@@ -178,13 +180,18 @@ class Session(StudyWorker):
                     self.queue,
                     *workers(),
                     progress=self.progress,
-                    on_finished=self._tell,
+                    on_finished=lambda trial: self._end_elsewhere(trial, live),
                     **limits,
                 )
 
-    def _tell(self, trial: FrozenTrial) -> None:
-        """Show a trial that another process has finished."""
+    def _end(self, trial: FrozenTrial, live: LiveReport) -> None:
+        """Show a trial that has ended."""
         self.progress.finish_trial(trial_line(trial))
+        live.trial_ended(self.queue.left())
+
+    def _end_elsewhere(self, trial: FrozenTrial, live: LiveReport) -> None:
+        """Show a trial that another process has finished."""
+        self._end(trial, live)
         self.progress.advance(trial.user_attrs.get("epochs_trained", 0))
 
     def _queue_first_trials(self) -> None:

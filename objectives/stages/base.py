@@ -104,6 +104,13 @@ class Stage(ABC):
         """The method in a few words of a table; "" where its columns say it."""
         return ""
 
+    @property
+    def told(self) -> str:
+        """What was done, in a few words that need no table around them."""
+        bits = getattr(self, "bits", None)
+        words = self.described or self.stage
+        return words if bits is None else f"{words}, {bits:g} bits"
+
     def bits_of(self, layer: str) -> float:
         """Return the bits of a weight of `layer`, of a stage that decides them for all alike."""
         return float(getattr(self, "bits", 32))

@@ -129,6 +129,14 @@ class WeightPruning(FineTuned):
         """Nothing is pruned at a sparsity of 0, and nothing fine-tuned."""
         return self.sparsity == 0 and not any(self.layers.values())
 
+    @property
+    def told(self) -> str:
+        """What was done, in a few words."""
+        if self.layers:
+            return "pruned, each layer by its own share"
+        how = "" if self.allocation == "uniform" else f", {self.allocation}"
+        return f"{100 * self.sparsity:.4g} % pruned{how}"
+
     def overall_sparsity(self, sizes: Mapping[str, int]) -> float:
         """Return the share of all prunable weights that is zero at the end.
 

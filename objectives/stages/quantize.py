@@ -113,6 +113,14 @@ class Quantization(Stage):
         return f"{symmetry}, per {'channel' if self.per_channel else 'tensor'}"
 
     @property
+    def told(self) -> str:
+        """What was done, in a few words; signed integers per channel go without saying."""
+        bits = "bits of each layer" if self.layers else f"{self.bits} bits"
+        rare = {"asymmetric": not self.symmetric, "per tensor": not self.per_channel}
+        words = [word for word, holds in rare.items() if holds and self.bits < 16]
+        return ", ".join([bits, *words])
+
+    @property
     def epochs(self) -> int:
         """Only integers are trained: float16 rounds away less than training noise."""
         return self.qat_epochs if min(self.bits, *self.layers.values(), 32) < 16 else 0

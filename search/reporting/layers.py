@@ -9,8 +9,7 @@ from tabulate import tabulate
 
 from objectives.artifact.stored_layers import StoredLayer, stored_layers
 from objectives.plan import Plan
-from search.reporting.drawing import Drawing
-from search.reporting.plots import BLUE, GREY
+from search.reporting.drawing import BLUE, GREY, Drawing
 from search.results.front import chosen_trial
 from search.results.table import StudyTable
 from search.storage.paths import StudyPaths
@@ -76,7 +75,7 @@ def layer_table(made: TrialLayers, form: str) -> str:
 def layer_drawing(made: TrialLayers) -> Drawing:
     """Return bars of each layer: weights kept, bits of one, bytes in the file."""
     names = [layer.name for layer in made.layers]
-    titles = ("weights kept, %", "bits of a weight", "bytes in the file")
+    titles = ("kept, %", "bits", "bytes")
     figure = make_subplots(
         cols=3, shared_yaxes=True, subplot_titles=titles, horizontal_spacing=0.06
     )

@@ -1,130 +1,134 @@
 """The report as one HTML page: no other file, no network, readable on a phone and in the dark.
 
-A click on a point, or on a button of the front, shows what that trial is, its file and the command
-that makes it again. The page's parts lie in `search/reporting/page_parts/`.
+First the answer: which file to take, what it costs, how sure that is, and how to get it. A slider
+moves what may be lost, and answer, front and commands follow; a click on a point or a row shows
+that trial instead. The page's parts lie in `search/reporting/page_parts/`.
 """
 
 import html
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.resources import files
 from string import Template
-from typing import Any
 
+import plotly.graph_objects as go
 from optuna import Study
 
 from search.reporting.drawing import Drawing
-from search.results.columns import other_estimate
-from search.results.counting import words
+from search.reporting.facts import sliders, trial_facts
+from search.reporting.trial_table import definitions, glossary, trial_table
 from search.results.front import chosen_trial, front_rows
 from search.results.notes import notes, settings
-from search.results.recommendation import recommendation
+from search.results.recommendation import no_recommendation, why
 from search.results.remake import remake_command
 from search.results.row import Row
 from search.results.table import StudyTable
 
 FRONT = "The Pareto front on validation, with scores on test, and how to make each again"
+SCRIPTS = ("choice.js", "table.js", "plots.js", "live.js")
+"""In the order in which they run."""
 
 
-def page(
-    study: Study,
-    table: StudyTable,
-    drawings: Sequence[Drawing],
-    tables: Mapping[str, str],
-    further_notes: Sequence[str] = (),
-) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a page shows beside its answer and the table of trials."""
+
+    front: Drawing
+    """The score against size."""
+    layers: str = ""
+    """What each layer became, as HTML; "" where that is not known."""
+    paper: Mapping[str, str] = field(default_factory=dict)
+    """Comparisons with what was published, as HTML, by their titles."""
+    search: Mapping[str, str] = field(default_factory=dict)
+    """Tables of how the search went, as HTML, by their titles."""
+    drawings: Sequence[Drawing] = ()
+    """Figures of how the search went."""
+    layer_drawing: Drawing | None = None
+    notes: Sequence[str] = ()
+    """Sentences behind those that the table tells."""
+    status: str = ""
+    """How far the study is, while it runs."""
+
+
+def page(study: Study, table: StudyTable, parts: Parts, location: Sequence[str]) -> str:
     """Return the page of `study`.
 
     Args:
         study: The study.
         table: Of the study.
-        drawings: Its figures; the first is that of the score against size.
-        tables: Further tables as HTML, by their titles.
-        further_notes: Sentences behind those that the table tells.
+        parts: What else is shown.
+        location: The options that name the study to another command.
     """
-    first, *rest = drawings
-    parts = files("search.reporting") / "page_parts"
-    facts = {row.trial.number: _facts(table, row) for row in table.rows}
+    folder = files("search.reporting") / "page_parts"
     chosen = chosen_trial(study)
     recommended = None if chosen is None else chosen.number
     offered = {row.trial.number: row for row in front_rows(table)}
     offered |= {row.trial.number: row for row in table.rows if row.trial.number == recommended}
-    return Template((parts / "report.html").read_text()).substitute(
+    drawings = [parts.front, *([parts.layer_drawing] if parts.layer_drawing else [])]
+    told = {
+        "trials": trial_facts(table, location),
+        "recommended": recommended,
+        "why": "",
+        "sliders": sliders(table),
+        "marks": {each.name: each.marks for each in [*drawings, *parts.drawings] if each.marks},
+        "written": time.time(),
+        "running": bool(parts.status),
+    }
+    if chosen is None:
+        told["why"] = no_recommendation(table)
+    else:
+        row = next(row for row in table.rows if row.trial.number == recommended)
+        told["why"] = why(table, row)
+    return Template((folder / "report.html").read_text()).substitute(
         title=f"Study {html.escape(table.name)}",
-        css=(parts / "report.css").read_text(),
-        script=(parts / "report.js").read_text(),
-        recommended=html.escape(recommendation(study, table)),
+        css=(folder / "report.css").read_text(),
+        script="\n".join((folder / name).read_text() for name in SCRIPTS),
+        status=html.escape(parts.status),
         front_title=f"{table.metric[0].upper()}{html.escape(table.metric[1:])} against size",
-        chosen="" if recommended is None else recommended,
-        front="\n".join(_button(row, recommended) for row in offered.values()),
-        front_figure=_figure(first, with_plotly=True),
-        table=table.text("html"),
-        notes="\n".join(f"<p>{html.escape(note)}</p>" for note in [*notes(table), *further_notes]),
-        tables="\n".join(_section(title, text) for title, text in tables.items()),
-        figures="\n".join(_figure(drawing) for drawing in rest),
-        settings=html.escape(settings(table)),
-        trials=json.dumps(facts).replace("</", "<\\/"),
+        front="\n".join(_button(row) for row in offered.values()),
+        front_figure=_figure(parts.front, with_plotly=True),
+        layers=_folded("What each layer became", parts.layers, parts.layer_drawing, is_open=True),
+        trials=trial_table(table),
+        glossary=glossary(table),
+        notes="\n".join(f"<p>{html.escape(note)}</p>" for note in [*notes(table), *parts.notes]),
+        paper="\n".join(_folded(title, text) for title, text in parts.paper.items()),
+        search="\n".join(_folded(title, text) for title, text in parts.search.items()),
+        figures="\n".join(_folded(_title(each), "", each) for each in parts.drawings),
+        settings=definitions(settings(table)),
+        told=json.dumps(told).replace("</", "<\\/"),
     )
 
 
 def front_commands(table: StudyTable) -> Iterator[tuple[str, str]]:
     """Yield for each member of the front what it is, and the command that makes it again."""
     for row in front_rows(table):
-        command = _command(table, row)
+        study = f"{table.name}-trial-{row.trial.number}"
+        command = remake_command(table.config, row.plan, study)
         if command is not None:
             yield f"trial {row.trial.number}, {_told(row)}", command
 
 
 def _told(row: Row) -> str:
-    return f"{row.label}: {row.size:,} bytes, {row.scored.told('test')}"
+    return f"{row.label}: {row.size:,} bytes, {row.scored.told('test')} on test"
 
 
-def _command(table: StudyTable, row: Row) -> str | None:
-    return remake_command(table.config, row.plan, f"{table.name}-trial-{row.trial.number}")
-
-
-def _energy(row: Row) -> dict[str, str]:
-    """Return the estimate in words, nothing where a study has none."""
-    energy = row.attribute("energy_uj")
-    if energy is None:
-        return {}
-    version = other_estimate(row, " of version ")
-    return {"Energy": f"{energy:.3g} uJ for one input, an estimate{version}"}
-
-
-def _facts(table: StudyTable, row: Row) -> dict[str, Any]:
-    """Return what a click shows of a trial."""
-    value = row.attribute
-    return {
-        "label": row.label,
-        "numbers": {
-            f"Test {row.scored.name}": _score(row, "test"),
-            "Validation": _score(row, "val"),
-            "Size": f"{row.size:,} bytes ({words(row.counted)}), "
-            f"{value('reduction_factor'):.2f} times less",
-            "Latency": f"{value('latency_ms'):.3f} ms on one thread",
-            **_energy(row),
-            "Q, U": f"{value('test_quality'):.4f}, {value('test_saving'):.4f} (test)",
-        },
-        "file": value("artifact"),
-        "command": _command(table, row),
-    }
-
-
-def _score(row: Row, part: str) -> str:
-    return f"{row.scored.told(part)} ({row.scored.told_delta(part)})"
-
-
-def _button(row: Row, chosen: int | None) -> str:
-    mark = " (recommended)" if row.trial.number == chosen else ""
+def _button(row: Row) -> str:
     return (
         f'<li><button type="button" data-trial="{row.trial.number}" aria-pressed="false">'
-        f"{html.escape(_told(row))}{mark}</button></li>"
+        f"trial {row.trial.number}, {html.escape(_told(row))}</button></li>"
     )
 
 
+def _title(drawing: Drawing) -> str:
+    return str(drawing.figure.layout.title.text)
+
+
 def _figure(drawing: Drawing, *, with_plotly: bool = False) -> str:
-    drawn = drawing.figure.to_html(
+    untitled = go.Figure(drawing.figure)  # the page has its title above
+    untitled.update_layout(title=None, margin={"t": 45, "r": 20})
+    drawn = untitled.to_html(
         full_html=False,
         include_plotlyjs=with_plotly,
         config={"responsive": True, "displaylogo": False},
@@ -137,10 +141,20 @@ def _figure(drawing: Drawing, *, with_plotly: bool = False) -> str:
     )
 
 
-def _section(title: str, text: str) -> str:
+def _folded(
+    title: str, text: str, drawing: Drawing | None = None, *, is_open: bool = False
+) -> str:
+    """Return a part that opens by a click; "" where there is nothing in it."""
+    if not text and drawing is None:
+        return ""
     name = html.escape(title)
-    return (
-        f'<section aria-label="{name}">\n<h2>{name}</h2>\n'
+    table = (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{name}">{text}</div>\n'
-        "</section>"
+        if text
+        else ""
+    )
+    figure = "" if drawing is None else _figure(drawing)
+    return (
+        f"<details{' open' if is_open else ''}>\n<summary><h2>{name}</h2></summary>\n"
+        f"{table}{figure}</details>"
     )

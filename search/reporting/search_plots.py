@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 import optuna.visualization
 import plotly.graph_objects as go
 from optuna import Study
+from optuna.distributions import IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from search.reporting.drawing import Drawing
-from search.reporting.plots import BLUE, GREEN, GREY, ORANGE
+from search.reporting.drawing import BLUE, COLORS, LEGEND, Drawing
 from search.results.counting import counted_alike, saving, words
 from search.results.front import REFERENCE, front_point, hypervolume
 from search.results.row import Row
@@ -17,7 +17,8 @@ from search.results.table import StudyTable
 from search.storage.study import quiet_optuna
 from search.storage.trials import made_trials
 
-COLORS = (BLUE, ORANGE, GREEN, "#cc79a7", "#e69f00", GREY)
+TRIAL = "trial"
+"""The axis of numbers, beside those of parameters."""
 
 
 def best_so_far(tables: Sequence[StudyTable]) -> go.Figure:
@@ -70,6 +71,7 @@ def _over_trials(
         xaxis={"title": "finished trials"},
         yaxis={"title": unit},
         showlegend=True,
+        legend=LEGEND,
         template="plotly_white",
     )
     return figure
@@ -119,23 +121,65 @@ def importances(study: Study) -> go.Figure | None:
     return figure
 
 
-def parallel_coordinates(study: Study) -> go.Figure:
-    """Every trial as a line through its parameters, coloured by U."""
-    figure = optuna.visualization.plot_parallel_coordinate(study, target=_saving, target_name="U")
+def parallel_coordinates(study: Study) -> Drawing:
+    """Every trial as a line through its number and its parameters, coloured by U."""
+    trials = made_trials(study)
+    last = max(trial.number for trial in trials)
+    with quiet_optuna():
+        numbered = optuna.create_study(directions=study.directions)
+    for trial in trials:
+        numbered.add_trial(
+            optuna.trial.create_trial(
+                values=trial.values,
+                params=trial.params | {TRIAL: trial.number},
+                distributions=trial.distributions | {TRIAL: IntDistribution(0, max(1, last))},
+                user_attrs={"saving": _saving(trial)},
+            )
+        )
+    figure = optuna.visualization.plot_parallel_coordinate(
+        numbered, target=_saving, target_name="U"
+    )
     figure.update_layout(title="Parameters of each trial, and its U", template="plotly_white")
-    return figure
+    axis = figure.layout.xaxis.ticktext.index(TRIAL)
+    first = min(trial.number for trial in trials)
+    marks = {
+        round(first + line.y[axis] * (last - first)): (list(line.x), list(line.y))
+        for line in figure.data
+        if line.mode == "lines" and line.customdata is not None
+    }
+    told = "The parameters of each trial, and its U, as one line a trial."
+    return Drawing("parameters", figure, told, marks)
+
+
+def _marks(table: StudyTable, figure: go.Figure) -> dict[int, tuple[int, float]]:
+    """Return where each trial of the first study is in a figure over finished trials."""
+    curve = figure.data[0]
+    numbers = sorted(row.trial.number for row in table.rows)
+    return dict(zip(numbers, zip(curve.x, curve.y, strict=True), strict=True))
+
+
+def _grown(what: str, figure: go.Figure, names: str) -> str:
+    """Return what a figure over finished trials says: where it began, where and when it ended."""
+    values = figure.data[0].y
+    last = 1 + values.index(values[-1])
+    return (
+        f"{what} after each trial of {names}: from {values[0]:.4g} to {values[-1]:.4g}, which "
+        f"finished trial {last} of {len(values)} reached."
+    )
 
 
 def search_figures(study: Study, table: StudyTable, others: Sequence[StudyTable]) -> list[Drawing]:
     """Return the figures that suit the study; those of parameters only where it has some."""
     tables = [table, *others]
     names = ", ".join(each.name for each in tables)
+    best, covered = best_so_far(tables), hypervolume_so_far(tables)
     drawn = [
-        Drawing("best", best_so_far(tables), f"The largest U after each trial of {names}."),
+        Drawing("best", best, _grown("The largest U", best, names), _marks(table, best)),
         Drawing(
             "hypervolume",
-            hypervolume_so_far(tables),
-            f"What the front covers, growing with the trials of {names}.",
+            covered,
+            _grown("What the front covers", covered, names),
+            _marks(table, covered),
         ),
     ]
     if len(table.rows) > 1 and any(row.trial.params for row in table.rows):
@@ -145,6 +189,5 @@ def search_figures(study: Study, table: StudyTable, others: Sequence[StudyTable]
             first = important.data[0].y[-1]
             told = f"How much of U each parameter decides; most is decided by {first}."
             drawn.append(Drawing("importances", important, told))
-        told = "The parameters of each trial, and its U, as one line a trial."
-        drawn.append(Drawing("parameters", parallel_coordinates(ours), told))
+        drawn.append(parallel_coordinates(ours))
     return drawn

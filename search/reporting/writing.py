@@ -1,6 +1,7 @@
 """Write a study's report as Markdown, CSV and one HTML page, and show its table."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
@@ -13,17 +14,18 @@ from objectives.files import write_atomically
 from search.reporting.drawing import Drawing
 from search.reporting.layers import TrialLayers, layer_drawing, layer_table, recommended_layers
 from search.reporting.note import keep_note
-from search.reporting.page import FRONT, front_commands, page
+from search.reporting.page import FRONT, Parts, front_commands, page
 from search.reporting.plots import figures
 from search.reporting.search_plots import search_figures
 from search.results.cost import cost_table
-from search.results.front import dominance_table
+from search.results.front import chosen_trial, dominance_table
 from search.results.notes import foreign_sentences, missing_files, notes, settings
 from search.results.ranking import ranking, shares
 from search.results.recommendation import recommendation
 from search.results.table import StudyTable
 from search.settings.terminal import width, wrapped
 from search.storage.paths import StudyPaths
+from search.storage.study import location
 
 DOMINANCE = {
     "paper": "The paper's rows, and our best file on validation that is no larger",
@@ -35,6 +37,17 @@ LAYERS = "What each layer of the recommended trial takes"
 COST = "What the search took"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A report that has been written."""
+
+    table: StudyTable
+    told: list[str]
+    """Its sentences, the recommendation first."""
+    page: Path
+    """The HTML file."""
+
+
 def show_report(
     study: Study,
     paths: StudyPaths,
@@ -42,7 +55,23 @@ def show_report(
     *,
     out: Path | None = None,
 ) -> None:
-    """Write the study's report, then print its table and where the report is.
+    """Write the study's report (see `write_report`), then print its table and where it is."""
+    written = write_report(study, paths, against, out=out)
+    print(written.table.text("simple", columns=width()))
+    for line in written.told:
+        print(wrapped(line))
+    print(f"\nReport: {written.page}")
+
+
+def write_report(
+    study: Study,
+    paths: StudyPaths,
+    against: Sequence[Study] = (),
+    *,
+    out: Path | None = None,
+    status: str = "",
+) -> Written:
+    """Write the study's report.
 
     Written are report.md, report.csv and report.html, which needs no other file and no network;
     the table also becomes the study's note in optuna-dashboard, unless that is the user's own.
@@ -52,6 +81,7 @@ def show_report(
         paths: Where its files are.
         against: Studies whose progress is drawn beside its own.
         out: Folder of the report, that of the study if None.
+        status: How far the study is, while it runs.
 
     Raises:
         BadInputError: The study, or one of the others, has no finished trial, or the report cannot
@@ -59,32 +89,39 @@ def show_report(
     """
     table, *others = (_table(each) for each in (study, *against))
     layers = recommended_layers(study, table, paths)
-    drawings = [*figures(table), *([layer_drawing(layers)] if layers else [])]
+    front, *of_trials = figures(table)
+    drawings = [*of_trials, *search_figures(study, table, others)]
+    by_layer = layer_drawing(layers) if layers else None
+    chosen = chosen_trial(study)
+    for drawing in (front, *drawings):
+        drawing.mark_(None if chosen is None else chosen.number)
     gone = missing_files(table, paths)
-    told = [recommendation(study, table), *notes(table), *gone]
-    markdown = _markdown(table, _tables(table, others, layers, "pipe"), told)
-    written = page(
-        study,
-        table,
-        [*drawings, *search_figures(study, table, others)],
-        _tables(table, others, layers, "html"),
-        gone,
+    where = location(study, paths)
+    told = [recommendation(study, table, where), *notes(table), *gone]
+    markdown = _markdown(table, _tables(table, others, layers, "pipe"), told, status)
+    parts = Parts(
+        front=front,
+        layers=layer_table(layers, "html") if layers else "",
+        layer_drawing=by_layer,
+        paper=_published(table, "html"),
+        search=_of_the_search(table, others, "html"),
+        drawings=drawings,
+        notes=gone,
+        status=status,
     )
     folder = out or paths.folder
     files = {ending: folder / f"report.{ending}" for ending in ("md", "csv", "html")}
+    texts = {"md": markdown, "csv": table.csv(), "html": page(study, table, parts, where)}
     try:
-        for ending, text in (("md", markdown), ("csv", table.csv()), ("html", written)):
-            write_atomically(files[ending], text.encode())
+        for ending, file in files.items():
+            write_atomically(file, texts[ending].encode())
     except OSError as err:
         raise BadInputError(
             f"The report cannot be written to {folder}: {err.strerror}. "
             "`python -m search.report --out DIR` puts it elsewhere."
         ) from err
-    kept = _keep_in_database(study, markdown, drawings)
-    print(table.text("simple", columns=width()))
-    for line in [*told, *kept]:
-        print(wrapped(line))
-    print(f"\nReport: {files['html']}")
+    told += _keep_in_database(study, markdown, [front, *of_trials, *filter(None, [by_layer])])
+    return Written(table=table, told=told, page=files["html"])
 
 
 def _keep_in_database(study: Study, note: str, drawings: Sequence[Drawing]) -> list[str]:
@@ -116,19 +153,34 @@ def _tables(
     form: str,
 ) -> dict[str, str]:
     """Return the tables that the study has beside its trials, by title."""
+    by_layer = {LAYERS: layer_table(layers, form)} if layers else {}
+    return _published(table, form) | by_layer | _of_the_search(table, others, form)
+
+
+def _published(table: StudyTable, form: str) -> dict[str, str]:
+    """Return what stands beside the rows that others have published, by title."""
+    tables = {title: dominance_table(table, source, form) for source, title in DOMINANCE.items()}
+    return {title: text for title, text in tables.items() if text}
+
+
+def _of_the_search(table: StudyTable, others: Sequence[StudyTable], form: str) -> dict[str, str]:
+    """Return how the search went, by title."""
     tables = {
-        **{title: dominance_table(table, source, form) for source, title in DOMINANCE.items()},
         RANKING: ranking([table, *others], form),
         STAGES: shares(table, form),
-        LAYERS: layer_table(layers, form) if layers else "",
         COST: cost_table(table, form),
     }
     return {title: text for title, text in tables.items() if text}
 
 
-def _markdown(table: StudyTable, tables: Mapping[str, str], told: Sequence[str]) -> str:
-    lines = "\n".join(f"- {note}" for note in [*told, f"Settings: `{settings(table)}`"])
-    parts = [f"# Study {table.name}\n\n{table.text('pipe')}\n\n{lines}\n"]
+def _markdown(
+    table: StudyTable, tables: Mapping[str, str], told: Sequence[str], status: str
+) -> str:
+    advice, *notes_ = told
+    made_with = ", ".join(f"{name} {value}" for name, value in settings(table).items())
+    lines = "\n".join(f"- {note}" for note in [*notes_, f"Settings: `{made_with}`"])
+    parts = [f"# Study {table.name}\n", *([f"{status}\n"] if status else []), f"{advice}\n"]
+    parts.append(f"{table.text('pipe')}\n\n{lines}\n")
     parts += [f"## {title}\n\n{text}\n" for title, text in tables.items()]
     front = [f"- {told}\n  `{command}`" for told, command in front_commands(table)]
     if front:

@@ -7,6 +7,7 @@ from tabulate import tabulate
 
 from search.results.notes import EPOCHS_BEFORE
 from search.results.table import StudyTable
+from search.results.times import wall_seconds
 
 
 def cost_table(table: StudyTable, form: str) -> str:
@@ -30,7 +31,9 @@ def cost_table(table: StudyTable, form: str) -> str:
     for stage in dict.fromkeys(name for each in seconds for name in each):
         spent = [each[stage] for each in seconds if stage in each]
         rows.append([f"stage {stage}", len(spent), "-", f"{sum(spent):,.1f}"])
-    headers = ["", "trials", "epochs", "seconds"]
+    clock = f"{wall_seconds(table.finished):,.1f}"
+    rows.append(["all, by the clock", len(table.finished), "-", clock])
+    headers = ["", "trials", "epochs", "seconds of all workers"]
     text: str = tabulate(
         rows, headers, form, disable_numparse=True, colalign=["left", *["right"] * 3]
     )

@@ -5,7 +5,6 @@ from math import log2
 from typing import TypeVar
 
 from optuna import Study
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from tabulate import tabulate
 
@@ -17,6 +16,10 @@ from search.settings.vocabulary import EXTRA_OBJECTIVES
 from search.storage.trials import made_trials
 
 T = TypeVar("T")
+
+TOLERATED_DROP = 0.5
+"""What may be lost unless a study says otherwise: points of a share, as of accuracy, else percent
+of the baseline's value."""
 
 
 def front_rows(table: StudyTable) -> list[Row]:
@@ -49,19 +52,23 @@ def keeps_limits(trial: FrozenTrial) -> bool:
 def chosen_trial(study: Study) -> FrozenTrial | None:
     """Return the trial that a user who asks for one should take, None if none keeps its limits.
 
-    Of one objective it is the best, of a Pareto front the one with the largest retained saving or,
-    where it was said how much of the score may be lost, the smallest; of equals the smallest; all
-    on validation; where constraints were set, of those that keep them.
+    It is the smallest of those that lose at most what may be lost, the study's `max_drop` or else
+    `TOLERATED_DROP`; of equals the one that loses least. Where `TOLERATED_DROP` leaves none, it is
+    the one with the largest retained saving. All on validation; where constraints were set, of
+    those that keep them.
     """
     kept = [trial for trial in made_trials(study) if keeps_limits(trial)]
     if not kept:
         return None
-    if len(study.directions) > 1:
-        if "max_drop" in kept[0].constraints:
-            return min(kept, key=_bytes)
+    near = [trial for trial in kept if "max_drop" in trial.constraints or loses_little(trial)]
+    if not near:
         return max(kept, key=lambda trial: (float(trial.user_attrs["saving"]), -_bytes(trial)))
-    sign = 1 if study.direction == StudyDirection.MAXIMIZE else -1
-    return max(kept, key=lambda trial: (sign * (trial.value or 0.0), -_bytes(trial)))
+    return min(near, key=lambda trial: (_bytes(trial), -float(trial.user_attrs["val_delta_pct"])))
+
+
+def loses_little(trial: FrozenTrial) -> bool:
+    """Return whether the trial loses at most `TOLERATED_DROP` of the validation score."""
+    return float(trial.user_attrs["val_delta_pct"]) >= -TOLERATED_DROP
 
 
 def _bytes(trial: FrozenTrial) -> int:

@@ -9,6 +9,7 @@ from search.results.row import GZIP, RAW, Row
 from search.results.scored import delta_unit
 from search.results.spread import spread
 from search.results.table import StudyTable
+from search.results.times import told_seconds, wall_seconds
 from search.settings.presets import label as preset_label
 from search.storage.paths import StudyPaths
 
@@ -25,7 +26,7 @@ def notes(table: StudyTable) -> list[str]:
     epochs = sum(each.get("epochs_trained", 0) for each in facts)
     epochs += table.attributes.get(EPOCHS_BEFORE, 0)
     peak = max(row.attribute("peak_memory_mb") or 0 for row in rows)
-    seconds = sum(sum(each.get("stage_seconds", {}).values()) for each in facts)
+    took = f"{told_seconds(wall_seconds(table.finished))} by the clock: {epochs} epochs"
     metric = table.metric[0].upper() + table.metric[1:]
     mark = preset_label(table.config)
     sentences = [mark] if mark else []
@@ -34,14 +35,12 @@ def notes(table: StudyTable) -> list[str]:
         f"What is chosen is chosen on validation. Data: {table.config.data}.",
         *_about_bytes(table),
         *_about_runtime(table),
-        f"Trained for it: {epochs} epochs, in {seconds:.0f} s with export and measurement.",
+        f"It took {took} of training, {len(facts)} trials with export and measurement.",
         f"Peak memory of a process: {peak:,.0f} MB.",
     ]
     sentences += _about_dead_layers(table)
     sentences += _about_eq5(table)
     sentences += _about_confirmation(table)
-    if any(row.paper for row in rows) and table.config.data != table.papers_data:
-        sentences.append(f"The paper's figures are for the whole of {table.papers_data}.")
     if any(not row.reproducible for row in rows):
         sentences.append(
             "† The paper's own software does not give this row's size: see the re-run."
@@ -170,8 +169,6 @@ def _about_runtime(table: StudyTable) -> list[str]:
 
 def _about_published(table: StudyTable) -> list[str]:
     """Return how many rows that were made elsewhere ours reach, on the same data."""
-    if table.config.data != table.papers_data:
-        return []
     counts = [
         f"{len(dominated(table, source))} of {len(points)} compressed rows of {whose}"
         for source, whose in (("paper", "the paper"), ("re-run", "its re-run"))
@@ -215,9 +212,7 @@ def _about_confirmation(table: StudyTable) -> list[str]:
     return [sentence, *failed]
 
 
-def settings(table: StudyTable) -> str:
-    """Return the study's config and the versions that made it, in one line."""
+def settings(table: StudyTable) -> dict[str, object]:
+    """Return the study's config and the versions that made it, by name."""
     made_with: dict[str, str] = table.rows[0].attribute("versions") if table.rows else {}
-    return ", ".join(
-        f"{name} {value}" for name, value in (asdict(table.config) | made_with).items()
-    )
+    return asdict(table.config) | (made_with or {})

@@ -50,12 +50,26 @@ class Row:
     @property
     def label(self) -> str:
         """The combination in a few characters."""
-        return f"{100 * self.sparsity:.4g} %, {self.bits:.3g} bits"
+        return f"{100 * self.sparsity:.4g} % sparse, {self.bits:.3g} bits"
+
+    @property
+    def done(self) -> str:
+        """What was done to the network, step by step, in words."""
+        steps = [stage.told for stage in self.plan.stages() if stage.kind != "training"]
+        if steps and self.plan.recipe.distill_weight > 0:
+            steps.append("distilled")
+        return "; ".join(steps) or "nothing"
 
     @property
     def size(self) -> int:
         """The bytes that are counted."""
         return self.size_by(self.counted)
+
+    @property
+    def baseline_size(self) -> int:
+        """The same of the network as it was, without a coder of ours."""
+        raw = self.counted == RAW
+        return int(self.attribute("baseline_raw_bytes" if raw else "baseline_bytes"))
 
     def size_by(self, counted: str) -> int:
         """Return the bytes by what is counted, which are known."""

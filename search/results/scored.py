@@ -61,7 +61,7 @@ class Scored:
 
 def told(value: float, *, is_share: bool) -> str:
     """Return a score with its unit."""
-    return f"{value:.2f} %" if is_share else f"{value:.4g}"
+    return f"{value:.2f} %" if is_share else f"{value:#.4g}".rstrip(".")
 
 
 def heading(name: str, *, is_share: bool) -> str:

@@ -85,8 +85,9 @@ class StudyTable:
         foreign = {trial.number for trial in self.foreign}
         known = self.config.model in MODELS.names()
         spec = MODELS.get(self.config.model) if known else None
-        name = spec.paper_table if spec and self.counted != RAW else None  # they count gzip
         self.papers_data = spec.data if spec else None
+        is_papers = self.config.data == self.papers_data and self.counted != RAW  # it counts gzip
+        name = spec.paper_table if spec and is_papers else None
         paper = paper_rows(name) if name else {}
         rerun = rerun_rows(name) if name else {}
         doubtful = UNREPRODUCIBLE.get(name or "", frozenset())
@@ -128,7 +129,7 @@ class StudyTable:
             with_rerun: Whether the paper's protocol, run again elsewhere, is beside it.
             columns: Of a terminal: what does not fit is left out, and that is said.
         """
-        shown = self._columns(with_rerun=with_rerun)
+        shown = self.columns(with_rerun=with_rerun)
         text = self._drawn(shown, form)
         optional = [name for name in shown if name not in ALWAYS_SHOWN]
         while columns is not None and optional and len(text.splitlines()[0]) > columns:
@@ -136,7 +137,8 @@ class StudyTable:
             text = f"{self._drawn(shown, form)}\nThe report has more columns."
         return text
 
-    def _columns(self, *, with_rerun: bool) -> dict[str, Cell]:
+    def columns(self, *, with_rerun: bool = True) -> dict[str, Cell]:
+        """Return what the table has of a row, by the names of columns."""
         columns = dict(OURS)
         if self.counted != GZIP:
             columns |= ZIPPED

@@ -7,6 +7,9 @@ from typing import NoReturn, TypeVar
 
 T = TypeVar("T")
 
+STUDIES_DIR = Path("studies")
+"""Where studies are kept unless another folder is named."""
+
 TASK_NAMES = ("multiclass", "binary", "multilabel", "regression", "segmentation", "own")
 """Of `models.tasks`, whose import takes seconds."""
 
@@ -24,7 +27,7 @@ def add_study_location(parser: "argparse._ActionsContainer") -> None:
     parser.add_argument(
         "--studies-dir",
         type=Path,
-        default=Path("studies"),
+        default=STUDIES_DIR,
         metavar="DIR",
         help="folder of databases, artifacts, reports and the stage cache (default: studies)",
     )

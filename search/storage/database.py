@@ -91,16 +91,22 @@ def open_for_reading(url: str) -> RDBStorage:
     file = Path(parsed.database or "")
     if parsed.get_backend_name() == "sqlite" and file.is_file() and not _is_writable(file):
         folder = tempfile.TemporaryDirectory()
-        _COPIES.append(folder)
         for part in (file, file.with_name(f"{file.name}-wal")):  # what was written last
             if part.is_file():
                 shutil.copyfile(part, Path(folder.name) / part.name)
         copied = sqlalchemy.URL.create("sqlite", database=str(Path(folder.name) / file.name))
+        _COPIES[copied.render_as_string(hide_password=False)] = url, folder
         url = copied.render_as_string(hide_password=False)
     return open_storage(url, must_exist=True)
 
 
-_COPIES: list[tempfile.TemporaryDirectory[str]] = []
+def users_url(storage: RDBStorage) -> str:
+    """Return the URL that a user names the database by."""
+    return _COPIES[storage.url][0] if storage.url in _COPIES else str(storage.url)
+
+
+_COPIES: dict[str, tuple[str, tempfile.TemporaryDirectory[str]]] = {}
+"""By their URLs those of the originals, and the folders that are removed in the end."""
 
 
 def _is_writable(file: Path) -> bool:

@@ -11,7 +11,15 @@ from optuna.storages import RDBStorage
 
 from models.errors import BadInputError
 from search.settings.config import StudyConfig
-from search.storage.database import StudyLock, open_for_reading, open_storage, study_lock
+from search.settings.parsing import STUDIES_DIR
+from search.storage.database import (
+    StudyLock,
+    open_for_reading,
+    open_storage,
+    study_lock,
+    users_url,
+    without_password,
+)
 from search.storage.paths import StudyPaths
 from search.storage.trial_queries import add_index_
 
@@ -89,6 +97,17 @@ def load_study(name: str, url: str) -> Study:
         BadInputError: The storage does not open, or holds no such study.
     """
     return _study_in(open_for_reading(url), name)
+
+
+def location(study: Study, paths: StudyPaths) -> list[str]:
+    """Return the options that name the study to another command, without a password."""
+    options = ["--study", study.study_name]
+    if paths.root != STUDIES_DIR:
+        options += ["--studies-dir", str(paths.root)]
+    storage = getattr(study._storage, "_backend", study._storage)  # behind Optuna's cache
+    if isinstance(storage, RDBStorage) and users_url(storage) != paths.url:
+        options += ["--storage", without_password(users_url(storage))]
+    return options
 
 
 def _study_in(storage: RDBStorage, name: str) -> Study:

@@ -15,6 +15,7 @@ from objectives.score.accuracy import ACCURACY as ACCURACY_SCORE
 from objectives.training.pace import measure_pace
 from search.results.notes import dead_layers
 from search.results.scored import ACCURACY, Scored
+from search.results.times import told_seconds
 from search.sampling.stopping import STOPPED
 from search.settings.config import StudyConfig
 from search.settings.provenance import commit
@@ -109,19 +110,13 @@ def estimate(
     seconds /= processes.workers
     by = f" by {processes.workers} workers" if processes.workers > 1 else ""
     text = (
-        f"  about {_duration(seconds)} on this CPU{by}: {epochs} epochs of "
-        f"{_duration(pace.epoch_seconds)}, {trials} files to measure"
+        f"  about {told_seconds(seconds)} on this CPU{by}: {epochs} epochs of "
+        f"{told_seconds(pace.epoch_seconds)}, {trials} files to measure"
     )
     if seconds > LONG_SECONDS:
         preset = "" if config.preset else "--preset quick, or "
         text += f"\n  shorter: {preset}smaller --input-size, --train-fraction, --epochs"
     return text
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def heading(config: StudyConfig, paths: StudyPaths) -> str:

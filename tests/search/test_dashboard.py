@@ -1,15 +1,14 @@
 """The dashboard of a real study, in a real browser."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
+from serving import serving
 
 from search import dashboard, run
 from search.storage.study import load_study
@@ -21,20 +20,6 @@ const plot = document.getElementById("graph-pareto-front");
 return plot?.data?.flatMap((trace) => Array.from(trace.x, (x, i) => [x, trace.y[i]]));
 """
 """The points of optuna-dashboard's own plot."""
-
-
-@contextmanager
-def serving(study: str, folder: Path) -> Iterator[str]:
-    """Serve a dashboard within the block; gives its address."""
-    command = [sys.executable, "-m", "search.dashboard", "--study", study, "--port", "0"]
-    process = subprocess.Popen(
-        [*command, "--studies-dir", str(folder)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    yield process.stdout.readline().split()[0]
-    process.terminate()
-    process.wait()
-    process.stdout.close()
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +58,28 @@ def test_note_and_plots_of_the_study(address: str, browser: Chrome) -> None:
     wait_for_text(browser, "Study s", "The Pareto front on validation", "90 %")
     browser.get(address)
     wait_for_text(browser, "Test accuracy against size", "Quality (Eq. 5, on test)")
-    wait_for_text(browser, "Layers of trial", "weights kept, %", "bits of a weight")
+    wait_for_text(browser, "Layers of trial", "kept, %", "bytes")
+
+
+def test_serves_the_report_too(address: str, digits_study: Path) -> None:
+    host = address.partition("/dashboard")[0]
+    with urlopen(f"{host}/report") as answer:
+        assert answer.read() == (digits_study / "s" / "report.html").read_bytes()
+        assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_without_a_report_its_page_looks_again(tmp_path: Path) -> None:
+    asked: list[str] = []
+    app = dashboard.with_report(
+        lambda environ, _: [environ["PATH_INFO"].encode()], tmp_path / "report.html"
+    )
+    answers = [
+        b"".join(app({"PATH_INFO": path}, lambda status, _: asked.append(status)))
+        for path in ("/report", "/report/", "/dashboard/")
+    ]
+    assert b'http-equiv="refresh"' in answers[0]
+    assert answers[1:] == [answers[0], b"/dashboard/"]
+    assert asked == ["200 OK"] * 2
 
 
 def test_the_dashboards_own_front_plot_has_every_trial_of_a_pareto_study(

@@ -23,37 +23,41 @@ def test_hypervolume_is_optunas() -> None:
     assert hypervolume(map(tuple, points), (-0.5, -0.5)) == pytest.approx(expected)
 
 
-def a_study(directions: list[str], values: list[tuple[float, ...]]) -> optuna.Study:
-    study = optuna.create_study(directions=directions)
-    for value in values:
+def a_study(*trials: tuple[int, float, float], **limits: float) -> optuna.Study:
+    """Trials of so many bytes, with so much more of the validation score, and so much saving."""
+    study = optuna.create_study(directions=["maximize", "minimize"])
+    for size, delta, saving in trials:
         trial = study.ask()
-        for name, fact in made_attributes(saving=value[0]).items():
+        facts = made_attributes(saving=saving, shipped_bytes=size, val_delta_pct=delta)
+        for name, fact in facts.items():
             trial.set_user_attr(name, fact)
-        trial.set_constraint("max_bytes", value[-1] - 10)
-        study.tell(trial, value)
+        for name, limit in limits.items():
+            trial.set_constraint(name, {"max_bytes": size, "max_drop": -delta}[name] - limit)
+        study.tell(trial, (delta, size))
     return study
 
 
-def test_the_chosen_trial_keeps_its_limits_and_has_the_largest_saving() -> None:
-    study = a_study(["maximize", "minimize"], [(3.0, 20.0), (1.0, 4.0), (2.0, 9.0)])
+@pytest.mark.parametrize(
+    ("study", "number"),
+    [
+        (a_study((30, 0.2, 0.5), (20, -0.5, 0.9), (10, -0.51, 0.95)), 1),
+        (a_study((20, -0.4, 0.9), (20, -0.1, 0.8)), 1),
+        (a_study((20, -0.7, 0.3), (10, -0.8, 0.4), (5, -9.0, 0.1)), 1),
+        (a_study((30, 0.0, 0.9), (20, -0.2, 0.8), (10, -0.3, 0.5), max_drop=0.2), 1),
+        (a_study((30, 0.0, 0.9), (20, -2.0, 0.8), (10, -3.1, 0.5), max_drop=3), 1),
+        (a_study((30, 0.0, 0.9), (12, -0.2, 0.8), max_bytes=10), None),
+        (a_study((30, 0.0, 0.2), (10, -5.0, 0.1), max_bytes=10), 1),
+    ],
+    ids=[
+        "the smallest of those that lose half a point",
+        "of equals the one that loses least",
+        "the largest saving where all lose more",
+        "the smallest of those that lose what was said",
+        "which may be more",
+        "none if none keeps its limits",
+        "of those that keep them",
+    ],
+)
+def test_the_chosen_trial(study: optuna.Study, number: int | None) -> None:
     chosen = chosen_trial(study)
-    assert chosen is not None
-    assert chosen.number == 2
-    assert chosen_trial(a_study(["maximize", "minimize"], [(3.0, 20.0)])) is None
-    best = chosen_trial(a_study(["maximize"], [(3.0,), (5.0,), (4.0,)]))
-    assert best is not None
-    assert best.number == 1
-
-
-def test_where_it_was_said_what_may_be_lost_the_smallest_is_chosen() -> None:
-    study = optuna.create_study(directions=["maximize", "minimize"])
-    for saving, size, drop in [(0.9, 30, 0.0), (0.8, 20, 0.2), (0.5, 10, 0.3)]:
-        trial = study.ask()
-        facts = made_attributes(saving=saving, shipped_bytes=size)
-        for name, fact in facts.items():
-            trial.set_user_attr(name, fact)
-        trial.set_constraint("max_drop", drop - 0.2)
-        study.tell(trial, (-drop, size))
-    chosen = chosen_trial(study)
-    assert chosen is not None
-    assert chosen.user_attrs["shipped_bytes"] == 20
+    assert (chosen and chosen.number) == number
