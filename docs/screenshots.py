@@ -1,6 +1,8 @@
-"""Make docs/report.png and docs/dashboard.png: `python -m docs.screenshots`.
+"""Make the pictures of report and dashboard in docs/: `python -m docs.screenshots`.
 
-Of a study that is finished, or of a small one that is run first: 24 trials on 5,000 digits.
+The report's first screen, on a desk and on a phone, in the light and in the dark, and the
+dashboard, of a study that is finished or of a small one that is run first: 24 trials on 5,000
+digits.
 Needs Debian's packages chromium and chromium-driver.
 """
 
@@ -12,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
@@ -24,8 +27,9 @@ SMALL = (
     *("--trials", "24", "--epochs", "8"),
 )
 
-WIDTH, HEIGHT, SCALE = 1600, 1900, 0.75
+SIZES = {"report": (1400, 1400, 0.75), "report-phone": (390, 1500, 1.0)}
 """CSS pixels of the window, and pixels of the picture for one of them."""
+DASHBOARD = (1600, 1900, 0.75)
 SECONDS = 60
 SETTLED_SECONDS = 3.0
 """The dashboard draws its plots after their data came, one after the other."""
@@ -52,12 +56,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             parser.error(f"there is no report {report}")
         browser = open_chromium(folder)
         try:
-            window = {"width": WIDTH, "height": HEIGHT, "deviceScaleFactor": SCALE}
-            browser.execute_cdp_cmd(
-                "Emulation.setDeviceMetricsOverride", window | {"mobile": False}
-            )
-            browser.get(report.as_uri())
-            browser.save_screenshot(options.out / "report.png")
+            for name, size in SIZES.items():
+                for scheme, ending in (("light", ""), ("dark", "-dark")):
+                    _wish(browser, size, scheme)
+                    browser.get(report.as_uri())
+                    browser.save_screenshot(options.out / f"{name}{ending}.png")
+            _wish(browser, DASHBOARD, "light")
             with _dashboard(study, studies, options.storage) as address:
                 browser.get(address)
                 WebDriverWait(browser, SECONDS).until(
@@ -68,6 +72,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             browser.quit()
     return 0
+
+
+def _wish(browser: Chrome, size: tuple[int, int, float], scheme: str) -> None:
+    """Let the browser have a window of this size, and its user wish for light or dark."""
+    width, height, scale = size
+    window = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", window)
+    wished = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": wished})
 
 
 @contextmanager

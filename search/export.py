@@ -80,7 +80,7 @@ def _export(options: argparse.Namespace) -> int:
         form=options.format,
     )
     print(
-        f"{options.out}: trial {row.trial.number} ({row.label}), "
+        f"{options.out}: trial {row.trial.number} ({row.done}), "
         f"{told(measured.test_score, is_share=row.scored.is_share)} on test"
     )
     for file in sorted(each for each in options.out.rglob("*") if each.is_file()):

@@ -15,6 +15,7 @@ from search.results.spread import spread
 
 STUDIES = Path(__file__).parents[2] / "studies"
 GRID = STUDIES / "2026-11-27-cnn-mnist"
+TFLITE = STUDIES / "2026-11-27-cnn-mnist-tflite"
 SEEDS = (0, 1, 2)
 Row = Mapping[str, str]
 
@@ -120,6 +121,29 @@ def grid_ptq() -> str:
 def grid_global() -> str:
     """The whole grid, one threshold over all layers."""
     return _all_of_grid("global")
+
+
+def tflite() -> str:
+    """The grid as TensorFlow Lite's files, the paper's own format, beside ours and the paper's."""
+    ours, onnx_rows = (
+        {
+            (float(row["sparsity"]), int(row["precision"])): row
+            for row in read(TFLITE / f"{name}.csv")
+        }
+        for name in ("litert", "onnxruntime")
+    )
+    paper, again = paper_rows("cnn_mnist"), rerun_rows("cnn_mnist")
+    rows = []
+    for point, row in ours.items():
+        sparsity, bits = point
+        mine, theirs = int(row["artifact_bytes"]), int(onnx_rows[point]["artifact_bytes"])
+        cells = [f"{100 * sparsity:.4g} %", bits, f"{mine:,}", f"{theirs:,}"]
+        cells += [f"{float(row['test_accuracy_pct']):.2f}"]
+        cells += [*_published(paper[point]), *_published(again[point])]
+        rows.append([*cells, f"{mine / again[point].size_bytes:.2f}"])
+    headers = ["sparsity", "bits", "our .tflite", "our .onnx", "accuracy %"]
+    headers += ["paper: bytes", "accuracy %", "re-run: bytes", "accuracy %", "ours / re-run"]
+    return _drawn(rows, headers)
 
 
 def methods() -> str:
@@ -287,6 +311,7 @@ MAKERS: dict[str, Callable[[], str]] = {
         grid_qat,
         grid_ptq,
         grid_global,
+        tflite,
         methods,
         dominance,
         deep_compression,

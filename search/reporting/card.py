@@ -7,6 +7,7 @@ from pathlib import Path
 from models.loaders import LoaderData
 from objectives.artifact.measure import FileMeasurement, Measurement
 from objectives.score.onnx_network import OnnxNetwork
+from search.results.recommendation import headline
 from search.results.remake import remake_command
 from search.results.row import Row
 from search.results.scored import told as told_score
@@ -52,7 +53,8 @@ def model_card(facts: CardFacts, files: Sequence[Path]) -> str:
     }
     head = (
         f"# {facts.table.name}, trial {row.trial.number}\n\n"
-        f"Network `{config.model}` for data `{config.data}`, compressed: sparsity {row.label}.\n"
+        f"Network `{config.model}` for data `{config.data}`, compressed: {row.done} "
+        f"({row.label}). {headline(row)[0].upper()}{headline(row)[1:]}\n"
     )
     return head + "".join(f"\n## {title}\n\n{text}\n" for title, text in sections.items())
 

@@ -7,7 +7,13 @@ from typing import Any
 from search.results.columns import other_estimate
 from search.results.counting import words
 from search.results.front import TOLERATED_DROP
-from search.results.recommendation import export_command, given_up, headline, how_sure
+from search.results.recommendation import (
+    export_command,
+    given_up,
+    headline,
+    how_sure,
+    most_accurate,
+)
 from search.results.remake import remake_command
 from search.results.row import Row
 from search.results.scored import delta_unit, told
@@ -33,13 +39,14 @@ class Slider:
 
 def trial_facts(table: StudyTable, location: Sequence[str]) -> dict[int, dict[str, Any]]:
     """Return of each trial, by its number, what the page shows when it is chosen."""
+    best = most_accurate(table)
     return {
         row.trial.number: {
             "label": row.label,
             "done": row.done,
             "headline": headline(row),
             "beside": beside_the_baseline(row),
-            "given_up": given_up(table, row),
+            "given_up": given_up(row, best),
             "sure": how_sure(table, row),
             "file": row.attribute("artifact"),
             "commands": commands(table, row, location),

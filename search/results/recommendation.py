@@ -26,7 +26,7 @@ def recommendation(study: Study, table: StudyTable, location: Sequence[str]) -> 
     command = export_command(location, row)
     return (
         f"Take trial {row.trial.number} ({row.done}): {headline(row)} It is {why(table, row)}. "
-        f"{given_up(table, row)} {how_sure(table, row)} "
+        f"{given_up(row, most_accurate(table))} {how_sure(table, row)} "
         f"Its file is {row.attribute('artifact')}; `{command}` takes it away."
     )
 
@@ -92,11 +92,15 @@ def _count(rows: list[Row]) -> str:
     return "the one trial" if len(rows) == 1 else f"the {len(rows)} trials"
 
 
-def given_up(table: StudyTable, row: Row) -> str:
-    """Return what a more accurate file of the study has that this one has not."""
+def most_accurate(table: StudyTable) -> Row | None:
+    """Return the row with the best validation score of those that keep the limits, if any does."""
     kept = [each for each in table.rows if keeps_limits(each.trial)]
-    best = max([*kept, row], key=lambda each: (each.scored.worth("val"), -each.size))
-    if best.scored.worth("val") <= row.scored.worth("val"):
+    return max(kept, key=lambda each: (each.scored.worth("val"), -each.size), default=None)
+
+
+def given_up(row: Row, best: Row | None) -> str:
+    """Return what the most accurate file of a study has that this one has not."""
+    if best is None or best.scored.worth("val") <= row.scored.worth("val"):
         return f"No trial has a better validation {row.scored.name}."
     scored = best.scored
     return (

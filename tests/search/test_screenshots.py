@@ -12,14 +12,20 @@ from docs import screenshots
 @pytest.mark.skipif(
     shutil.which("chromium") is None, reason="needs Debian's packages chromium and chromium-driver"
 )
-def test_both_pictures_are_drawn_and_small(digits_study: Path, tmp_path: Path) -> None:
+def test_all_pictures_are_drawn_and_small(digits_study: Path, tmp_path: Path) -> None:
     arguments = ["--study", "s", "--studies-dir", str(digits_study), "--out", str(tmp_path)]
     assert screenshots.main(arguments) == 0
-    for name in ("report.png", "dashboard.png"):
-        assert (tmp_path / name).stat().st_size < 300_000
-        picture = Image.open(tmp_path / name).convert("RGB")
-        assert picture.size == (1200, 1425)
+    wide, phone = (1050, 1050), (390, 1500)
+    sizes = {"report": wide, "report-dark": wide, "report-phone": phone}
+    sizes |= {"report-phone-dark": phone, "dashboard": (1200, 1425)}
+    for name, size in sizes.items():
+        file = tmp_path / f"{name}.png"
+        assert file.stat().st_size < 300_000
+        picture = Image.open(file).convert("RGB")
+        assert picture.size == size
         assert len(picture.getcolors(picture.width * picture.height)) > 200
+        is_dark = sum(picture.getpixel((size[0] // 2, 2))) < 200
+        assert is_dark == name.endswith("dark")
 
 
 def test_a_study_without_a_report_is_one_line(

@@ -7,7 +7,14 @@ import pytest
 from optuna.trial import TrialState, create_trial
 from toys import made_attributes, toy_plan
 
-from search.results.recommendation import change, given_up, headline, how_sure, no_recommendation
+from search.results.recommendation import (
+    change,
+    given_up,
+    headline,
+    how_sure,
+    most_accurate,
+    no_recommendation,
+)
 from search.results.row import GZIP, RAW, Row
 from search.results.table import StudyTable
 
@@ -24,6 +31,10 @@ def a_row(number: int = 0, counted: str = GZIP, **facts: Any) -> Row:
     )
     trial.number = number
     return Row(trial, None, None, True, toy_plan(0.9, 8), counted)
+
+
+def best_of(*rows: Row) -> Row | None:
+    return most_accurate(a_table(*rows))
 
 
 def a_table(*rows: Row, **others: Any) -> StudyTable:
@@ -95,25 +106,25 @@ def test_what_is_given_up_is_said() -> None:
     better = a_row(
         3, artifact_bytes=12_003, val_accuracy_pct=74.0, test_accuracy_pct=73.5, sparsity=0.5
     )
-    assert given_up(a_table(small, better), small) == (
+    assert given_up(small, best_of(small, better)) == (
         "Given up: trial 3 (50 % sparse, 8 bits) has 74.00 % instead of 59.60 % accuracy on "
         "validation (73.50 % instead of 59.00 % on test), in 12,003 bytes."
     )
-    assert given_up(a_table(small, better), better) == (
+    assert given_up(better, best_of(small, better)) == (
         "No trial has a better validation accuracy."
     )
     better.trial.set_constraint("max_bytes", 3.0)
-    assert given_up(a_table(small, better), small) == "No trial has a better validation accuracy."
+    assert given_up(small, best_of(small, better)) == "No trial has a better validation accuracy."
 
 
 def test_less_is_better_of_an_error() -> None:
     small = a_row(7, **ERROR, val_score=0.5, test_score=0.52)
     better = a_row(3, **ERROR, val_score=0.4, test_score=0.41)
-    assert "trial 3 (" in given_up(a_table(small, better), small)
+    assert "trial 3 (" in given_up(small, best_of(small, better))
     assert "has 0.4000 instead of 0.5000 MeanAbsoluteError" in given_up(
-        a_table(small, better), small
+        small, best_of(small, better)
     )
-    assert given_up(a_table(small, better), better).startswith("No trial has a better")
+    assert given_up(better, best_of(small, better)).startswith("No trial has a better")
 
 
 def test_how_sure_it_is() -> None:
