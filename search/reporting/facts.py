@@ -69,7 +69,7 @@ def beside_the_baseline(row: Row) -> list[tuple[str, str, str, str]]:
             f"size ({words(row.counted)})",
             f"{row.baseline_size:,} B",
             f"{row.size:,} B",
-            f"{value('reduction_factor'):.2f} times smaller",
+            _times_smaller(value("reduction_factor")),
         )
     ]
     for part, name in (("test", "test"), ("val", "validation")):
@@ -91,6 +91,10 @@ def beside_the_baseline(row: Row) -> list[tuple[str, str, str, str]]:
     return lines
 
 
+def _times_smaller(times: float) -> str:
+    return f"{times:.2f} times smaller" if times >= 1 else f"{1 / times:.2f} times larger"
+
+
 def _line(
     name: str, row: Row, attribute: str, unit: str, form: str, *, divisor: float = 1
 ) -> tuple[str, str, str, str]:
@@ -98,7 +102,8 @@ def _line(
     shown = f"{now / divisor:{form}} {unit}"
     if before is None:
         return name, "-", shown, "-"
-    return name, f"{before / divisor:{form}} {unit}", shown, f"{before / now:.2f} times less"
+    times = f"{before / now:.2f} times less" if now <= before else f"{now / before:.2f} times more"
+    return name, f"{before / divisor:{form}} {unit}", shown, times
 
 
 def commands(table: StudyTable, row: Row, location: Sequence[str]) -> Mapping[str, str]:

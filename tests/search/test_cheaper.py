@@ -81,7 +81,7 @@ def test_a_stopped_trial_is_stopped_and_not_failed(
         assert not (tmp_path / "s" / "artifacts" / f"trial-{trial.number:04d}.onnx").exists()
     out = capsys.readouterr().out
     epochs = sum(trial.user_attrs["epochs_trained"] for trial in study.trials)
-    assert f"Trained for it: {epochs} epochs" in out
+    assert f"by the clock: {epochs} epochs of training, 14 trials" in out
     assert out.count("stopped early after") == len(stopped)
     assert f"Stopped early, as they could not win: {len(stopped)} trials." in out
     assert start(tmp_path, *arguments) == 0

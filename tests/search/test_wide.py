@@ -1,6 +1,7 @@
 """Searches beyond the grid, on few epochs of real digits."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from optuna.trial import create_trial
 from objectives.artifact.energy import ENERGY_VERSION
 from search import run
 from search.results.columns import ENERGY
-from search.results.front import dominated, front_rows
+from search.results.front import front_rows
 from search.results.row import GZIP, Row
 from search.results.table import StudyTable
 from search.settings.config import StudyConfig
@@ -45,9 +46,6 @@ def test_a_pareto_search_of_the_wide_space(tmp_path: Path) -> None:
     for better, worse in zip(front[1:], front, strict=False):
         assert better.attribute("artifact_bytes") > worse.attribute("artifact_bytes")
         assert better.attribute("val_accuracy_pct") > worse.attribute("val_accuracy_pct")
-    report = (tmp_path / "s" / "report.md").read_text()
-    reached = sum(len(dominated(table, source)) for source in ("paper", "re-run"))
-    assert report.count("missed") == 2 * 17 - reached
     assert start(tmp_path, "--objective", "pareto") == 2  # the study was made with another space
 
 
@@ -69,7 +67,7 @@ def test_latency_and_energy_can_be_objectives_too(tmp_path: Path) -> None:
         assert trial.values[2:] == [facts["energy_uj"], facts["latency_ms"]]
     assert "est. energy uJ" in (tmp_path / "s" / "report.md").read_text()
     page = (tmp_path / "s" / "report.html").read_text()
-    assert 'uJ for one input, an estimate"' in page
+    assert re.search(r'\["energy, an estimate", "-", "[\d.]+ uJ", "-"\]', page)
 
 
 def forget_the_estimates_version(folder: Path) -> None:

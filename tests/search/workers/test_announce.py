@@ -56,6 +56,6 @@ def test_a_stopped_trial_is_told_with_its_score_where_networks_have_it() -> None
     trial = create_trial(
         state=TrialState.PRUNED, intermediate_values={1: -0.5, 2: -0.25}, user_attrs=facts
     )
-    assert trial_line(trial).endswith("stopped early after 2 epochs at 0.25")
+    assert trial_line(trial).endswith("stopped early after 2 epochs at 0.2500")
     trial.user_attrs["score_is_of_networks"] = False
     assert trial_line(trial).endswith("stopped early after 2 epochs")
