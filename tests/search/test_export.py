@@ -250,8 +250,8 @@ def test_trials_without_a_file_are_refused_by_name(
     [
         ({"model": "Sequential"}, r"Study 's' was made from Python .*\(model Sequential, data m"),
         ({"data": "Digits"}, r"Study 's' was made from Python .*data Digits\), which no name"),
-        ({"data_fingerprint": "0"}, r"The data 'mnist5k' changed since study 's' was made\."),
-        ({"model_fingerprint": "0"}, r"The model 'cnn' changed since study 's' was made\."),
+        ({"data_fingerprint": "0"}, r"Since study 's' was made, the data 'mnist5k' have changed"),
+        ({"model_fingerprint": "0"}, r"Since study 's' was made, the model 'cnn' has changed"),
     ],
 )
 def test_what_cannot_be_opened_again_is_one_line(
