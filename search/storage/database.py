@@ -19,7 +19,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy import event
 
 from models.errors import BadInputError
-from objectives.errors import DiskFullError
+from objectives.errors import AwayError, DiskFullError
 from search.storage.paths import StudyPaths
 from search.storage.reconnecting import ReconnectingStorage, reconnect_
 
@@ -31,6 +31,15 @@ MISSED_HEARTBEATS = 6
 SQLITE_WAIT_SECONDS = 60
 """How long a transaction waits for those of other processes."""
 
+
+SILENCE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
+"""What libpq waits for a server that says nothing: seconds, the last milliseconds."""
 
 StudyLock = AbstractContextManager[object]
 """Held while a study is created, its queue mended, or a sampler asked; may be taken again."""
@@ -56,7 +65,7 @@ def open_storage(url: str, *, heartbeat_seconds: int = 5, must_exist: bool = Fal
         raise BadInputError(
             f"The storage {shown} names no file: a study must outlast its process."
         )
-    if must_exist and is_sqlite and not Path(parsed.database or "").is_file():
+    if must_exist and is_missing(url):
         raise BadInputError(f"The storage {shown} is not there.")
     with _failure_in_one_line(shown):
         with warnings.catch_warnings():
@@ -66,7 +75,7 @@ def open_storage(url: str, *, heartbeat_seconds: int = 5, must_exist: bool = Fal
                 engine_kwargs=(
                     {"connect_args": {"timeout": SQLITE_WAIT_SECONDS}}
                     if is_sqlite
-                    else {"pool_pre_ping": True}
+                    else {"pool_pre_ping": True, "connect_args": _patience(parsed)}
                 ),
                 heartbeat_interval=heartbeat_seconds,
                 grace_period=MISSED_HEARTBEATS * heartbeat_seconds,
@@ -77,6 +86,22 @@ def open_storage(url: str, *, heartbeat_seconds: int = 5, must_exist: bool = Fal
         else:
             reconnect_(storage.engine)
     return storage
+
+
+def _patience(url: sqlalchemy.URL) -> dict[str, int]:
+    """Return how long a server may be silent that is cut off, which else is two hours.
+
+    Source: PostgreSQL 15, 34.1.2 Parameter Key Words.
+    """
+    if not url.get_dialect().driver.startswith("psycopg"):
+        return {}
+    return {name: value for name, value in SILENCE.items() if name not in url.query}
+
+
+def is_missing(url: str) -> bool:
+    """Return whether `url` is that of a SQLite file that is not there."""
+    parsed = _parsed(url)
+    return parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file()
 
 
 def open_for_reading(url: str) -> RDBStorage:
@@ -145,9 +170,10 @@ def _failure_in_one_line(shown: str) -> Iterator[None]:
     ) as err:
         cause = err.__cause__ if isinstance(err, optuna.exceptions.StorageInternalError) else err
         reason = str(cause.orig) if isinstance(cause, sqlalchemy.exc.DBAPIError) else str(cause)
-        raise BadInputError(
-            f"The storage {shown} does not open: {reason.splitlines()[0]}."
-        ) from err
+        told = f"The storage {shown} does not open: {reason.splitlines()[0].rstrip('.')}."
+        if isinstance(cause, sqlalchemy.exc.OperationalError) and not shown.startswith("sqlite"):
+            told += " When it does, the same command goes on."
+        raise BadInputError(told) from err
 
 
 def study_lock(url: str, paths: StudyPaths) -> StudyLock:
@@ -171,7 +197,10 @@ class _AdvisoryLock(StudyLock):
     def __init__(self, url: sqlalchemy.URL, study: str) -> None:
         with _failure_in_one_line(url.render_as_string(hide_password=True)):
             self._engine = sqlalchemy.create_engine(
-                url, poolclass=sqlalchemy.NullPool, isolation_level="AUTOCOMMIT"
+                url,
+                poolclass=sqlalchemy.NullPool,
+                isolation_level="AUTOCOMMIT",
+                connect_args=_patience(url),
             )
             self._engine.connect().close()
         reconnect_(self._engine)
@@ -227,7 +256,11 @@ def heartbeat(storage: RDBStorage, trial_id: int) -> Iterator[None]:
         while not stop.wait(storage.heartbeat_interval):
             try:
                 storage.record_heartbeat(trial_id)
-            except sqlalchemy.exc.SQLAlchemyError as err:  # the next beat may get through
+            except (
+                AwayError,
+                optuna.exceptions.StorageInternalError,
+                sqlalchemy.exc.SQLAlchemyError,
+            ) as err:  # the next beat may get through
                 log.warning("A heartbeat of trial id %d was lost: %s", trial_id, err)
         storage.remove_session()
 

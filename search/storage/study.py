@@ -11,7 +11,13 @@ from optuna.storages import RDBStorage
 
 from models.errors import BadInputError
 from search.settings.config import StudyConfig
-from search.storage.database import StudyLock, open_for_reading, open_storage, study_lock
+from search.storage.database import (
+    StudyLock,
+    is_missing,
+    open_for_reading,
+    open_storage,
+    study_lock,
+)
 from search.storage.paths import StudyPaths
 from search.storage.trial_queries import add_index_
 
@@ -74,12 +80,14 @@ def join_study(
 
 
 def is_stored(name: str, url: str) -> bool:
-    """Return whether the storage at `url` opens and holds the study."""
-    try:
-        load_study(name, url)
-    except BadInputError:
+    """Return whether the storage at `url` holds the study.
+
+    Raises:
+        BadInputError: It is there, and does not open.
+    """
+    if is_missing(url):
         return False
-    return True
+    return name in optuna.get_all_study_names(open_for_reading(url))
 
 
 def load_study(name: str, url: str) -> Study:
