@@ -91,6 +91,7 @@ def _run(options: argparse.Namespace) -> int:
         trials_per_gpu=options.trials_per_gpu,
         cluster=options.cluster,
         confirm=options.confirm,
+        artifacts=options.artifacts,
     )
     study = work_on(setup, task, launch).study
     if made_trials(study):

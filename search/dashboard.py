@@ -71,9 +71,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from optuna_dashboard import wsgi
 
-    from search.storage.downloads import store_of
+    from search.storage.downloads import Downloads
 
-    server.set_app(wsgi(study._storage, artifact_store=store_of(paths)))
+    downloads = Downloads(paths.root, study._storage)
+    server.set_app(wsgi(study._storage, artifact_store=downloads))
     address = f"http://{options.host}:{server.server_port}/dashboard/studies/{study._study_id}"
     print(f"{address}  (Ctrl-C ends it)", flush=True)
     try:

@@ -9,6 +9,7 @@ from optuna import Study
 from optuna_dashboard import save_plotly_graph_object
 
 from models.errors import BadInputError
+from objectives.errors import AwayError, MeasurementError
 from objectives.files import write_atomically
 from search.reporting.drawing import Drawing
 from search.reporting.layers import TrialLayers, layer_drawing, layer_table, recommended_layers
@@ -23,6 +24,7 @@ from search.results.ranking import ranking, shares
 from search.results.recommendation import recommendation
 from search.results.table import StudyTable
 from search.settings.terminal import width, wrapped
+from search.storage.file_finding import FileFinder
 from search.storage.paths import StudyPaths
 
 DOMINANCE = {
@@ -58,9 +60,8 @@ def show_report(
             be written.
     """
     table, *others = (_table(each) for each in (study, *against))
-    layers = recommended_layers(study, table, paths)
+    layers, gone = _layers(study, table, FileFinder(study, paths))
     drawings = [*figures(table), *([layer_drawing(layers)] if layers else [])]
-    gone = missing_files(table, paths)
     told = [recommendation(study, table), *notes(table), *gone]
     markdown = _markdown(table, _tables(table, others, layers, "pipe"), told)
     written = page(
@@ -85,6 +86,21 @@ def show_report(
     for line in [*told, *kept]:
         print(wrapped(line))
     print(f"\nReport: {files['html']}")
+
+
+def _layers(
+    study: Study, table: StudyTable, finder: FileFinder
+) -> tuple[TrialLayers | None, list[str]]:
+    """Return the recommended trial's layers if its file is to be had, and which files are not."""
+    layers, told = None, []
+    try:
+        layers = recommended_layers(study, table, finder)
+    except MeasurementError as err:
+        told.append(str(err))
+    except (AwayError, BadInputError) as err:
+        told.append(f"{err} The table of layers is left out.")
+    absent = missing_files(table, finder)
+    return layers, absent or told
 
 
 def _keep_in_database(study: Study, note: str, drawings: Sequence[Drawing]) -> list[str]:
