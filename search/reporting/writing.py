@@ -26,6 +26,7 @@ from search.results.table import StudyTable
 from search.settings.terminal import width, wrapped
 from search.storage.file_finding import FileFinder
 from search.storage.paths import StudyPaths
+from search.storage.snapshot import StudySnapshot
 
 DOMINANCE = {
     "paper": "The paper's rows, and our best file on validation that is no larger",
@@ -59,6 +60,7 @@ def show_report(
         BadInputError: The study, or one of the others, has no finished trial, or the report cannot
             be written.
     """
+    study, *against = (StudySnapshot(each) for each in (study, *against))
     table, *others = (_table(each) for each in (study, *against))
     layers, gone = _layers(study, table, FileFinder(study, paths))
     drawings = [*figures(table), *([layer_drawing(layers)] if layers else [])]
