@@ -5,6 +5,10 @@ class DiskFullError(Exception):
     """No room is left for a file; the study goes on when there is."""
 
 
+class AwayError(Exception):
+    """A server that a study needs stays away; the study goes on when it is back."""
+
+
 class TrialError(Exception):
     """This trial cannot be scored: it fails with this text, and the study goes on."""
 

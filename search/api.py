@@ -1,6 +1,7 @@
 """The same from Python: `compress(model, data)`."""
 
 import difflib
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
@@ -15,7 +16,7 @@ from torch.nn import UninitializedParameter
 
 from models.copies import copy_network
 from models.errors import BadInputError
-from objectives.errors import TrialError
+from objectives.errors import MeasurementError, TrialError
 from objectives.plan import Plan
 from objectives.progress import StopRequested
 from search.launch import Launch, work_on
@@ -25,10 +26,14 @@ from search.settings.config import StudyConfig
 from search.settings.given import Given
 from search.settings.setup import make_setup
 from search.settings.typed import typed
+from search.storage.connecting import holds_study
+from search.storage.file_finding import FileFinder
 from search.storage.paths import StudyPaths
-from search.storage.study import is_stored, quiet_optuna
+from search.storage.study import quiet_optuna
 from search.storage.trials import made_trials
 from search.workers.task import Task
+
+log = logging.getLogger(__name__)
 
 NOT_SET = {"model", "data", "weights", "only_plan", "accelerator"}
 NOT_SET |= {"model_fingerprint", "data_fingerprint", "metric_fingerprint", "metric_is_share"}
@@ -58,6 +63,7 @@ def compress(
     plan: str | Plan | None = None,
     studies_dir: str | Path = "studies",
     storage: str | None = None,
+    artifacts: str | None = None,
     data_root: str | Path = "data",
     accelerator: str = "auto",
     workers: int | None = 1,
@@ -87,6 +93,9 @@ def compress(
         plan: No search: carry out this one, as a report's commands do.
         studies_dir: Where databases, artifacts and the cache are kept.
         storage: Database URL; SQLite in `studies_dir` if None.
+        artifacts: URL of a store that each trial's files go to, too, where several machines have
+            no folder in common: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or file:///FOLDER. The
+            study keeps it.
         data_root: Folder in which built-in data are found or downloaded to.
         accelerator: auto, cpu, cuda or mps.
         workers: Processes that run trials; 1 is this one alone, None as many as keep the cores
@@ -105,6 +114,7 @@ def compress(
     Raises:
         BadInputError: Something that was given cannot be used; nothing was trained.
         TrialError: No trial could be scored, or none keeps the limits that were set.
+        AwayError: The database, or the store of files, stays away; the same call resumes it.
         KeyboardInterrupt: It was stopped; the same call resumes it.
     """
     chosen, method = _sorted_out(settings)
@@ -117,6 +127,7 @@ def compress(
                 "trials_per_gpu": trials_per_gpu,
                 "cluster": cluster,
                 "confirm": confirm,
+                "artifacts": artifacts,
             },
         )
     )
@@ -136,7 +147,7 @@ def compress(
     with quiet_optuna():
         network = model
         if isinstance(model, nn.Module):
-            is_resumed = is_stored(study, storage or paths.url)
+            is_resumed = holds_study(storage or paths.url, study)
             network = _first(model, paths.first_weights, is_resumed=is_resumed)
         given = Given(
             model=network,
@@ -212,8 +223,9 @@ def _best(study: optuna.Study, paths: StudyPaths) -> Compressed:
     best = chosen_trial(study)
     if best is None:
         raise TrialError(f"No trial of study '{paths.study}' keeps its limits.")
-    return Compressed(
-        artifact=paths.root / best.user_attrs["artifact"],
-        measurements=dict(best.user_attrs),
-        study=study,
-    )
+    try:
+        artifact = FileFinder(study, paths).find(best)
+    except MeasurementError as err:  # what is known of it still holds
+        log.warning("%s", err)
+        artifact = paths.root / best.user_attrs["artifact"]
+    return Compressed(artifact=artifact, measurements=dict(best.user_attrs), study=study)

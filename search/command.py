@@ -8,7 +8,7 @@ from pathlib import Path
 
 from optuna.trial import TrialState
 
-from objectives.errors import DiskFullError, TrialError
+from objectives.errors import AwayError, DiskFullError, TrialError
 from objectives.progress import StopRequested
 from search.launch import Launch, work_on
 from search.sampling.method import SearchMethod
@@ -31,7 +31,8 @@ def run_study(options: argparse.Namespace, argv: list[str]) -> int:
         argv: The arguments that they were parsed from, to say how to resume.
 
     Returns:
-        The exit code: 0, 1 if no trial could be scored or the disk is full, 130 if it was stopped.
+        The exit code: 0, 1 if no trial could be scored, the disk is full or a server stays away,
+        130 if it was stopped.
 
     Raises:
         BadInputError: Something that was named or set cannot be used; nothing was trained.
@@ -46,6 +47,8 @@ def run_study(options: argparse.Namespace, argv: list[str]) -> int:
         return STOPPED
     except DiskFullError as err:
         print(f"{err} Make room, then: {command}", file=sys.stderr)
+    except AwayError as err:
+        print(f"{err} When it is back: {command}", file=sys.stderr)
     except TrialError as err:
         print(err, file=sys.stderr)
     return 1
@@ -88,6 +91,7 @@ def _run(options: argparse.Namespace) -> int:
         trials_per_gpu=options.trials_per_gpu,
         cluster=options.cluster,
         confirm=options.confirm,
+        artifacts=options.artifacts,
     )
     study = work_on(setup, task, launch).study
     if made_trials(study):

@@ -82,9 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from optuna_dashboard import wsgi
 
-    from search.storage.downloads import store_of
+    from search.storage.downloads import Downloads
 
-    app = wsgi(study._storage, artifact_store=store_of(paths))
+    app = wsgi(study._storage, artifact_store=Downloads(paths.root, study._storage))
     server.set_app(with_report(app, paths.report("html")))
     host = f"http://{options.host}:{server.server_port}"
     print(f"{host}/dashboard/studies/{study._study_id}  (Ctrl-C ends it)")

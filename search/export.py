@@ -61,15 +61,17 @@ def _export(options: argparse.Namespace) -> int:
     from search.results.scored import told
     from search.results.table import StudyTable
     from search.settings.setup import reopen
+    from search.storage.file_finding import FileFinder
     from search.storage.paths import StudyPaths
+    from search.storage.snapshot import StudySnapshot
     from search.storage.study import load_study
 
     paths = StudyPaths(options.studies_dir, options.study)
-    study = load_study(paths.study, options.storage or paths.url)
+    study = StudySnapshot(load_study(paths.study, options.storage or paths.url))
     table = StudyTable(study)
     row = choose(study, table, trial=options.trial, best=options.best, max_drop=options.max_drop)
     setup = reopen(table.config, table.name, options.data_root)
-    artifact = paths.root / row.attribute("artifact")
+    artifact = FileFinder(study, paths).find(row.trial)
     measured = write_bundle(
         artifact,
         row,

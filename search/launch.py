@@ -27,6 +27,8 @@ class Launch:
     """Address of a Dask cluster whose workers run the trials."""
     confirm: int | None = None
     """With how many other seeds the chosen plan is trained in the end."""
+    artifacts: str | None = None
+    """URL of a store that the study's files go to, for all machines; None is the one it has."""
 
     def __post_init__(self) -> None:
         for name in ("workers", "trials_per_gpu", "confirm", "timeout_seconds"):
@@ -76,6 +78,7 @@ def work_on(setup: StudySetup, task: Task, launch: Launch) -> Session:
         task.method,
         heartbeat_seconds=task.heartbeat_seconds,
         workers_here=launch.workers_here(accelerator),
+        artifacts=launch.artifacts,
     )
     processes = session.prepare(
         cache_bytes=task.cache_bytes,

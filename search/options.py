@@ -133,6 +133,12 @@ def _add_study(parser: argparse.ArgumentParser) -> None:
     study.add_argument("--study", metavar="NAME", help="default: <model>-<data>-<space>")
     add_study_location(study)
     study.add_argument(
+        "--artifacts",
+        metavar="URL",
+        help="let each trial's files go to this store, too, where several machines have no folder "
+        "in common: s3://BUCKET/PREFIX, gs://BUCKET/PREFIX or file:///FOLDER; the study keeps it",
+    )
+    study.add_argument(
         "--heartbeat",
         type=positive_int,
         default=5,

@@ -26,9 +26,11 @@ from search.results.ranking import SHARES
 from search.sampling.layerwise import LayerwiseSpace
 from search.sampling.method import SearchMethod
 from search.settings.setup import StudySetup, has_names
+from search.storage.artifact_stores import SharedStore, StoreUrl
+from search.storage.connecting import holds_study
 from search.storage.paths import StudyPaths
 from search.storage.queue import SampledQueue
-from search.storage.study import is_stored, open_study
+from search.storage.study import open_study
 from search.workers.announce import (
     data_told,
     estimate,
@@ -55,11 +57,12 @@ class Session(StudyWorker):
     """The process that a user has started: it works on a study, or lets others do it.
 
     `workers_here` is how many will share this machine's cores, None for as many as are fastest: it
-    decides how many threads a new study of a large network trains with.
+    decides how many threads a new study of a large network trains with. `artifacts` is the URL of
+    a store that its files go to, too; None is the one that the study has.
 
     Raises:
-        BadInputError: The network cannot go all the way, or the study cannot be opened; a study
-            that was not there is not made.
+        BadInputError: The network cannot go all the way, the store cannot be used, or the study
+            cannot be opened; a study that was not there is not made.
     """
 
     def __init__(
@@ -71,8 +74,12 @@ class Session(StudyWorker):
         *,
         heartbeat_seconds: int = 5,
         workers_here: int | None = 1,
+        artifacts: str | None = None,
     ) -> None:
-        if not is_stored(paths.study, storage_url or paths.url):  # else it passed already
+        store = None if artifacts is None else StoreUrl.parse(artifacts)
+        if store is not None:
+            SharedStore(store, paths.study).probe()
+        if not holds_study(storage_url or paths.url, paths.study):  # else it passed already
             check_network(setup.context())
             check_methods(setup.config.methods, setup.context())
             if setup.config.runtime != DEFAULT:
@@ -86,7 +93,7 @@ class Session(StudyWorker):
             method or SearchMethod(),
             heartbeat_seconds=heartbeat_seconds,
             progress=self.progress,
-            opener=partial(open_study, threads=threads),
+            opener=partial(open_study, threads=threads, artifacts=store),
         )
 
     def prepare(
@@ -118,6 +125,11 @@ class Session(StudyWorker):
             everywhere = config.runs_on.all_on_integers
             told.append(left_told(self.context))
             told.append(integers_told(self.context, config.methods, everywhere=everywhere))
+        if self.sharing.store is not None:
+            told.append(f"files go to {self.sharing.store.url}, too")
+        shared = self.sharing.share_finished()
+        if shared:
+            told.append(f"files of {shared} trials that had ended before are there now")
         for line in filter(None, told):
             print(f"  {line}")
         if self.unhashed:

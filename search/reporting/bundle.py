@@ -63,8 +63,6 @@ def write_bundle(
         MeasurementError: The file is not what the study measured, or the form has no such
             operator.
     """
-    if not artifact.is_file():
-        raise MeasurementError(f"The file {artifact} of trial {row.trial.number} is gone.")
     with _new_folder(out) as folder:
         stored = row.attribute("artifact_sha256")
         if stored not in {None, sha256_of(artifact)}:  # None in studies from before it was stored

@@ -12,7 +12,7 @@ from objectives.plan import Plan
 from search.reporting.drawing import BLUE, GREY, Drawing
 from search.results.front import chosen_trial
 from search.results.table import StudyTable
-from search.storage.paths import StudyPaths
+from search.storage.file_finding import FileFinder
 
 PIXELS_A_LAYER = 34
 LEAST_PIXELS = 320
@@ -36,14 +36,18 @@ class TrialLayers:
         return [stages[0].bits_of(layer.name) if stages else 32 for layer in self.layers]
 
 
-def recommended_layers(study: Study, table: StudyTable, paths: StudyPaths) -> TrialLayers | None:
-    """Return the layers of the recommended trial; None where there is none, or no file of it."""
+def recommended_layers(study: Study, table: StudyTable, finder: FileFinder) -> TrialLayers | None:
+    """Return the layers of the recommended trial; None where there is none.
+
+    Raises:
+        AwayError: The study's store, which has the file, cannot be reached.
+        BadInputError: What reaches it is not installed or set.
+        MeasurementError: There is no file.
+    """
     chosen = chosen_trial(study)
     if chosen is None:
         return None
-    artifact = paths.root / chosen.user_attrs["artifact"]
-    if not artifact.is_file():
-        return None
+    artifact = finder.find(chosen)
     row = next(row for row in table.rows if row.trial.number == chosen.number)
     return TrialLayers(
         chosen.number, row.plan, stored_layers(onnx.load(artifact.with_suffix(".onnx")))

@@ -10,6 +10,7 @@ from optuna import Study
 from optuna_dashboard import save_plotly_graph_object
 
 from models.errors import BadInputError
+from objectives.errors import AwayError, MeasurementError
 from objectives.files import write_atomically
 from search.reporting.drawing import Drawing
 from search.reporting.layers import TrialLayers, layer_drawing, layer_table, recommended_layers
@@ -24,7 +25,9 @@ from search.results.ranking import ranking, shares
 from search.results.recommendation import recommendation
 from search.results.table import StudyTable
 from search.settings.terminal import width, wrapped
+from search.storage.file_finding import FileFinder
 from search.storage.paths import StudyPaths
+from search.storage.snapshot import StudySnapshot
 from search.storage.study import location
 
 DOMINANCE = {
@@ -87,15 +90,15 @@ def write_report(
         BadInputError: The study, or one of the others, has no finished trial, or the report cannot
             be written.
     """
+    study, *against = (StudySnapshot(each) for each in (study, *against))
     table, *others = (_table(each) for each in (study, *against))
-    layers = recommended_layers(study, table, paths)
+    layers, gone = _layers(study, table, FileFinder(study, paths))
     front, *of_trials = figures(table)
     drawings = [*of_trials, *search_figures(study, table, others)]
     by_layer = layer_drawing(layers) if layers else None
     chosen = chosen_trial(study)
     for drawing in (front, *drawings):
         drawing.mark_(None if chosen is None else chosen.number)
-    gone = missing_files(table, paths)
     where = location(study, paths)
     told = [recommendation(study, table, where), *notes(table), *gone]
     markdown = _markdown(table, _tables(table, others, layers, "pipe"), told, status)
@@ -122,6 +125,21 @@ def write_report(
         ) from err
     told += _keep_in_database(study, markdown, [front, *of_trials, *filter(None, [by_layer])])
     return Written(table=table, told=told, page=files["html"])
+
+
+def _layers(
+    study: Study, table: StudyTable, finder: FileFinder
+) -> tuple[TrialLayers | None, list[str]]:
+    """Return the recommended trial's layers if its file is to be had, and which files are not."""
+    layers, told = None, []
+    try:
+        layers = recommended_layers(study, table, finder)
+    except MeasurementError as err:
+        told.append(str(err))
+    except (AwayError, BadInputError) as err:
+        told.append(f"{err} The table of layers is left out.")
+    absent = missing_files(table, finder)
+    return layers, absent or told
 
 
 def _keep_in_database(study: Study, note: str, drawings: Sequence[Drawing]) -> list[str]:

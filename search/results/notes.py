@@ -11,7 +11,7 @@ from search.results.spread import spread
 from search.results.table import StudyTable
 from search.results.times import told_seconds, wall_seconds
 from search.settings.presets import label as preset_label
-from search.storage.paths import StudyPaths
+from search.storage.file_finding import FileFinder
 
 CONFIRMATION = "confirmation"
 """Study attribute: trial, seeds, what was measured with each, and why others failed."""
@@ -60,21 +60,14 @@ def notes(table: StudyTable) -> list[str]:
     ]
 
 
-def missing_files(table: StudyTable, paths: StudyPaths) -> list[str]:
-    """Return the sentence on trials whose files have been removed."""
-    gone = [
-        str(row.trial.number)
-        for row in table.rows
-        if not (paths.root / row.attribute("artifact")).is_file()
-    ]
-    if not gone:
-        return []
-    which = "all trials" if len(gone) == len(table.rows) else f"trials {', '.join(gone)}"
-    sentence = (
-        f"The files of {which} are gone from {paths.folder / 'artifacts'}; the command that the "
-        "report has for a trial makes its file again."
-    )
-    return [sentence]
+def missing_files(table: StudyTable, finder: FileFinder) -> list[str]:
+    """Return the sentences on trials whose files have been removed, or are on another host."""
+    sentences = []
+    for absence, numbers in finder.absences([row.trial for row in table.rows]).items():
+        listed = ", ".join(map(str, numbers))
+        which = "all trials" if len(numbers) == len(table.rows) else f"trials {listed}"
+        sentences.append(f"The files of {which} are {absence}")
+    return sentences
 
 
 def foreign_sentences(table: StudyTable) -> list[str]:

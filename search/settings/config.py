@@ -16,6 +16,7 @@ from objectives.stages.prune import WeightPruning
 from objectives.stages.quantize import PRECISIONS, Quantization
 from objectives.stages.train import BaselineTraining
 from search.settings.config_checks import check
+from search.settings.differences import difference
 from search.settings.study_settings import StudySettings
 from search.settings.vocabulary import CODERS, DIRECTIONS, EXTRA_OBJECTIVES, Direction
 
@@ -161,16 +162,9 @@ class StudyConfig(StudySettings):
         del ours["data_memory_gb"]  # decides no result
         if None in (self.threads, stored.threads):
             del ours["threads"]
-        differing = [
-            f"{name} {theirs[name]!r} (now {ours[name]!r})"
-            for name in ours
-            if ours[name] != theirs[name]
-        ]
-        if differing:
-            raise BadInputError(
-                f"Study '{study_name}' was made with other settings: {', '.join(differing)}. "
-                "Resume it with those, or give `--study` another name."
-            )
+        told = difference(theirs, ours, study_name)
+        if told is not None:
+            raise BadInputError(told)
 
     def _require_same_energy(self, stored: "StudyConfig", study_name: str) -> None:
         """Raise `BadInputError` where both minimize energy, each by another estimate of it."""

@@ -26,6 +26,7 @@ from objectives.score.logged import LoggedScore
 from objectives.score.named import fingerprint_of, score_named
 from objectives.stages.quantize import PAPER_PRECISIONS
 from search.settings.config import StudyConfig
+from search.settings.differences import change
 from search.settings.given import Given
 from search.settings.presets import preset_settings
 
@@ -269,9 +270,8 @@ def reopen(config: StudyConfig, study: str, data_root: Path) -> StudySetup:
     )
     for what in ("data", "model", "metric"):
         if getattr(setup.config, f"{what}_fingerprint") != getattr(config, f"{what}_fingerprint"):
-            raise BadInputError(
-                f"The {what} '{getattr(config, what)}' changed since study '{study}' was made."
-            )
+            told = change(what, getattr(config, what))
+            raise BadInputError(f"Since study '{study}' was made, {told}: undo that.")
     return setup
 
 

@@ -33,7 +33,7 @@ def command(work: Callable[[], int]) -> int:
     """Do what a command does; return its exit code: 2 for bad input, 1 for a fault of a file."""
     with forgiving_output():
         from models.errors import BadInputError
-        from objectives.errors import DiskFullError, MeasurementError
+        from objectives.errors import AwayError, DiskFullError, MeasurementError
 
         try:
             return work()
@@ -43,7 +43,7 @@ def command(work: Callable[[], int]) -> int:
                 if isinstance(stop, KeyboardInterrupt):
                     print("\nStopped.", file=sys.stderr)
                 return STOPPED
-            if not isinstance(err, BadInputError | DiskFullError | MeasurementError):
+            if not isinstance(err, BadInputError | AwayError | DiskFullError | MeasurementError):
                 raise
             print(err, file=sys.stderr)
             return 2 if isinstance(err, BadInputError) else 1

@@ -18,8 +18,15 @@ from filelock import FileLock
 from optuna.storages import RDBStorage
 from sqlalchemy import event
 
-from models.errors import BadInputError
-from objectives.errors import DiskFullError
+from models.errors import BadInputError, first_line
+from objectives.errors import AwayError, DiskFullError
+from search.storage.connecting import (
+    failure_in_one_line,
+    is_missing,
+    parsed_url,
+    patience,
+    without_password,
+)
 from search.storage.paths import StudyPaths
 from search.storage.reconnecting import ReconnectingStorage, reconnect_
 
@@ -27,10 +34,6 @@ log = logging.getLogger(__name__)
 
 MISSED_HEARTBEATS = 6
 """A trial that was silent for this many heartbeats counts as dead."""
-
-SQLITE_WAIT_SECONDS = 60
-"""How long a transaction waits for those of other processes."""
-
 
 StudyLock = AbstractContextManager[object]
 """Held while a study is created, its queue mended, or a sampler asked; may be taken again."""
@@ -49,25 +52,21 @@ def open_storage(url: str, *, heartbeat_seconds: int = 5, must_exist: bool = Fal
     Raises:
         BadInputError: It does not open, or what is there is no study database.
     """
-    parsed = _parsed(url)
+    parsed = parsed_url(url)
     shown = without_password(url)
     is_sqlite = parsed.get_backend_name() == "sqlite"
     if is_sqlite and parsed.database in {None, "", ":memory:"}:
         raise BadInputError(
             f"The storage {shown} names no file: a study must outlast its process."
         )
-    if must_exist and is_sqlite and not Path(parsed.database or "").is_file():
+    if must_exist and is_missing(url):
         raise BadInputError(f"The storage {shown} is not there.")
-    with _failure_in_one_line(shown):
+    with failure_in_one_line(shown):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             storage = ReconnectingStorage(
                 url,
-                engine_kwargs=(
-                    {"connect_args": {"timeout": SQLITE_WAIT_SECONDS}}
-                    if is_sqlite
-                    else {"pool_pre_ping": True}
-                ),
+                engine_kwargs={"pool_pre_ping": not is_sqlite, "connect_args": patience(parsed)},
                 heartbeat_interval=heartbeat_seconds,
                 grace_period=MISSED_HEARTBEATS * heartbeat_seconds,
             )
@@ -87,7 +86,7 @@ def open_for_reading(url: str) -> RDBStorage:
     Raises:
         BadInputError: It does not open, or what is there is no study database.
     """
-    parsed = _parsed(url)
+    parsed = parsed_url(url)
     file = Path(parsed.database or "")
     if parsed.get_backend_name() == "sqlite" and file.is_file() and not _is_writable(file):
         folder = tempfile.TemporaryDirectory()
@@ -113,11 +112,6 @@ def _is_writable(file: Path) -> bool:
     return os.access(file, os.W_OK) and os.access(file.parent, os.W_OK)
 
 
-def without_password(url: str) -> str:
-    """Return `url` as it may be shown."""
-    return _parsed(url).render_as_string(hide_password=True)
-
-
 def arguments_without_password(arguments: Sequence[str]) -> list[str]:
     """Return a command's arguments as they may be shown."""
     shown: list[str] = []
@@ -131,38 +125,13 @@ def arguments_without_password(arguments: Sequence[str]) -> list[str]:
     return shown
 
 
-def _parsed(url: str) -> sqlalchemy.URL:
-    try:
-        return sqlalchemy.make_url(url)
-    except sqlalchemy.exc.ArgumentError as err:
-        hidden = f"...@{url.rpartition('@')[2]}" if "@" in url else url  # it may be a password
-        raise BadInputError(f"The storage URL {hidden!r} is none of SQLAlchemy's.") from err
-
-
-@contextmanager
-def _failure_in_one_line(shown: str) -> Iterator[None]:
-    try:
-        yield
-    except (
-        sqlalchemy.exc.SQLAlchemyError,
-        optuna.exceptions.StorageInternalError,
-        ImportError,
-        RuntimeError,
-    ) as err:
-        cause = err.__cause__ if isinstance(err, optuna.exceptions.StorageInternalError) else err
-        reason = str(cause.orig) if isinstance(cause, sqlalchemy.exc.DBAPIError) else str(cause)
-        raise BadInputError(
-            f"The storage {shown} does not open: {reason.splitlines()[0]}."
-        ) from err
-
-
 def study_lock(url: str, paths: StudyPaths) -> StudyLock:
     """Return the lock of a study: in PostgreSQL itself, which all machines see, else a file.
 
     Raises:
         BadInputError: The database cannot be reached.
     """
-    parsed = _parsed(url)
+    parsed = parsed_url(url)
     if parsed.get_backend_name() == "postgresql":
         return _AdvisoryLock(parsed, paths.study)
     return FileLock(paths.lock)
@@ -175,9 +144,12 @@ class _AdvisoryLock(StudyLock):
     """
 
     def __init__(self, url: sqlalchemy.URL, study: str) -> None:
-        with _failure_in_one_line(url.render_as_string(hide_password=True)):
+        with failure_in_one_line(url.render_as_string(hide_password=True)):
             self._engine = sqlalchemy.create_engine(
-                url, poolclass=sqlalchemy.NullPool, isolation_level="AUTOCOMMIT"
+                url,
+                poolclass=sqlalchemy.NullPool,
+                isolation_level="AUTOCOMMIT",
+                connect_args=patience(url),
             )
             self._engine.connect().close()
         reconnect_(self._engine)
@@ -233,8 +205,13 @@ def heartbeat(storage: RDBStorage, trial_id: int) -> Iterator[None]:
         while not stop.wait(storage.heartbeat_interval):
             try:
                 storage.record_heartbeat(trial_id)
-            except sqlalchemy.exc.SQLAlchemyError as err:  # the next beat may get through
-                log.warning("A heartbeat of trial id %d was lost: %s", trial_id, err)
+            except AwayError:  # who records the trial says so
+                continue
+            except (
+                optuna.exceptions.StorageInternalError,
+                sqlalchemy.exc.SQLAlchemyError,
+            ) as err:  # the next beat may get through
+                log.warning("A heartbeat of trial id %d was lost: %s", trial_id, first_line(err))
         storage.remove_session()
 
     thread = threading.Thread(target=beat, name=f"heartbeat-{trial_id}", daemon=True)

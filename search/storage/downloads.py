@@ -1,48 +1,75 @@
-"""Downloads: each trial's files in Optuna's artifact store, where a dashboard finds them.
+"""Downloads: what a dashboard has of the files of all studies of a database.
 
-The store is the folder `artifact-store` beside the databases. A file in it is a hard link to the
-one in the study's folder, so that it takes no room of its own; a copy where there are no links.
+Optuna's artifact store, the folder `artifact-store` beside the databases, holds hard links to the
+files in the studies' folders, so that they take no room of their own.
 """
 
-import os
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from optuna import Trial
-from optuna.artifacts import FileSystemArtifactStore, upload_artifact
+import optuna
+from bottle import HTTPError
+from optuna.artifacts import get_all_artifact_meta
+from optuna.artifacts.exceptions import ArtifactNotFound
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial
 
-from objectives.files import write_atomically
+from models.errors import BadInputError
+from objectives.errors import AwayError, MeasurementError
+from search.storage.file_finding import FileFinder
+from search.storage.linked_store import LinkedArtifactStore
 from search.storage.paths import StudyPaths
 
 
-class LinkedArtifactStore(FileSystemArtifactStore):
-    """An artifact store that holds links to files of the same file system."""
+class Downloads(LinkedArtifactStore):
+    """The files that are here; one that another machine has made is fetched when it is asked for.
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self._folder = folder
+    Args:
+        root: The studies folder.
+        storage: The database whose studies are shown.
+    """
 
-    def write(self, artifact_id: str, content_body: BinaryIO) -> None:
-        """Keep what is read from `content_body`, an open file, under `artifact_id`."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, root: Path, storage: BaseStorage) -> None:
+        super().__init__(StudyPaths(root, "all").downloads)
+        self._root = root
+        self._storage = storage
+
+    def open_reader(self, artifact_id: str) -> BinaryIO:
+        """Open a file.
+
+        Raises:
+            HTTPError: It is nowhere, or the store that has it cannot be reached; the text, which
+                the browser shows, says so.
+        """
+        with suppress(ArtifactNotFound):
+            return super().open_reader(artifact_id)
         try:
-            os.link(content_body.name, self._folder / artifact_id)
-        except OSError:  # another file system, or one without links
-            write_atomically(self._folder / artifact_id, content_body.read())
+            with self._fetched(artifact_id).open("rb") as file:
+                self.write(artifact_id, file)
+        except (MeasurementError, ArtifactNotFound) as err:
+            raise HTTPError(404, str(err)) from err
+        except (AwayError, BadInputError) as err:
+            raise HTTPError(503, str(err)) from err
+        return super().open_reader(artifact_id)
 
+    def _fetched(self, artifact_id: str) -> Path:
+        for study, trial in self._owners():
+            if trial and not any(name.endswith(artifact_id) for name in trial.system_attrs):
+                continue
+            for meta in get_all_artifact_meta(trial or study, storage=self._storage):
+                if meta.artifact_id == artifact_id:
+                    paths = StudyPaths(self._root, study.study_name)
+                    here = paths.in_artifacts(meta.filename)
+                    if here.is_file():
+                        return here
+                    return FileFinder(study, paths).fetch(here.name, trial)
+        raise ArtifactNotFound(f"No study has a file {artifact_id}.")
 
-def store_of(paths: StudyPaths) -> LinkedArtifactStore:
-    """Return the store of all studies in the folder of `paths`."""
-    return LinkedArtifactStore(paths.downloads)
-
-
-def offer(trial: Trial, files: Sequence[Path], paths: StudyPaths) -> None:
-    """Put `files` into the store as those of `trial`, which must be running still."""
-    for file in files:
-        upload_artifact(
-            artifact_store=store_of(paths),
-            file_path=str(file),
-            study_or_trial=trial,
-            mimetype="application/octet-stream",
-        )
+    def _owners(self) -> Iterator[tuple[optuna.Study, FrozenTrial | None]]:
+        for name in optuna.get_all_study_names(self._storage):
+            study = optuna.load_study(study_name=name, storage=self._storage)
+            yield study, None
+            for trial in study.get_trials(deepcopy=False):
+                yield study, trial

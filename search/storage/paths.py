@@ -50,7 +50,7 @@ class StudyPaths:
 
     @property
     def downloads(self) -> Path:
-        """What a dashboard offers for download, of all studies; see `search.storage.downloads`."""
+        """What a dashboard offers of all studies; see `search.storage.downloads`."""
         return self.root / "artifact-store"
 
     @property
@@ -66,11 +66,15 @@ class StudyPaths:
     @property
     def baseline(self) -> Path:
         """The uncompressed artifact."""
-        return self.folder / "artifacts" / "baseline.onnx"
+        return self.in_artifacts("baseline.onnx")
 
     def artifact(self, trial_number: int) -> Path:
         """The artifact of one trial."""
-        return self.folder / "artifacts" / f"trial-{trial_number:04d}.onnx"
+        return self.in_artifacts(f"trial-{trial_number:04d}.onnx")
+
+    def in_artifacts(self, name: str) -> Path:
+        """The file of that name beside the study's artifacts, whatever folder `name` says."""
+        return self.folder / "artifacts" / Path(name).name
 
     def report(self, ending: str) -> Path:
         """The report as html, md or csv."""

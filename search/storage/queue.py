@@ -12,6 +12,7 @@ from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from objectives.errors import AwayError
 from search.storage.database import MISSED_HEARTBEATS, StudyLock
 from search.storage.trial_queries import Running, TrialQueries, Vigil, Waiting
 
@@ -124,8 +125,11 @@ class TrialQueue:
             return False
 
     def release(self, trial: Trial) -> None:
-        """Put a running trial back into the queue, unless it was given up for dead."""
-        with suppress(optuna.exceptions.UpdateFinishedTrialError):
+        """Put a running trial back into the queue, unless it was given up for dead.
+
+        Where the database is away, its silence tells others.
+        """
+        with suppress(optuna.exceptions.UpdateFinishedTrialError, AwayError):
             self.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
 
     def left(self) -> int:

@@ -1,4 +1,4 @@
-"""Wait for a database server that is restarted, instead of losing a trial over it."""
+"""Wait for a database server that is restarted instead of losing a trial over it, not for ever."""
 
 import functools
 import logging
@@ -11,6 +11,9 @@ import sqlalchemy
 from optuna.storages import BaseStorage, RDBStorage
 from sqlalchemy import event
 
+from models.errors import first_line
+from objectives.errors import AwayError
+
 log = logging.getLogger(__name__)
 
 AWAY_SECONDS = 120
@@ -18,32 +21,54 @@ AWAY_SECONDS = 120
 RETRY_SECONDS = 1.0
 
 
+_AWAY_SINCE: dict[str, float] = {}
+"""When each server that is away was missed first, by a clock that nobody sets."""
+
+
 def reconnect_(engine: sqlalchemy.Engine) -> None:
     """Make `engine` try again while its server is away, in place; its first connection has worked.
 
-    With `pool_pre_ping` a connection that the server has closed is replaced before it is used.
+    With `pool_pre_ping` a connection that the server has closed is replaced before it is used. A
+    server that stays away too long is an `AwayError`, at once for whoever asks from then on.
     """
+    server = engine.url.render_as_string(hide_password=True)
 
     @event.listens_for(engine, "do_connect")
     def connect(
         dialect: sqlalchemy.Dialect, _: object, arguments: list[Any], options: dict[str, Any]
     ) -> object:
-        deadline = time.monotonic() + AWAY_SECONDS
         while True:
             try:
-                return dialect.connect(*arguments, **options)
+                connection = dialect.connect(*arguments, **options)
             except dialect.loaded_dbapi.OperationalError as err:
-                if time.monotonic() > deadline:
-                    raise
-                log.warning("The database is away: %s", str(err).splitlines()[0])
+                reason = first_line(err)
+                if server not in _AWAY_SINCE:
+                    log.warning("The database is away, and is waited for: %s", reason)
+                since = _AWAY_SINCE.setdefault(server, time.monotonic())
+                if time.monotonic() - since > AWAY_SECONDS:
+                    raise _away(server, reason) from err
                 time.sleep(RETRY_SECONDS)
+            else:
+                _AWAY_SINCE.pop(server, None)
+                return connection
+
+
+def _away(server: str, reason: str) -> AwayError:
+    return AwayError(
+        f"The database {server} stays away, for {AWAY_SECONDS:g} s now: {reason.rstrip('.')}. "
+        "Nothing that was finished is lost."
+    )
 
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def reconnecting(method: Method) -> Method:
-    """Make `method` do again what a lost connection has cut off: twice must be as good as once."""
+    """Make `method` do again what a lost connection has cut off: twice must be as good as once.
+
+    Raises:
+        AwayError: By the method, if its connections are lost again and again.
+    """
 
     @functools.wraps(method)
     def call(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - any method's
@@ -52,8 +77,10 @@ def reconnecting(method: Method) -> Method:
             try:
                 return method(*arguments, **options)
             except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.DBAPIError) as err:
-                if not _is_lost_connection(err) or time.monotonic() > deadline:
+                if not _is_lost_connection(err):
                     raise
+                if time.monotonic() > deadline:
+                    raise _away("of the study", first_line(err.__cause__ or err)) from err
                 time.sleep(RETRY_SECONDS)
 
     return call  # type: ignore[return-value] # it has the signature of `method`

@@ -12,20 +12,27 @@ from optuna.storages import RDBStorage
 from models.errors import BadInputError
 from search.settings.config import StudyConfig
 from search.settings.parsing import STUDIES_DIR
+from search.storage.artifact_stores import ARTIFACTS, StoreUrl, url_of_study
+from search.storage.connecting import without_password
 from search.storage.database import (
     StudyLock,
     open_for_reading,
     open_storage,
     study_lock,
     users_url,
-    without_password,
 )
 from search.storage.paths import StudyPaths
 from search.storage.trial_queries import add_index_
 
 
 def open_study(
-    paths: StudyPaths, url: str, config: StudyConfig, *, heartbeat_seconds: int, threads: int
+    paths: StudyPaths,
+    url: str,
+    config: StudyConfig,
+    *,
+    heartbeat_seconds: int,
+    threads: int,
+    artifacts: StoreUrl | None = None,
 ) -> tuple[Study, RDBStorage, StudyLock]:
     """Create the study, or resume it if it is there; return it with its database and its lock.
 
@@ -35,9 +42,11 @@ def open_study(
         config: What it must have been made with, or is.
         heartbeat_seconds: Interval of the sign of life that a running trial gives.
         threads: That train where neither the study nor `config` says how many.
+        artifacts: The store that its files go to from now on; None is the one that it has.
 
     Raises:
-        BadInputError: The storage does not open, or the study was made with another config.
+        BadInputError: The storage does not open, or the study was made with another config or has
+            another store.
     """
     lock = study_lock(url, paths)
     with lock:
@@ -63,8 +72,22 @@ def open_study(
             decided = replace(decided, threads=config.threads or threads)
         if decided.to_json() != stored:
             study.set_user_attr("config", decided.to_json())
+        if artifacts is not None:
+            _decide_store(study, artifacts)
         add_index_(storage.engine)
     return study, storage, lock
+
+
+def _decide_store(study: Study, artifacts: StoreUrl) -> None:
+    """Let the files of `study` go to a store, unless they go to another already."""
+    stored = url_of_study(study)
+    if stored not in {None, artifacts}:
+        raise BadInputError(
+            f"Study '{study.study_name}' has its files in {stored}, not in {artifacts}: leave "
+            "`--artifacts` out, or give `--study` another name."
+        )
+    if stored is None:
+        study.set_user_attr(ARTIFACTS, str(artifacts))
 
 
 def join_study(
@@ -79,15 +102,6 @@ def join_study(
     study = _study_in(storage, paths.study)
     config.require_same(StudyConfig.from_json(study.user_attrs["config"]), paths.study)
     return study, storage, study_lock(url, paths)
-
-
-def is_stored(name: str, url: str) -> bool:
-    """Return whether the storage at `url` opens and holds the study."""
-    try:
-        load_study(name, url)
-    except BadInputError:
-        return False
-    return True
 
 
 def load_study(name: str, url: str) -> Study:

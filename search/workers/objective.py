@@ -4,7 +4,6 @@ from typing import Any
 
 from optuna import Trial
 
-from objectives.artifact.container_file import ENDING
 from objectives.artifact.energy import ENERGY_VERSION
 from objectives.errors import TrialError
 from objectives.files import sha256_of
@@ -16,7 +15,8 @@ from objectives.training.memory import told_when_memory_runs_out
 from search.sampling.stopping import has_stopping_rule, report_epochs
 from search.settings.config import StudyConfig
 from search.settings.provenance import peak_memory, versions
-from search.storage.downloads import offer
+from search.storage.file_finding import FOLDER
+from search.storage.file_sharing import FileSharing
 from search.storage.paths import StudyPaths
 from search.storage.trial_queries import TrialQueries
 
@@ -25,12 +25,18 @@ class CompressionObjective:
     """Carries plans out for one study: `objective(trial, plan)` returns the trial's values."""
 
     def __init__(
-        self, pipeline: Pipeline, paths: StudyPaths, config: StudyConfig, queries: TrialQueries
+        self,
+        pipeline: Pipeline,
+        paths: StudyPaths,
+        config: StudyConfig,
+        queries: TrialQueries,
+        sharing: FileSharing,
     ) -> None:
         self._pipeline = pipeline
         self._paths = paths
         self._config = config
         self._queries = queries
+        self._sharing = sharing
 
     def __call__(self, trial: Trial, plan: Plan) -> list[float]:
         """Compress, measure, record; values and constraints never see the test part.
@@ -39,6 +45,7 @@ class CompressionObjective:
             TrialError: The trial cannot be scored.
             TrialStopped: It cannot win, says the study's stopping rule.
             StopRequested: The study is to stop.
+            AwayError: The study's store of files cannot be reached.
         """
         trial.set_user_attr("plan", plan.to_json())
         artifact = self._paths.artifact(trial.number)
@@ -62,12 +69,12 @@ class CompressionObjective:
         attributes = describe(result) | {"runtime": self._pipeline.runtime.name}
         attributes["artifact"] = artifact.relative_to(self._paths.root).as_posix()
         attributes["artifact_sha256"] = sha256_of(artifact)
+        attributes[FOLDER] = str(artifact.parent.resolve())
         attributes["seed"] = self._pipeline.context.seed
         attributes["versions"] = versions()
         attributes |= peak_memory()
         self._queries.record(trial._trial_id, attributes)
-        container = written.with_suffix(ENDING)
-        offer(trial, [file for file in (artifact, container) if file.exists()], self._paths)
+        self._sharing.keep(trial, written, self._queries)
         needed = [*self._config.values, *["ram_bytes"] * self._config.asks_for_ram]
         unknown = [name for name in needed if attributes[name] is None]
         if unknown:

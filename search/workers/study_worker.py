@@ -23,6 +23,7 @@ from search.sampling.warm_start import warm_started
 from search.settings.config import StudyConfig
 from search.settings.setup import StudySetup
 from search.storage.database import StudyLock
+from search.storage.file_sharing import FileSharing
 from search.storage.paths import StudyPaths
 from search.storage.queue import SampledQueue
 from search.storage.trials import made_trials
@@ -69,6 +70,9 @@ class StudyWorker:
         )
         config = StudyConfig.from_json(self.study.user_attrs["config"])
         self.setup = replace(setup, config=config)
+        self.sharing = FileSharing(self.study, paths, config.runs_on)
+        if self.sharing.store is not None:  # before anything trains
+            self.sharing.store.probe()
         self.context = self.setup.context(progress)
         self.unhashed = unhashed(self.context)
         if self.unhashed:
@@ -89,7 +93,7 @@ class StudyWorker:
             with_ram=config.asks_for_ram,
         )
         self._objective = CompressionObjective(
-            self.pipeline, self.paths, self.setup.config, self.queue.queries
+            self.pipeline, self.paths, self.setup.config, self.queue.queries, self.sharing
         )
         if not isinstance(self.queue, SampledQueue):  # what a sampler asks for has just been asked
             self.queue.would_wait = lambda params: self.pipeline.would_wait(self.plan_of(params))

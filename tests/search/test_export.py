@@ -153,7 +153,7 @@ def test_takes_the_trial_that_is_asked_for(
 def test_a_file_that_answers_otherwise_is_refused_and_nothing_is_written(
     changeable: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    forget_hashes(changeable)
+    forget(changeable, "artifact_sha256")
     artifact = changeable / "s" / "artifacts" / f"trial-{FLOAT_TRIAL:04d}.onnx"
     model = onnx.load(artifact)
     weight = next(each for each in model.graph.initializer if each.name == "dense.weight")
@@ -170,10 +170,10 @@ def test_a_file_that_answers_otherwise_is_refused_and_nothing_is_written(
     assert set(tmp_path.iterdir()) == before
 
 
-def forget_hashes(studies: Path) -> None:
-    """Make the study one from before hashes of artifacts were stored."""
+def forget(studies: Path, attribute: str) -> None:
+    """Make the study one from before such an attribute of trials was stored."""
     with closing(sqlite3.connect(studies / "s.db")) as database, database:
-        database.execute("DELETE FROM trial_user_attributes WHERE key = 'artifact_sha256'")
+        database.execute(f"DELETE FROM trial_user_attributes WHERE key = '{attribute}'")
 
 
 def flipped(content: bytes) -> bytes:
@@ -188,7 +188,7 @@ def flipped(content: bytes) -> bytes:
     [
         (lambda _: b"no model", r".*trial-0001\.onnx has changed since trial 1 measured it; .*\n"),
         (flipped, r".*trial-0001\.onnx has changed since trial 1 measured it; .*\n"),
-        (None, r"The file .*trial-0001\.onnx of trial 1 is gone\.\n"),
+        (None, r"The file of trial 1 is gone from .*/s/artifacts; the command that the .*\n"),
     ],
 )
 def test_a_damaged_or_missing_file_is_one_line(
@@ -198,6 +198,7 @@ def test_a_damaged_or_missing_file_is_one_line(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    forget(changeable, "artifact_folder")  # where the copied study's is still there
     artifact = changeable / "s" / "artifacts" / f"trial-{FLOAT_TRIAL:04d}.onnx"
     content = artifact.read_bytes()
     artifact.unlink()
@@ -206,6 +207,15 @@ def test_a_damaged_or_missing_file_is_one_line(
     assert exported(changeable, tmp_path / "out", "--trial", FLOAT_TRIAL) == 1
     assert re.fullmatch(line, capsys.readouterr().err)
     assert list(tmp_path.iterdir()) == [changeable]
+
+
+def test_a_file_that_lies_in_another_folder_of_this_machine_is_told(
+    changeable: Path, digits_study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (changeable / "s" / "artifacts" / f"trial-{FLOAT_TRIAL:04d}.onnx").unlink()
+    assert exported(changeable, tmp_path / "out", "--trial", FLOAT_TRIAL) == 1
+    place = f"not here but in {digits_study / 's' / 'artifacts'}; "
+    assert f"The file of trial 1 is {place}" in capsys.readouterr().err
 
 
 def test_weights_that_the_file_does_not_name_are_left_out(
@@ -250,8 +260,8 @@ def test_trials_without_a_file_are_refused_by_name(
     [
         ({"model": "Sequential"}, r"Study 's' was made from Python .*\(model Sequential, data m"),
         ({"data": "Digits"}, r"Study 's' was made from Python .*data Digits\), which no name"),
-        ({"data_fingerprint": "0"}, r"The data 'mnist5k' changed since study 's' was made\."),
-        ({"model_fingerprint": "0"}, r"The model 'cnn' changed since study 's' was made\."),
+        ({"data_fingerprint": "0"}, r"Since study 's' was made, the data 'mnist5k' have changed"),
+        ({"model_fingerprint": "0"}, r"Since study 's' was made, the model 'cnn' has changed"),
     ],
 )
 def test_what_cannot_be_opened_again_is_one_line(

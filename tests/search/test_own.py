@@ -80,7 +80,7 @@ def test_own_model_and_data_from_the_command_line(
     assert study.trials[0].user_attrs["reduction_factor"] > 0
     own.write_text(OWN.replace("16", "17"))
     assert run.main(arguments) == 2  # other code under the same name
-    assert "model_fingerprint" in capsys.readouterr().err
+    assert f"the model '{own}:model' has changed (its code, " in capsys.readouterr().err
 
 
 def test_a_network_that_cannot_be_exported_fails_before_anything_trains(

@@ -73,7 +73,7 @@ def test_a_network_of_a_package_called_models_is_searched_from_any_folder(projec
     (project / "models" / "width.py").write_text("WIDTH = 17\n")
     ended = python(elsewhere, "-c", command, *options, "s", "--workers", "1")
     assert ended.returncode == 2
-    assert "Study 's' was made with other settings: model_fingerprint" in ended.stderr
+    assert "net.py:make' has changed (its code, its shape" in ended.stderr
 
 
 def test_theirs_may_be_imported_first(project: Path) -> None:

@@ -12,19 +12,21 @@ from onnx import numpy_helper
 from optuna import Study
 from optuna.trial import TrialState, create_trial
 
+from objectives.errors import MeasurementError
 from objectives.plan import Plan
 from search.reporting.layers import TrialLayers, layer_drawing, layer_table, recommended_layers
 from search.results.cost import cost_table
 from search.results.front import chosen_trial
 from search.results.table import StudyTable
+from search.storage.file_finding import FileFinder
 from search.storage.paths import StudyPaths
 from search.storage.study import load_study
 
 
-def opened(folder: Path) -> tuple[Study, StudyTable, StudyPaths]:
+def opened(folder: Path) -> tuple[Study, StudyTable, FileFinder]:
     paths = StudyPaths(folder, "s")
     study = load_study("s", paths.url)
-    return study, StudyTable(study), paths
+    return study, StudyTable(study), FileFinder(study, paths)
 
 
 def cells(table: str) -> list[list[str]]:
@@ -68,7 +70,8 @@ def test_bits_of_single_layers_are_the_plans(digits_study: Path) -> None:
 
 def test_without_the_file_there_are_none(digits_study: Path, tmp_path: Path) -> None:
     study, table, _ = opened(digits_study)
-    assert recommended_layers(study, table, StudyPaths(tmp_path, "s")) is None
+    with pytest.raises(MeasurementError, match=r"The file of trial \d is not here but in "):
+        recommended_layers(study, table, FileFinder(study, StudyPaths(tmp_path, "s")))
 
 
 def test_cost_counts_epochs_seconds_and_how_trials_ended(

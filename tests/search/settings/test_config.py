@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -76,8 +77,43 @@ def test_a_differing_resume_names_what_differs_and_nothing_else() -> None:
     now = StudyConfig(**(SETTINGS | {"epochs": 3, "data_fingerprint": "1"}))
     with pytest.raises(BadInputError) as caught:
         now.require_same(stored, "mine")
-    assert "data_fingerprint '0' (now '1'), epochs 2 (now 3)." in str(caught.value)
+    assert str(caught.value) == (
+        "Since study 'mine' was made, the data 'mnist5k' have changed (what they yield, or in "
+        "which order). Study 'mine' was made with other settings: epochs 2 (now 3). Undo that and "
+        "resume it with those, or give `--study` another name."
+    )
     stored.require_same(StudyConfig(**SETTINGS), "mine")
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (
+            {"model_fingerprint": "1"},
+            r"Since .* made, the model 'cnn' has changed \(its code, .*\)\. Undo that, or give .*",
+        ),
+        (
+            {"metric_fingerprint": "1"},
+            r"Since .* the metric 'accuracy' has changed \(its code\)\. Undo that, or .*",
+        ),
+        (
+            {"weights": "ab12"},
+            r"Study .* other settings: without trained weights\. Resume .*",
+        ),
+        (
+            {"model": "alexnet", "model_fingerprint": "1"},
+            r"Study .* other settings: model 'cnn' \(now 'alexnet'\)\. Resume .*",
+        ),
+        (
+            {"train_fraction": 0.5, "data_fingerprint": "1"},
+            r"Study .* other settings: train_fraction 1\.0 \(now 0\.5\)\. Resume .*",
+        ),
+    ],
+)
+def test_what_has_changed_is_said_in_words_not_in_hashes(change: dict, line: str) -> None:
+    with pytest.raises(BadInputError) as caught:
+        StudyConfig(**(SETTINGS | change)).require_same(StudyConfig(**SETTINGS), "mine")
+    assert re.fullmatch(line, str(caught.value))
 
 
 def stored_before(config: StudyConfig) -> StudyConfig:
