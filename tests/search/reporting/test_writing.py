@@ -28,7 +28,7 @@ def test_a_better_trial_that_another_host_finishes_meanwhile_is_in_the_next_repo
         value=(best.value or 0) + 1,
         params=best.params,
         distributions=best.distributions,
-        user_attrs=best.user_attrs,
+        user_attrs=best.user_attrs | {"shipped_bytes": 1000, "artifact_bytes": 1000},
     )
 
     def table_and_then_a_trial(read: optuna.Study) -> StudyTable:
