@@ -7,10 +7,11 @@ from functools import partial
 from typing import Any
 
 from filelock import FileLock
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 from safetensors.torch import save
 
 from objectives.cache.locks import hold
+from objectives.errors import BaselineError
 from objectives.files import write_atomically
 from objectives.network.state import copy_weights
 from objectives.plan import Plan
@@ -19,15 +20,22 @@ from objectives.preflight.network import check_methods, check_network
 from objectives.result import Cost
 from objectives.runtimes import DEFAULT
 from objectives.training.sensitivity import measure_sensitivity
+from search.results.events import trial_event
+from search.results.failures import kind_of, reason_of
 from search.results.front import chosen_trial
 from search.results.notes import EPOCHS_BEFORE
 from search.results.ranking import SHARES
 from search.sampling.layerwise import LayerwiseSpace
 from search.sampling.method import SearchMethod
+from search.settings.output import Output
 from search.settings.setup import StudySetup, has_names
+from search.settings.terminal import paragraph
+from search.storage.failed import failed_baseline
+from search.storage.failed import retry_failed as retry_failed_
 from search.storage.paths import StudyPaths
-from search.storage.queue import SampledQueue
+from search.storage.queue import BASELINE, FAILURE, SampledQueue
 from search.storage.study import is_stored, open_study
+from search.storage.trials import made_trials
 from search.workers.announce import (
     data_told,
     estimate,
@@ -40,6 +48,7 @@ from search.workers.announce import (
 )
 from search.workers.confirm import confirm
 from search.workers.dispatch import dispatch
+from search.workers.duration import Duration, Estimate
 from search.workers.executors import WorkersMaker
 from search.workers.processes import Processes, default_threads, processes_for
 from search.workers.progress import StudyProgress
@@ -70,13 +79,17 @@ class Session(StudyWorker):
         *,
         heartbeat_seconds: int = 5,
         workers_here: int | None = 1,
+        output: Output | None = None,
     ) -> None:
+        self.output = output or Output()
+        self.told_failures: set[str] = set()
+        """Kinds of reasons of failures that were told as they happened."""
         if not is_stored(paths.study, storage_url or paths.url):  # else it passed already
             check_network(setup.context())
             check_methods(setup.config.methods, setup.context())
             if setup.config.runtime != DEFAULT:
                 check_runtime(setup.context(), setup.config.runs_on)
-        self.progress = StudyProgress()
+        self.progress = StudyProgress(shown=self.output.form != "quiet")
         threads = default_threads(setup.context().build_network(), workers_here)
         super().__init__(
             setup,
@@ -89,7 +102,12 @@ class Session(StudyWorker):
         )
 
     def prepare(
-        self, *, cache_bytes: int, workers: int | None = 1, trials_per_gpu: int | None = None
+        self,
+        *,
+        cache_bytes: int,
+        workers: int | None = 1,
+        trials_per_gpu: int | None = None,
+        retry_failed: bool = False,
     ) -> Processes:
         """Queue what is missing; say what will be done and how long it will take.
 
@@ -101,6 +119,8 @@ class Session(StudyWorker):
         self.open_pipeline(cache_bytes)
         self._keep_first_weights()
         self.queue.mend()
+        if retry_failed:
+            print(f"  tried again: {retry_failed_(self.queue)} trials that failed")
         epochs, trials = self._left()
         processes = processes_for(
             config.accelerator,
@@ -118,17 +138,24 @@ class Session(StudyWorker):
             told.append(left_told(self.context))
             told.append(integers_told(self.context, config.methods, everywhere=everywhere))
         for line in filter(None, told):
-            print(f"  {line}")
+            print(paragraph(line, indent="  "))
         if self.unhashed:
-            print(
-                f"  what {self.unhashed[0]} is cannot be hashed: what is trained is kept for this "
+            sentence = (
+                f"what {self.unhashed[0]} is cannot be hashed: what is trained is kept for this "
                 "study alone, and nobody would notice that it has changed"
             )
+            print(paragraph(sentence, indent="  "))
         if trials > 0 and config.accelerator == "cpu":
-            print(
-                estimate(self.context, config, epochs=epochs, trials=trials, processes=processes)
-            )
+            print(estimate(self._duration(trials, processes), config, processes), flush=True)
         return processes
+
+    def _duration(self, trials: int, processes: Processes) -> Duration:
+        """Return how long the trials that are left will take, from what is tried now."""
+        of = Estimate(self.pipeline, self.setup.config, self.space)
+        if isinstance(self.queue, SampledQueue):
+            return of.of_search(trials, processes)
+        plans = self._pending_plans()
+        return of.of_plans(plans[: self._most_trials() or len(plans)], processes)
 
     def _keep_first_weights(self) -> None:
         """Keep the random numbers that a caller's module begins with, for `search.api`."""
@@ -149,11 +176,15 @@ class Session(StudyWorker):
             trials = self.queue.left()
             baseline = self.pipeline.pending_epochs([config.plan()]) if trials else 0
             return baseline + trials * config.trial_epochs, trials
+        plans = self._pending_plans()
+        return self.pipeline.pending_epochs(plans), len(plans)
+
+    def _pending_plans(self) -> list[Plan]:
         plans = []
         for params in self.queue.pending():
             with suppress(TypeError, ValueError):  # what is none of ours fails when it is run
                 plans.append(self.plan_of(params))
-        return self.pipeline.pending_epochs(plans), len(plans)
+        return plans
 
     def work(
         self, *, timeout_seconds: float | None = None, workers: WorkersMaker | None = None
@@ -165,12 +196,13 @@ class Session(StudyWorker):
         }
         with self.progress.listening():
             self._queue_first_trials()
+            self._require_baseline()
             if workers is None or self.queue.is_done():
                 work(
                     self.queue,
                     self.run_trial,
                     progress=self.progress,
-                    on_finished=lambda trial: self.progress.finish_trial(trial_line(trial)),
+                    on_finished=self._tell,
                     **limits,
                 )
             else:
@@ -178,13 +210,27 @@ class Session(StudyWorker):
                     self.queue,
                     *workers(),
                     progress=self.progress,
-                    on_finished=self._tell,
+                    on_finished=self._tell_of_another,
                     **limits,
                 )
 
+    def _require_baseline(self) -> None:
+        """Raise `BaselineError` if the baseline has failed, and nobody wants to try it again."""
+        failed = failed_baseline(self.study.get_trials(deepcopy=False))
+        if failed is not None and not made_trials(self.study):
+            raise BaselineError(failed.user_attrs[FAILURE])
+
     def _tell(self, trial: FrozenTrial) -> None:
+        """Show a trial that has ended; of a baseline that failed the end of the study tells."""
+        self.output.event(trial_event(trial))
+        if BASELINE not in trial.user_attrs:
+            self.progress.finish_trial(trial_line(trial, self.told_failures))
+        if trial.state == TrialState.FAIL:
+            self.told_failures.add(kind_of(reason_of(trial)))
+
+    def _tell_of_another(self, trial: FrozenTrial) -> None:
         """Show a trial that another process has finished."""
-        self.progress.finish_trial(trial_line(trial))
+        self._tell(trial)
         self.progress.advance(trial.user_attrs.get("epochs_trained", 0))
 
     def _queue_first_trials(self) -> None:

@@ -1,6 +1,7 @@
 """Write a study's report as Markdown, CSV and one HTML page, and show its table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import optuna
@@ -17,12 +18,15 @@ from search.reporting.page import FRONT, front_commands, page
 from search.reporting.plots import figures
 from search.reporting.search_plots import search_figures
 from search.results.cost import cost_table
+from search.results.failures import failure_sentences
+from search.results.fitted_table import fitted
 from search.results.front import dominance_table
 from search.results.notes import foreign_sentences, missing_files, notes, settings
 from search.results.ranking import ranking, shares
 from search.results.recommendation import recommendation
 from search.results.table import StudyTable
-from search.settings.terminal import width, wrapped
+from search.settings.terminal import legible_width, wrapped
+from search.storage.failed import failed_for_good
 from search.storage.paths import StudyPaths
 
 DOMINANCE = {
@@ -35,6 +39,17 @@ LAYERS = "What each layer of the recommended trial takes"
 COST = "What the search took"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrittenReport:
+    """A report that lies in its files."""
+
+    table: StudyTable
+    recommendation: str
+    kept: list[str]
+    """What there is to say of files that are gone, and of optuna-dashboard."""
+    page: Path
+
+
 def show_report(
     study: Study,
     paths: StudyPaths,
@@ -44,8 +59,35 @@ def show_report(
 ) -> None:
     """Write the study's report, then print its table and where the report is.
 
-    Written are report.md, report.csv and report.html, which needs no other file and no network;
-    the table also becomes the study's note in optuna-dashboard, unless that is the user's own.
+    See `write_report`, also for what it raises.
+    """
+    show_written(write_report(study, paths, against, out=out))
+
+
+def show_written(written: WrittenReport, told: Collection[str] = frozenset()) -> None:
+    """Print the table, what to take, what to know, and where the report is.
+
+    Args:
+        written: The report.
+        told: Kinds of reasons of failures that the reader knows already.
+    """
+    print(fitted(written.table, legible_width()))
+    sentences = notes(written.table, brief=True, told=told)
+    for line in [written.recommendation, *sentences, *written.kept]:
+        print(wrapped(line))
+    print(f"\nReport: {written.page}")
+
+
+def write_report(
+    study: Study,
+    paths: StudyPaths,
+    against: Sequence[Study] = (),
+    *,
+    out: Path | None = None,
+) -> WrittenReport:
+    """Write the study's report: report.md, report.csv, and report.html, which needs no other file.
+
+    The table also becomes the study's note in optuna-dashboard, unless that is the user's own.
 
     Args:
         study: It has been worked on.
@@ -61,7 +103,8 @@ def show_report(
     layers = recommended_layers(study, table, paths)
     drawings = [*figures(table), *([layer_drawing(layers)] if layers else [])]
     gone = missing_files(table, paths)
-    told = [recommendation(study, table), *notes(table), *gone]
+    recommended = recommendation(study, table)
+    told = [recommended, *notes(table), *gone]
     markdown = _markdown(table, _tables(table, others, layers, "pipe"), told)
     written = page(
         study,
@@ -81,10 +124,9 @@ def show_report(
             "`python -m search.report --out DIR` puts it elsewhere."
         ) from err
     kept = _keep_in_database(study, markdown, drawings)
-    print(table.text("simple", columns=width()))
-    for line in [*told, *kept]:
-        print(wrapped(line))
-    print(f"\nReport: {files['html']}")
+    return WrittenReport(
+        table=table, recommendation=recommended, kept=[*gone, *kept], page=files["html"]
+    )
 
 
 def _keep_in_database(study: Study, note: str, drawings: Sequence[Drawing]) -> list[str]:
@@ -101,10 +143,7 @@ def _keep_in_database(study: Study, note: str, drawings: Sequence[Drawing]) -> l
 def _table(study: Study) -> StudyTable:
     table = StudyTable(study)
     if not table.rows:
-        reasons = [
-            f"Trial {trial.number}: {trial.user_attrs['failure']}" for trial in table.failed
-        ]
-        reasons += foreign_sentences(table)
+        reasons = failure_sentences(failed_for_good(table.trials)) + foreign_sentences(table)
         raise BadInputError("\n".join([f"Study '{table.name}' has no finished trial.", *reasons]))
     return table
 
