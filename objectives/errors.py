@@ -17,6 +17,10 @@ class TrainingDivergedError(TrialError):
     """The training loss stopped being a finite number."""
 
 
+class BaselineError(TrialError):
+    """The network as it was given cannot be trained or measured: nor can any trial's."""
+
+
 class MeasurementError(TrialError):
     """The artifact was written but cannot be run or gives no finite answers."""
 

@@ -15,6 +15,7 @@ from objectives.artifact.sizes import gzip_bytes
 from objectives.cache.stage_cache import StageCache, StageKey
 from objectives.container.format import encode
 from objectives.context import AfterEpoch, Context
+from objectives.errors import BaselineError, TrialError
 from objectives.files import write_atomically
 from objectives.network.state import NetworkState
 from objectives.plan import Plan
@@ -150,8 +151,16 @@ class Pipeline:
 
     def pending_epochs(self, plans: Iterable[Plan]) -> int:
         """Return the epochs that `plans` will train: each stage once, none that is cached."""
+        return sum(settings.epochs for settings in self.pending_stages(plans))
+
+    def pending_stages(self, plans: Iterable[Plan]) -> list[Stage]:
+        """Return the stages of `plans` that will train: each once, none that is cached."""
         stages = {key: settings for plan in plans for key, settings in self._keys(plan)}
-        return sum(settings.epochs for key, settings in stages.items() if key not in self._cache)
+        return [
+            settings
+            for key, settings in stages.items()
+            if settings.epochs > 0 and key not in self._cache
+        ]
 
     def is_cached(self, plan: Plan) -> bool:
         """Return whether each stage of `plan` that trains can be read instead."""
@@ -203,10 +212,13 @@ class Pipeline:
         uncompressed = plan.uncompressed()
         made_by = uncompressed.recipe, uncompressed.train
         if made_by not in self._baselines:
-            state = self.baseline_state(plan, cost)
+            try:
+                state = self.baseline_state(plan, cost)
+                measurement = self._measured(state, self._baseline_file, cost)
+            except TrialError as err:
+                raise BaselineError(str(err)) from err
             self._baselines[made_by] = Baseline(
-                measurement=self._measured(state, self._baseline_file, cost),
-                checkpoint_bytes=state.checkpoint_bytes,
+                measurement=measurement, checkpoint_bytes=state.checkpoint_bytes
             )
         return self._baselines[made_by]
 

@@ -70,6 +70,7 @@ def compress(
     trials_per_gpu: int | None = None,
     cluster: str | None = None,
     confirm: int | None = None,
+    retry_failed: bool = False,
     cache_gb: float = 20.0,
     heartbeat_seconds: int = 5,
     timeout_seconds: float | None = None,
@@ -103,6 +104,7 @@ def compress(
         trials_per_gpu: Processes that share a GPU.
         cluster: Address of a Dask cluster whose workers run the trials.
         confirm: With how many other seeds the chosen plan is trained in the end.
+        retry_failed: Whether what failed is queued again first, with the same parameters.
         cache_gb: Size of the stage cache, 10^9 bytes.
         heartbeat_seconds: Interval of a running trial's sign of life.
         timeout_seconds: After this time no further trial begins.
@@ -128,6 +130,7 @@ def compress(
                 "cluster": cluster,
                 "confirm": confirm,
                 "artifacts": artifacts,
+                "retry_failed": retry_failed,
             },
         )
     )

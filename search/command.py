@@ -6,29 +6,28 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-from optuna.trial import TrialState
-
 from objectives.errors import AwayError, DiskFullError, TrialError
 from objectives.progress import StopRequested
 from search.launch import Launch, work_on
 from search.sampling.method import SearchMethod
 from search.settings.config import StudyConfig
 from search.settings.given import Given
+from search.settings.output import Output
 from search.settings.setup import make_setup
 from search.settings.terminal import STOPPED
 from search.storage.database import arguments_without_password, full_disk_is_told
 from search.storage.paths import StudyPaths
-from search.storage.queue import FAILURE
 from search.storage.trials import made_trials
 from search.workers.task import Task
 
 
-def run_study(options: argparse.Namespace, argv: list[str]) -> int:
+def run_study(options: argparse.Namespace, argv: list[str], output: Output | None = None) -> int:
     """Create or resume the study that `options` name, work on it, print its table.
 
     Args:
         options: What `search.options.parse` returned.
         argv: The arguments that they were parsed from, to say how to resume.
+        output: Where the result goes.
 
     Returns:
         The exit code: 0, 1 if no trial could be scored, the disk is full or a server stays away,
@@ -37,13 +36,16 @@ def run_study(options: argparse.Namespace, argv: list[str]) -> int:
     Raises:
         BadInputError: Something that was named or set cannot be used; nothing was trained.
     """
+    output = output or Output()
     shown = arguments_without_password(argv)
     command = shlex.join([Path(sys.executable).name, "-m", "search.run", *shown])
     try:
         with full_disk_is_told():
-            return _run(options)
+            return _run(options, output)
     except StopRequested:
-        print(f"\nStopped; nothing that was finished is lost. To go on: {command}")
+        is_read = output.form == "text"
+        told = f"\nStopped; nothing that was finished is lost. To go on: {command}"
+        print(told, file=sys.stdout if is_read else sys.stderr)
         return STOPPED
     except DiskFullError as err:
         print(f"{err} Make room, then: {command}", file=sys.stderr)
@@ -54,7 +56,7 @@ def run_study(options: argparse.Namespace, argv: list[str]) -> int:
     return 1
 
 
-def _run(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace, output: Output) -> int:
     settings = {
         field.name: getattr(options, field.name)
         for field in fields(StudyConfig)
@@ -92,16 +94,7 @@ def _run(options: argparse.Namespace) -> int:
         cluster=options.cluster,
         confirm=options.confirm,
         artifacts=options.artifacts,
+        retry_failed=options.retry_failed,
+        output=output,
     )
-    study = work_on(setup, task, launch).study
-    if made_trials(study):
-        return 0
-    failed = study.get_trials(deepcopy=False, states=(TrialState.FAIL,))
-    if failed:
-        print(
-            f"No trial of study '{name}' has ended well; of {len(failed)} the last failed: "
-            f"{failed[-1].user_attrs.get(FAILURE, 'its process died.')} Mended, it goes on under "
-            "another name (`--study NAME`).",
-            file=sys.stderr,
-        )
-    return 1
+    return 0 if made_trials(work_on(setup, task, launch).study) else 1

@@ -1,11 +1,19 @@
 """One call of the command or of `compress`: work on a study, alone or by others, to its end."""
 
-from dataclasses import dataclass
+import sys
+from dataclasses import dataclass, field
+
+from optuna import Study
 
 from models.checks import require
+from objectives.errors import BaselineError, TrialError
 from objectives.progress import StopRequested
+from search.results.events import result_event
+from search.results.failures import failure_sentences
 from search.session import Session
+from search.settings.output import Output
 from search.settings.setup import StudySetup
+from search.storage.failed import failed_for_good
 from search.storage.trials import made_trials
 from search.workers.executors import ClusterWorkers, LocalWorkers, Workers, WorkersMaker
 from search.workers.fork_server import end_importing
@@ -29,6 +37,10 @@ class Launch:
     """With how many other seeds the chosen plan is trained in the end."""
     artifacts: str | None = None
     """URL of a store that the study's files go to, for all machines; None is the one it has."""
+    retry_failed: bool = False
+    """Whether what failed is queued again before anything else."""
+    output: Output = field(default_factory=Output)
+    """Where the result goes."""
 
     def __post_init__(self) -> None:
         for name in ("workers", "trials_per_gpu", "confirm", "timeout_seconds"):
@@ -79,11 +91,13 @@ def work_on(setup: StudySetup, task: Task, launch: Launch) -> Session:
         heartbeat_seconds=task.heartbeat_seconds,
         workers_here=launch.workers_here(accelerator),
         artifacts=launch.artifacts,
+        output=launch.output,
     )
     processes = session.prepare(
         cache_bytes=task.cache_bytes,
         workers=launch.workers,
         trials_per_gpu=launch.trials_per_gpu,
+        retry_failed=launch.retry_failed,
     )
     workers = launch.maker(processes, task)
     if workers is None:
@@ -94,18 +108,54 @@ def work_on(setup: StudySetup, task: Task, launch: Launch) -> Session:
         if launch.confirm is not None:
             session.confirm(seeds=launch.confirm)
     except StopRequested:
-        show(session)
+        show(session, "It was stopped before a trial had ended well.")
         raise
+    except BaselineError as err:
+        told = (
+            f"The baseline of study '{session.study.study_name}' cannot be trained, so that no "
+            f"trial can be: {err} {MENDED}"
+        )
+        show(session, told)
+        raise TrialError(told) from err
     show(session)
     return session
 
 
-def show(session: Session) -> bool:
-    """Print the table and write the report if a trial was scored; return whether one was."""
-    from search.reporting.writing import show_report  # its plots take long to import
+MENDED = (
+    "Mended, the same command goes on with `--retry-failed`; with other settings it takes another "
+    "name, `--study NAME`."
+)
 
-    made = bool(made_trials(session.study))
-    if made:
-        print()
-        show_report(session.study, session.paths)
-    return made
+
+def show(session: Session, why_none: str | None = None) -> bool:
+    """Show what the study has found, and write its report; return whether a trial was scored.
+
+    Args:
+        session: It has been worked on.
+        why_none: Why no trial has ended well, where that is known and told elsewhere.
+    """
+    study, paths, output = session.study, session.paths, session.output
+    if not made_trials(study):
+        why = why_none or none_ended_well(study)
+        output.event(result_event(study, paths, why=why, report=None))
+        if why_none is None:
+            print(why, file=sys.stderr)
+        return False
+    from search.reporting.writing import show_written, write_report  # its plots load slowly
+
+    written = write_report(study, paths)
+    if output.form == "quiet":
+        output.line(f"{written.recommendation}\nReport: {written.page}")
+    print()
+    show_written(written, session.told_failures)
+    why = written.recommendation
+    output.event(result_event(study, paths, why=why, report=written.page))
+    return True
+
+
+def none_ended_well(study: Study) -> str:
+    """Return why each trial failed, and what to do."""
+    failed = failed_for_good(study.get_trials(deepcopy=False))
+    *reasons, _ = failure_sentences(failed) or [""]
+    told = " ".join([f"No trial of study '{study.study_name}' has ended well.", *reasons])
+    return f"{told} {MENDED}" if failed else told

@@ -60,6 +60,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "a million weights, for which more buy nothing, else one per core, shared among workers)",
     )
     _add_workers(parser)
+    _add_output(parser)
     _add_data(parser)
     add_score(parser.add_argument_group("task and score"))
     _add_study(parser)
@@ -88,6 +89,26 @@ def _add_workers(parser: argparse.ArgumentParser) -> None:
         "--cluster",
         metavar="ADDRESS",
         help="let the workers of this Dask cluster run the trials; they must see the same files",
+    )
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    output = parser.add_argument_group("output").add_mutually_exclusive_group()
+    output.add_argument(
+        "--quiet",
+        dest="form",
+        action="store_const",
+        const="quiet",
+        default="text",
+        help="say nothing but the result: what to take and where the report is, or why not",
+    )
+    output.add_argument(
+        "--json",
+        dest="form",
+        action="store_const",
+        const="json",
+        help="for scripts: JSON lines on stdout, an object for each trial as it ends and a last "
+        "one for the result; all else goes to stderr",
     )
 
 
@@ -245,6 +266,11 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="with a sampler, trials that the study shall have (default: 100); for the grid, "
         "trials to run now at most",
+    )
+    search.add_argument(
+        "--retry-failed",
+        action="store_true",
+        help="first queue what failed again, with the same parameters",
     )
     search.add_argument(
         "--timeout",

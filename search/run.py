@@ -1,5 +1,6 @@
 """Run or resume a study: `python -m search.run --model cnn`."""
 
+import argparse
 import gc
 import logging
 import sys
@@ -7,6 +8,7 @@ from collections.abc import Sequence
 
 from search.options import parse
 from search.settings.cores import usable_cores
+from search.settings.output import Output, output
 from search.settings.terminal import as_process, command
 
 
@@ -14,7 +16,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Work on the study that the options name; return the exit code, 2 for bad input."""
     argv = list(sys.argv[1:] if argv is None else argv)
     options = parse(argv)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    with output(options.form) as out:
+        return _main(options, argv, out)
+
+
+def _main(options: argparse.Namespace, argv: list[str], out: Output) -> int:
+    level = logging.ERROR if out.form == "quiet" else logging.WARNING
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s")
 
     workers = options.workers or usable_cores()  # at most
     if options.cluster is None and workers > 1 and options.accelerator in {"auto", "cpu"}:
@@ -33,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     gc.enable()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with logging_redirect_tqdm():
-        return command(lambda: run_study(options, argv))
+        return command(lambda: run_study(options, argv, out))
 
 
 def start() -> int:

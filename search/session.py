@@ -7,10 +7,11 @@ from functools import partial
 from typing import Any
 
 from filelock import FileLock
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 from safetensors.torch import save
 
 from objectives.cache.locks import hold
+from objectives.errors import BaselineError
 from objectives.files import write_atomically
 from objectives.network.state import copy_weights
 from objectives.plan import Plan
@@ -20,17 +21,24 @@ from objectives.result import Cost
 from objectives.runtimes import DEFAULT
 from objectives.training.sensitivity import measure_sensitivity
 from search.reporting.live import LiveReport
+from search.results.events import trial_event
+from search.results.failures import kind_of, reason_of
 from search.results.front import chosen_trial
 from search.results.notes import EPOCHS_BEFORE
 from search.results.ranking import SHARES
 from search.sampling.layerwise import LayerwiseSpace
 from search.sampling.method import SearchMethod
+from search.settings.output import Output
 from search.settings.setup import StudySetup, has_names
+from search.settings.terminal import paragraph
 from search.storage.artifact_stores import SharedStore, StoreUrl
 from search.storage.connecting import holds_study
+from search.storage.failed import failed_baseline
+from search.storage.failed import retry_failed as retry_failed_
 from search.storage.paths import StudyPaths
-from search.storage.queue import SampledQueue
+from search.storage.queue import BASELINE, FAILURE, SampledQueue
 from search.storage.study import open_study
+from search.storage.trials import made_trials
 from search.workers.announce import (
     data_told,
     estimate,
@@ -43,6 +51,7 @@ from search.workers.announce import (
 )
 from search.workers.confirm import confirm
 from search.workers.dispatch import dispatch
+from search.workers.duration import Duration, Estimate
 from search.workers.executors import WorkersMaker
 from search.workers.processes import Processes, default_threads, processes_for
 from search.workers.progress import StudyProgress
@@ -75,7 +84,11 @@ class Session(StudyWorker):
         heartbeat_seconds: int = 5,
         workers_here: int | None = 1,
         artifacts: str | None = None,
+        output: Output | None = None,
     ) -> None:
+        self.output = output or Output()
+        self.told_failures: set[str] = set()
+        """Kinds of reasons of failures that were told as they happened."""
         store = None if artifacts is None else StoreUrl.parse(artifacts)
         if store is not None:
             SharedStore(store, paths.study).probe()
@@ -84,7 +97,7 @@ class Session(StudyWorker):
             check_methods(setup.config.methods, setup.context())
             if setup.config.runtime != DEFAULT:
                 check_runtime(setup.context(), setup.config.runs_on)
-        self.progress = StudyProgress()
+        self.progress = StudyProgress(shown=self.output.form != "quiet")
         threads = default_threads(setup.context().build_network(), workers_here)
         super().__init__(
             setup,
@@ -95,9 +108,15 @@ class Session(StudyWorker):
             progress=self.progress,
             opener=partial(open_study, threads=threads, artifacts=store),
         )
+        self._live = LiveReport(self.study, self.paths, self.queue.queries)
 
     def prepare(
-        self, *, cache_bytes: int, workers: int | None = 1, trials_per_gpu: int | None = None
+        self,
+        *,
+        cache_bytes: int,
+        workers: int | None = 1,
+        trials_per_gpu: int | None = None,
+        retry_failed: bool = False,
     ) -> Processes:
         """Queue what is missing; say what will be done and how long it will take.
 
@@ -109,6 +128,8 @@ class Session(StudyWorker):
         self.open_pipeline(cache_bytes)
         self._keep_first_weights()
         self.queue.mend()
+        if retry_failed:
+            print(f"  tried again: {retry_failed_(self.queue)} trials that failed")
         epochs, trials = self._left()
         processes = processes_for(
             config.accelerator,
@@ -131,17 +152,24 @@ class Session(StudyWorker):
         if shared:
             told.append(f"files of {shared} trials that had ended before are there now")
         for line in filter(None, told):
-            print(f"  {line}")
+            print(paragraph(line, indent="  "))
         if self.unhashed:
-            print(
-                f"  what {self.unhashed[0]} is cannot be hashed: what is trained is kept for this "
+            sentence = (
+                f"what {self.unhashed[0]} is cannot be hashed: what is trained is kept for this "
                 "study alone, and nobody would notice that it has changed"
             )
+            print(paragraph(sentence, indent="  "))
         if trials > 0 and config.accelerator == "cpu":
-            print(
-                estimate(self.context, config, epochs=epochs, trials=trials, processes=processes)
-            )
+            print(estimate(self._duration(trials, processes), config, processes), flush=True)
         return processes
+
+    def _duration(self, trials: int, processes: Processes) -> Duration:
+        """Return how long the trials that are left will take, from what is tried now."""
+        of = Estimate(self.pipeline, self.setup.config, self.space)
+        if isinstance(self.queue, SampledQueue):
+            return of.of_search(trials, processes)
+        plans = self._pending_plans()
+        return of.of_plans(plans[: self._most_trials() or len(plans)], processes)
 
     def _keep_first_weights(self) -> None:
         """Keep the random numbers that a caller's module begins with, for `search.api`."""
@@ -162,11 +190,15 @@ class Session(StudyWorker):
             trials = self.queue.left()
             baseline = self.pipeline.pending_epochs([config.plan()]) if trials else 0
             return baseline + trials * config.trial_epochs, trials
+        plans = self._pending_plans()
+        return self.pipeline.pending_epochs(plans), len(plans)
+
+    def _pending_plans(self) -> list[Plan]:
         plans = []
         for params in self.queue.pending():
             with suppress(TypeError, ValueError):  # what is none of ours fails when it is run
                 plans.append(self.plan_of(params))
-        return self.pipeline.pending_epochs(plans), len(plans)
+        return plans
 
     def work(
         self, *, timeout_seconds: float | None = None, workers: WorkersMaker | None = None
@@ -176,15 +208,15 @@ class Session(StudyWorker):
             "max_trials": self._most_trials(),
             "timeout_seconds": timeout_seconds,
         }
-        live = LiveReport(self.study, self.paths, self.queue.queries)
         with self.progress.listening():
             self._queue_first_trials()
+            self._require_baseline()
             if workers is None or self.queue.is_done():
                 work(
                     self.queue,
                     self.run_trial,
                     progress=self.progress,
-                    on_finished=lambda trial: self._end(trial, live),
+                    on_finished=self._tell,
                     **limits,
                 )
             else:
@@ -192,18 +224,28 @@ class Session(StudyWorker):
                     self.queue,
                     *workers(),
                     progress=self.progress,
-                    on_finished=lambda trial: self._end_elsewhere(trial, live),
+                    on_finished=self._tell_of_another,
                     **limits,
                 )
 
-    def _end(self, trial: FrozenTrial, live: LiveReport) -> None:
-        """Show a trial that has ended."""
-        self.progress.finish_trial(trial_line(trial))
-        live.trial_ended(self.queue.left())
+    def _require_baseline(self) -> None:
+        """Raise `BaselineError` if the baseline has failed, and nobody wants to try it again."""
+        failed = failed_baseline(self.study.get_trials(deepcopy=False))
+        if failed is not None and not made_trials(self.study):
+            raise BaselineError(failed.user_attrs[FAILURE])
 
-    def _end_elsewhere(self, trial: FrozenTrial, live: LiveReport) -> None:
+    def _tell(self, trial: FrozenTrial) -> None:
+        """Show a trial that has ended; of a baseline that failed the end of the study tells."""
+        self.output.event(trial_event(trial))
+        if BASELINE not in trial.user_attrs:
+            self.progress.finish_trial(trial_line(trial, self.told_failures))
+        if trial.state == TrialState.FAIL:
+            self.told_failures.add(kind_of(reason_of(trial)))
+        self._live.trial_ended(self.queue.left())
+
+    def _tell_of_another(self, trial: FrozenTrial) -> None:
         """Show a trial that another process has finished."""
-        self._end(trial, live)
+        self._tell(trial)
         self.progress.advance(trial.user_attrs.get("epochs_trained", 0))
 
     def _queue_first_trials(self) -> None:

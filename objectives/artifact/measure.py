@@ -21,6 +21,7 @@ from objectives.errors import MeasurementError
 from objectives.runtimes import runtime_of
 from objectives.runtimes.base import Runtime
 from objectives.score.accuracy import ACCURACY
+from objectives.score.alike import answers_alike
 from objectives.score.base import Score
 from objectives.score.file_network import FileNetwork, feeds_for
 
@@ -49,6 +50,8 @@ class FileMeasurement:
     """Spread of that: 75th minus 25th percentile."""
     ram_bytes: int | None = None
     """Bytes of memory that running it takes, as its runtime tells; None where nobody asked."""
+    constant_answers: bool = False
+    """Whether it answers every input of the validation part the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +162,7 @@ def measure_any(
         latency_ms=latency_ms,
         latency_iqr_ms=latency_iqr_ms,
         ram_bytes=runtime.ram_bytes(path, data) if asked else None,
+        constant_answers=answers_alike(on_all_threads, data, "validation", score),
     )
 
 

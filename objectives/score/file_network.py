@@ -55,10 +55,7 @@ class FileNetwork(ABC):
         Raises:
             MeasurementError: It cannot run, or its answers are not finite or no such answers.
         """
-        parts = inputs.split(1) if self._batch == 1 else [inputs]
-        given = torch.from_numpy(
-            np.concatenate([np.atleast_1d(self.answer(self.feeds(part))) for part in parts])
-        )
+        given = self.raw_answers(inputs)
         try:
             answers = self._task.answers(given, targets, self._outputs)
         except BadInputError as err:
@@ -66,6 +63,17 @@ class FileNetwork(ABC):
         if not bool(answers.isfinite().all()):
             raise MeasurementError("its answers are not all finite.")
         return answers
+
+    def raw_answers(self, inputs: Given) -> Tensor:
+        """Return the answers to N inputs as the file gives them, unchecked.
+
+        Raises:
+            MeasurementError: It cannot run.
+        """
+        parts = inputs.split(1) if self._batch == 1 else [inputs]
+        return torch.from_numpy(
+            np.concatenate([np.atleast_1d(self.answer(self.feeds(part))) for part in parts])
+        )
 
     def feeds(self, given: Given) -> dict[str, np.ndarray]:
         """Return what the file takes, by name.

@@ -1,6 +1,6 @@
 """Write a study's report as Markdown, CSV and one HTML page, and show its table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +19,15 @@ from search.reporting.page import FRONT, Parts, front_commands, page
 from search.reporting.plots import figures
 from search.reporting.search_plots import search_figures
 from search.results.cost import cost_table
+from search.results.failures import failure_sentences
+from search.results.fitted_table import fitted
 from search.results.front import chosen_trial, dominance_table
 from search.results.notes import foreign_sentences, missing_files, notes, settings
 from search.results.ranking import ranking, shares
 from search.results.recommendation import recommendation
 from search.results.table import StudyTable
-from search.settings.terminal import width, wrapped
+from search.settings.terminal import legible_width, wrapped
+from search.storage.failed import failed_for_good
 from search.storage.file_finding import FileFinder
 from search.storage.paths import StudyPaths
 from search.storage.snapshot import StudySnapshot
@@ -41,14 +44,14 @@ COST = "What the search took"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
-    """A report that has been written."""
+class WrittenReport:
+    """A report that lies in its files."""
 
     table: StudyTable
-    told: list[str]
-    """Its sentences, the recommendation first."""
+    recommendation: str
+    kept: list[str]
+    """What there is to say of files that are gone, and of optuna-dashboard."""
     page: Path
-    """The HTML file."""
 
 
 def show_report(
@@ -58,10 +61,23 @@ def show_report(
     *,
     out: Path | None = None,
 ) -> None:
-    """Write the study's report (see `write_report`), then print its table and where it is."""
-    written = write_report(study, paths, against, out=out)
-    print(written.table.text("simple", columns=width()))
-    for line in written.told:
+    """Write the study's report, then print its table and where it is.
+
+    See `write_report`, also for what it raises.
+    """
+    show_written(write_report(study, paths, against, out=out))
+
+
+def show_written(written: WrittenReport, told: Collection[str] = frozenset()) -> None:
+    """Print the table, what to take, what to know, and where the report is.
+
+    Args:
+        written: The report.
+        told: Kinds of reasons of failures that the reader knows already.
+    """
+    print(fitted(written.table, legible_width()))
+    sentences = notes(written.table, brief=True, told=told)
+    for line in [written.recommendation, *sentences, *written.kept]:
         print(wrapped(line))
     print(f"\nReport: {written.page}")
 
@@ -73,11 +89,10 @@ def write_report(
     *,
     out: Path | None = None,
     status: str = "",
-) -> Written:
-    """Write the study's report.
+) -> WrittenReport:
+    """Write the study's report: report.md, report.csv, and report.html, which needs no other file.
 
-    Written are report.md, report.csv and report.html, which needs no other file and no network;
-    the table also becomes the study's note in optuna-dashboard, unless that is the user's own.
+    The table also becomes the study's note in optuna-dashboard, unless that is the user's own.
 
     Args:
         study: It has been worked on.
@@ -100,7 +115,8 @@ def write_report(
     for drawing in (front, *drawings):
         drawing.mark_(None if chosen is None else chosen.number)
     where = location(study, paths)
-    told = [recommendation(study, table, where), *notes(table), *gone]
+    recommended = recommendation(study, table, where)
+    told = [recommended, *notes(table), *gone]
     markdown = _markdown(table, _tables(table, others, layers, "pipe"), told, status)
     parts = Parts(
         front=front,
@@ -123,8 +139,10 @@ def write_report(
             f"The report cannot be written to {folder}: {err.strerror}. "
             "`python -m search.report --out DIR` puts it elsewhere."
         ) from err
-    told += _keep_in_database(study, markdown, [front, *of_trials, *filter(None, [by_layer])])
-    return Written(table=table, told=told, page=files["html"])
+    kept = _keep_in_database(study, markdown, [front, *of_trials, *filter(None, [by_layer])])
+    return WrittenReport(
+        table=table, recommendation=recommended, kept=[*gone, *kept], page=files["html"]
+    )
 
 
 def _layers(
@@ -156,10 +174,7 @@ def _keep_in_database(study: Study, note: str, drawings: Sequence[Drawing]) -> l
 def _table(study: Study) -> StudyTable:
     table = StudyTable(study)
     if not table.rows:
-        reasons = [
-            f"Trial {trial.number}: {trial.user_attrs['failure']}" for trial in table.failed
-        ]
-        reasons += foreign_sentences(table)
+        reasons = failure_sentences(failed_for_good(table.trials)) + foreign_sentences(table)
         raise BadInputError("\n".join([f"Study '{table.name}' has no finished trial.", *reasons]))
     return table
 

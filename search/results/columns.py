@@ -67,8 +67,11 @@ def _energy(row: Row) -> str:
 
 SCORE, DELTA = "accuracy %", "delta pp"
 """Columns that are called otherwise where the score is another; see `named`."""
+WEIGHTS = "weights"
+"""What methods beyond the paper's two have done."""
 
 OURS: dict[str, Cell] = {
+    "trial": lambda row: row.trial.number,
     "sparsity": lambda row: f"{100 * row.sparsity:.4g} %",
     "bits": lambda row: f"{row.bits:.3g}",
     "bytes": lambda row: f"{row.size:,}",
@@ -85,11 +88,10 @@ ZIPPED: dict[str, Cell] = {"gzip": _attribute("artifact_bytes", ",d")}
 RAM: dict[str, Cell] = {"RAM kB": lambda row: _format(_kib(row, "ram_bytes"), ",.1f")}
 ENERGY: dict[str, Cell] = {"est. energy uJ": _energy}
 SETTINGS: dict[str, Cell] = {
-    "trial": lambda row: row.trial.number,
     "allocation": lambda row: row.plan.of_the_paper("masking").allocation,
     "epochs": lambda row: row.plan.of_the_paper("masking").epochs,
     "lr": lambda row: f"{row.plan.of_the_paper('masking').lr:.2g}",
-    "weights": lambda row: _weights(row.plan),
+    WEIGHTS: lambda row: _weights(row.plan),
 }
 PAPER: dict[str, Cell] = {
     "paper: bytes": _published("paper", "size_bytes", ",d"),
@@ -107,7 +109,3 @@ def named(column: str, metric: str, *, is_share: bool) -> str:
     if column == SCORE:
         return heading(metric, is_share=is_share)
     return "delta %" if column == DELTA and not is_share else column
-
-
-ALWAYS_SHOWN = ("sparsity", "bits", "bytes", "x", SCORE, DELTA, "trial")
-"""Columns that a narrow terminal has, too."""

@@ -1,9 +1,10 @@
 """What a reader must know beside a study's table, a sentence each."""
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import asdict
-from typing import Any
 
+from search.results.dead import about_dead
+from search.results.failures import failure_sentences
 from search.results.front import compressed_points, dominated
 from search.results.row import GZIP, RAW, Row
 from search.results.scored import delta_unit
@@ -11,6 +12,7 @@ from search.results.spread import spread
 from search.results.table import StudyTable
 from search.results.times import told_seconds, wall_seconds
 from search.settings.presets import label as preset_label
+from search.storage.failed import failed_for_good
 from search.storage.file_finding import FileFinder
 
 CONFIRMATION = "confirmation"
@@ -19,13 +21,19 @@ EPOCHS_BEFORE = "epochs_before_trials"
 """Study attribute: epochs trained before the first trial, for the sensitivity of layers."""
 
 
-def notes(table: StudyTable) -> list[str]:
-    """Return the sentences."""
-    rows = table.rows
+def notes(
+    table: StudyTable, *, brief: bool = False, told: Collection[str] = frozenset()
+) -> list[str]:
+    """Return the sentences.
+
+    Args:
+        table: Of the study.
+        brief: Whether what explains figures that only the report has is left out.
+        told: Kinds of reasons of failures that the reader knows already.
+    """
     facts = [trial.user_attrs for trial in table.finished]
     epochs = sum(each.get("epochs_trained", 0) for each in facts)
     epochs += table.attributes.get(EPOCHS_BEFORE, 0)
-    peak = max(row.attribute("peak_memory_mb") or 0 for row in rows)
     took = f"{told_seconds(wall_seconds(table.finished))} by the clock: {epochs} epochs"
     metric = table.metric[0].upper() + table.metric[1:]
     mark = preset_label(table.config)
@@ -33,14 +41,27 @@ def notes(table: StudyTable) -> list[str]:
     sentences += [
         f"{metric}, delta, Q (Eq. 5) and U (retained saving) are those of the test part.",
         f"What is chosen is chosen on validation. Data: {table.config.data}.",
-        *_about_bytes(table),
-        *_about_runtime(table),
+        *_about_bytes(table)[: 1 if brief else None],
+        *([] if brief else _about_runtime(table)),
         f"It took {took} of training, {len(facts)} trials with export and measurement.",
-        f"Peak memory of a process: {peak:,.0f} MB.",
     ]
-    sentences += _about_dead_layers(table)
+    if not brief:
+        sentences += _about_figures(table)
+    sentences += about_dead(table)
     sentences += _about_eq5(table)
     sentences += _about_confirmation(table)
+    if table.stopped:
+        sentences.append(f"Stopped early, as they could not win: {len(table.stopped)} trials.")
+    sentences += _about_published(table)
+    sentences += foreign_sentences(table)
+    return sentences + failure_sentences(failed_for_good(table.trials), told)
+
+
+def _about_figures(table: StudyTable) -> list[str]:
+    """Return what further columns of the report hold."""
+    rows = table.rows
+    peak = max(row.attribute("peak_memory_mb") or 0 for row in rows)
+    sentences = [f"Peak memory of a process: {peak:,.0f} MB."]
     if any(not row.reproducible for row in rows):
         sentences.append(
             "† The paper's own software does not give this row's size: see the re-run."
@@ -50,14 +71,7 @@ def notes(table: StudyTable) -> list[str]:
             "Re-run: the paper's protocol in TensorFlow 2.15, TF Model Optimization 0.8 and "
             "TFLite on exact MNIST, mean of 3 seeds (lowest-highest)."
         )
-    if table.stopped:
-        sentences.append(f"Stopped early, as they could not win: {len(table.stopped)} trials.")
-    sentences += _about_published(table)
-    sentences += foreign_sentences(table)
-    return sentences + [
-        f"Trial {trial.number} {trial.params} failed: {trial.user_attrs['failure']}"
-        for trial in table.failed
-    ]
+    return sentences
 
 
 def missing_files(table: StudyTable, finder: FileFinder) -> list[str]:
@@ -76,21 +90,6 @@ def foreign_sentences(table: StudyTable) -> list[str]:
         return []
     numbers = ", ".join(str(trial.number) for trial in table.foreign)
     return [f"Left out, as search.run did not make them (they have no plan): trials {numbers}."]
-
-
-def dead_layers(facts: Mapping[str, Any]) -> str:
-    """Return which layers of a trial have lost all their weights, to stand behind a sentence."""
-    counts: Mapping[str, tuple[int, int]] = facts.get("nonzero_weights") or {}
-    dead = [name.removesuffix(".weight") for name, (left, _) in counts.items() if left == 0]
-    return f"; no weight is left in {', '.join(dead)}" if dead else ""
-
-
-def _about_dead_layers(table: StudyTable) -> list[str]:
-    return [
-        f"Trial {row.trial.number} ({row.label}){told}: it answers by biases alone."
-        for row in table.rows
-        if (told := dead_layers(row.trial.user_attrs))
-    ]
 
 
 def _about_eq5(table: StudyTable) -> list[str]:

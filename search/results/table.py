@@ -11,7 +11,6 @@ from tabulate import tabulate
 from models.registry import MODELS
 from objectives.plan import Plan
 from search.results.columns import (
-    ALWAYS_SHOWN,
     CONTAINER,
     ENERGY,
     OURS,
@@ -116,29 +115,32 @@ class StudyTable:
         """Trials that could not be scored."""
         self.stopped = [trial for trial in trials if trial.state == STOPPED]
         """Trials that a stopping rule ended."""
+        self.trials = trials
+        """All of them, as they are stored."""
         self.finished = [trial for trial in trials if trial.state.is_finished()]
         """Trials that ended in whatever way."""
         self.attributes = study.user_attrs
         """What the study itself holds, by name."""
 
-    def text(self, form: str, *, with_rerun: bool = True, columns: int | None = None) -> str:
-        """Return the table in one of tabulate's formats: "simple", "pipe" (Markdown), "html".
+    def text(self, form: str, *, with_rerun: bool = True) -> str:
+        """Return the table in one of tabulate's formats: "pipe" (Markdown), "html".
 
         Args:
             form: The format.
             with_rerun: Whether the paper's protocol, run again elsewhere, is beside it.
-            columns: Of a terminal: what does not fit is left out, and that is said.
         """
-        shown = self.columns(with_rerun=with_rerun)
-        text = self._drawn(shown, form)
-        optional = [name for name in shown if name not in ALWAYS_SHOWN]
-        while columns is not None and optional and len(text.splitlines()[0]) > columns:
-            del shown[optional.pop()]
-            text = f"{self._drawn(shown, form)}\nThe report has more columns."
+        columns = self.columns(with_rerun=with_rerun)
+        text: str = tabulate(
+            self.cells(columns),
+            headers=[self.named(name) for name in columns],
+            tablefmt=form,
+            disable_numparse=True,
+            colalign=["right"] * len(columns),
+        )
         return text
 
     def columns(self, *, with_rerun: bool = True) -> dict[str, Cell]:
-        """Return what the table has of a row, by the names of columns."""
+        """Return the columns of which a row of this study says something."""
         columns = dict(OURS)
         if self.counted != GZIP:
             columns |= ZIPPED
@@ -156,15 +158,9 @@ class StudyTable:
             columns |= RERUN
         return columns
 
-    def _drawn(self, columns: Mapping[str, Cell], form: str) -> str:
-        cells = [[cell(row) for cell in columns.values()] for row in self.rows]
-        return tabulate(
-            cells,
-            headers=[self.named(name) for name in columns],
-            tablefmt=form,
-            disable_numparse=True,
-            colalign=["right"] * len(columns),
-        )
+    def cells(self, columns: Mapping[str, Cell]) -> list[list[object]]:
+        """Return what `columns` say of each row."""
+        return [[cell(row) for cell in columns.values()] for row in self.rows]
 
     def named(self, column: str) -> str:
         """Return what a column is called, after the metric."""

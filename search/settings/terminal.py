@@ -3,6 +3,7 @@
 Nothing here imports torch.
 """
 
+import codecs
 import os
 import shutil
 import signal
@@ -11,7 +12,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn, TextIO, cast
 
 STOPPED = 130
 """Exit code of a command that was stopped by Ctrl-C, as shells have it."""
@@ -63,26 +64,60 @@ def width() -> int | None:
     return shutil.get_terminal_size().columns
 
 
+LEGIBLE = 100
+"""Columns of a line that a person reads, where no terminal says how many there are."""
+
+
+def legible_width() -> int:
+    """Return the columns of a table: the terminal's, or as many as a person reads."""
+    return width() or LEGIBLE
+
+
 def wrapped(text: str) -> str:
     """Return a sentence, broken where the terminal ends."""
     columns = width()
-    if columns is None:
-        return text
-    return textwrap.fill(text, columns, break_long_words=False, break_on_hyphens=False)
+    return text if columns is None else _filled(text, columns)
+
+
+def paragraph(text: str, indent: str = "") -> str:
+    """Return text of any length in lines that a person reads, no longer than the terminal's."""
+    return _filled(text, min(LEGIBLE, legible_width()), indent)
+
+
+def _filled(text: str, columns: int, indent: str = "") -> str:
+    return textwrap.fill(
+        text,
+        columns,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+PLAIN = {"†": "*", "±": "+-", "→": "->", "…": "..."}
+"""What stands for signs where the terminal has ASCII only."""
+
+
+def _plain(err: UnicodeError) -> tuple[str, int]:
+    """Replace signs that an encoding lacks by those that look alike, or by question marks."""
+    assert isinstance(err, UnicodeEncodeError)
+    lacking = err.object[err.start : err.end]
+    return "".join(PLAIN.get(sign, "?") for sign in lacking), err.end
+
+
+codecs.register_error("search.plain", _plain)
 
 
 @contextmanager
 def forgiving_output() -> Iterator[None]:
     """Let prints within the block succeed whatever the terminal is.
 
-    Signs that it does not have become question marks. If nobody reads on, as behind `| head`, what
-    is printed is dropped, and the work goes on.
+    Signs that it does not have become others like them, or question marks. If nobody reads on, as
+    behind `| head`, what is printed is dropped, and the work goes on.
     """
     before = sys.stdout, sys.stderr
-    for stream in before:
-        with suppress(AttributeError, ValueError):  # there is none, or it was replaced
-            stream.reconfigure(errors="replace")  # type: ignore[union-attr] # a TextIOWrapper
-    sys.stdout, sys.stderr = (each and _Forgiving(each) for each in before)
+    sys.stdout, sys.stderr = (each and forgiving(each) for each in before)
     try:
         yield
     finally:
@@ -90,6 +125,13 @@ def forgiving_output() -> Iterator[None]:
             if stream is not None:
                 stream.flush()
         sys.stdout, sys.stderr = before
+
+
+def forgiving(stream: TextIO) -> TextIO:
+    """Return a stream to which writing never fails, as `forgiving_output` says."""
+    with suppress(AttributeError, ValueError):  # it was replaced by one of another kind
+        stream.reconfigure(errors="search.plain")  # type: ignore[attr-defined] # a TextIOWrapper
+    return cast(TextIO, _Forgiving(stream))
 
 
 class _Forgiving:

@@ -25,6 +25,12 @@ FAILURE = "failure"
 SILENT = "Its worker gave no sign of life any more."
 """Why a trial failed whose worker died unseen."""
 
+BASELINE = "failed_baseline"
+"""User attribute of a failed trial whose baseline failed, as those of all others would."""
+
+RETRIES = "retries"
+"""User attribute of a trial that tries a failed one again: its number."""
+
 WORKER = "worker"
 """User attribute that says which process runs a trial, set after its first heartbeat."""
 
@@ -61,6 +67,11 @@ class TrialQueue:
         """What the trial that was claimed last was queued with."""
         self.would_wait: Callable[[dict[str, float]], bool] = lambda _: False
         """Tells whether a combination would only wait for what another process trains now."""
+
+    @property
+    def lock(self) -> StudyLock:
+        """Held while the queue changes."""
+        return self._lock
 
     def next(self) -> Trial | None:
         """Mend the queue and return a trial that is this worker's alone, None if there is none."""
@@ -161,8 +172,8 @@ class TrialQueue:
         self._is_filled = True
         trials = self._trials()
         self._foreign = sum(map(is_foreign, trials))
-        present = {_point(trial) for trial in trials if _counts(trial)}
-        attempts = Counter(map(_point, trials))
+        present = {point_of(trial) for trial in trials if _counts(trial)}
+        attempts = Counter(map(point_of, trials))
         for params in self._grid:
             point = _as_point(params)
             if point not in present and attempts[point] < MAX_ATTEMPTS:
@@ -176,7 +187,7 @@ class TrialQueue:
         for each in dead:
             trial = self.storage.get_trial(each.trial_id)
             params = trial.system_attrs.get("fixed_params", trial.params)
-            attempts = [_point(other) for other in self._trials()].count(_point(trial))
+            attempts = [point_of(other) for other in self._trials()].count(point_of(trial))
             is_last = attempts >= MAX_ATTEMPTS
             try:
                 if is_last:
@@ -238,6 +249,7 @@ class SampledQueue(TrialQueue):
     def left_to_sample(self) -> int:
         """Return how many trials are still to be asked of the sampler."""
         missed = self.queries.count(TrialState.FAIL) - self.queries.failed_with(FAILURE)
+        missed += self.queries.having(RETRIES)  # of the two that they are, the first counts
         return max(0, self._total - (self.queries.total() - missed - self._foreign))
 
     def left(self) -> int:
@@ -249,7 +261,8 @@ def _as_point(params: dict[str, float]) -> tuple[tuple[str, float], ...]:
     return tuple(sorted(params.items()))
 
 
-def _point(trial: FrozenTrial) -> tuple[tuple[str, float], ...]:
+def point_of(trial: FrozenTrial) -> tuple[tuple[str, float], ...]:
+    """Return the parameters that a trial was queued with, or else has."""
     return _as_point(trial.system_attrs.get("fixed_params", trial.params))
 
 

@@ -128,6 +128,13 @@ class TrialQueries:
         )
         return int(self._rows(query)[0][0])
 
+    def having(self, attribute: str) -> int:
+        """Return how many trials have a user attribute of that name."""
+        query = select(func.count()).select_from(
+            TRIALS.join(ATTRIBUTES, ATTRIBUTES.c.trial_id == TRIALS.c.trial_id)
+        )
+        return int(self._rows(query.where(self._of_study, ATTRIBUTES.c.key == attribute))[0][0])
+
     def running(self) -> list[Running]:
         """Return the running trials."""
         named = ATTRIBUTES.c.key == self._worker_attribute

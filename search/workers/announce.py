@@ -1,7 +1,7 @@
 """What a command says while it works: settings, how long it will take, how each trial ended."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 
 from optuna.trial import FrozenTrial, TrialState
@@ -12,19 +12,17 @@ from models.tasks import MULTICLASS
 from objectives.context import Context
 from objectives.plan import BY_ANY_NAME
 from objectives.score.accuracy import ACCURACY as ACCURACY_SCORE
-from objectives.training.pace import measure_pace
-from search.results.notes import dead_layers
+from search.results.dead import constant, dead_layers
+from search.results.failures import kind_of, reason_of
 from search.results.scored import ACCURACY, Scored
-from search.results.times import told_seconds
 from search.sampling.stopping import STOPPED
 from search.settings.config import StudyConfig
 from search.settings.provenance import commit
+from search.settings.terminal import paragraph
 from search.storage.paths import StudyPaths
-from search.storage.queue import FAILURE
+from search.workers.duration import Duration
 from search.workers.processes import Processes
 
-FILE_SECONDS = 1.5
-"""What exporting and timing a small file takes."""
 LONG_SECONDS = 600
 TOLD_SHARE = 0.01
 """Of a network's weights, that is told if nothing compresses it."""
@@ -101,42 +99,76 @@ def integers_told(context: Context, methods: Sequence[str], *, everywhere: bool 
     return told + (f", the others on floats: {', '.join(reasons)}" if reasons else "")
 
 
-def estimate(
-    context: Context, config: StudyConfig, *, epochs: int, trials: int, processes: Processes
-) -> str:
+def estimate(duration: Duration, config: StudyConfig, processes: Processes) -> str:
     """Return how long the study will take here, and how to make it shorter if that is long."""
-    pace = measure_pace(context, config.batch_size)
-    seconds = epochs * pace.epoch_seconds + trials * (pace.evaluation_seconds + FILE_SECONDS)
-    seconds /= processes.workers
     by = f" by {processes.workers} workers" if processes.workers > 1 else ""
-    text = (
-        f"  about {told_seconds(seconds)} on this CPU{by}: {epochs} epochs of "
-        f"{told_seconds(pace.epoch_seconds)}, {trials} files to measure"
-    )
-    if seconds > LONG_SECONDS:
+    text = paragraph(f"about {duration.told(f'on this CPU{by}')}", indent="  ")
+    if duration.seconds > LONG_SECONDS:
         preset = "" if config.preset else "--preset quick, or "
         text += f"\n  shorter: {preset}smaller --input-size, --train-fraction, --epochs"
     return text
 
 
+MATTERING = [
+    *("model", "data", "space", "methods", "sparsity", "precision", "objective"),
+    *("epochs", "qat_epochs", "batch_size", "lr", "seed", "accelerator", "threads"),
+]
+"""Settings that are told of each study."""
+HASHES = {"model_fingerprint", "data_fingerprint", "metric_fingerprint", "weights"}
+"""Settings that tell a person nothing."""
+
+
 def heading(config: StudyConfig, paths: StudyPaths) -> str:
-    """Return the study's name, folder and every setting."""
-    settings = ", ".join(f"{field.name} {getattr(config, field.name)}" for field in fields(config))
-    return f"Study {paths.study} in {paths.folder} (commit {commit()})\n  {settings}"
+    """Return the study's name and folder, and the settings that matter or were chosen."""
+    defaults = {field.name: field.default for field in fields(config)}
+    unused = {"sparsity", "precision"} if config.space != "paper" else set()
+    chosen = [
+        name
+        for name, default in defaults.items()
+        if getattr(config, name) != default and name not in {*MATTERING, *HASHES, *unused}
+    ]
+    told = [
+        f"{name.replace('_', ' ')} {_setting(getattr(config, name))}"
+        for name in [*MATTERING, *chosen]
+        if name not in unused
+    ]
+    settings = f"{', '.join(told)}; the report has all settings"
+    return "\n".join(
+        [
+            f"Study {paths.study} in {paths.folder} (commit {commit()})",
+            paragraph(settings, indent="  "),
+        ]
+    )
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(_setting, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def describe_params(params: dict[str, object]) -> str:
-    """Return a trial's parameters in one line."""
-    return ", ".join(f"{name} {value}" for name, value in params.items())
+    """Return a trial's parameters in one line, numbers in four digits."""
+    return ", ".join(
+        f"{name} {f'{value:.4g}' if isinstance(value, float) else value}"
+        for name, value in params.items()
+    )
 
 
-def trial_line(trial: FrozenTrial) -> str:
-    """Return how a trial ended, in one line."""
+def trial_line(trial: FrozenTrial, told: Collection[str] = frozenset()) -> str:
+    """Return how a trial ended, in one line.
+
+    Args:
+        trial: It has ended.
+        told: Kinds of reasons of failures that the reader knows already.
+    """
     name = f"trial {trial.number}: {describe_params(trial.params)}:"
     facts = trial.user_attrs
     scored = Scored(facts)
     if trial.state == TrialState.FAIL:
-        return f"{name} failed: {facts[FAILURE]}"
+        reason = reason_of(trial)
+        known = kind_of(reason) in told
+        return f"{name} failed{' for the same reason as before' if known else f': {reason}'}"
     if trial.state == STOPPED:
         epochs, worth = max(trial.intermediate_values.items())
         reached = f" at {scored.told_worth(worth)}" if scored.is_of_networks else ""
@@ -152,5 +184,5 @@ def trial_line(trial: FrozenTrial) -> str:
         f"{name} {facts['shipped_bytes']:,} bytes{coded} ({facts['reduction_factor']:.2f}x), "
         f"{memory}{named}validation {scored.told('val')} ({change}), "
         f"Q {facts['quality']:.4f}, U {facts['saving']:.4f}, {seconds:.1f} s"
-        f"{dead_layers(facts)}"
+        f"{dead_layers(facts)}{constant(facts)}"
     )

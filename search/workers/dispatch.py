@@ -11,7 +11,7 @@ from models.errors import BadInputError
 from objectives.progress import Progress, StopRequested
 from search.storage.queue import TrialQueue
 from search.workers.executors import AnyTask, Workers
-from search.workers.worker import POLL_SECONDS
+from search.workers.worker import POLL_SECONDS, require_baseline
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ def dispatch(
 
     Raises:
         BadInputError: A worker cannot work on the study, or workers die before they take a trial.
+        BaselineError: The baseline failed, as it would for each other trial.
     """
     under_way = _Dispatch(queue, workers, task, on_finished)
     started = time.monotonic()
@@ -124,4 +125,6 @@ class _Dispatch:
             return
         self.done += 1
         self._deaths = 0
-        self._on_finished(self._queue.storage.get_trial(trial_id))
+        finished = self._queue.storage.get_trial(trial_id)
+        self._on_finished(finished)
+        require_baseline(finished)

@@ -12,6 +12,7 @@ from objectives.plan import Plan
 from objectives.result import Cost, Result
 from objectives.score.accuracy import ACCURACY
 from objectives.training.memory import told_when_memory_runs_out
+from search.results.dead import BASELINE_CONSTANT, CONSTANT
 from search.sampling.stopping import has_stopping_rule, report_epochs
 from search.settings.config import StudyConfig
 from search.settings.provenance import peak_memory, versions
@@ -146,4 +147,6 @@ def describe(result: Result) -> dict[str, Any]:
         "energy_uj": measured.energy_uj,
         "energy_version": ENERGY_VERSION,
         "stage_keys": result.stage_keys,
+        CONSTANT: measured.constant_answers,
+        BASELINE_CONSTANT: baseline.measurement.constant_answers,
     }

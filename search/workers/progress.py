@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import textwrap
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,28 +15,30 @@ from objectives.progress import StopRequested
 REDRAW_SECONDS = 0.3
 """Lightning's own bar, drawn after each batch, doubled the time of an epoch."""
 
+DESCRIPTION_WIDTH = 30
+"""Of the trial, beside the bar: there are searches whose trials have twenty parameters."""
+
 TRIAL_UNITS = 0.5
 """Export and measurement of a trial count as so many epochs in the estimate of what remains."""
 
 
 class StudyProgress:
-    """A bar over all epochs and trials that are left; nothing is drawn where nobody watches."""
+    """A bar over all epochs and trials that are left, while there is work; else there is none.
 
-    def __init__(self) -> None:
+    Args:
+        shown: Whether there is a bar at all, where stderr is a terminal.
+    """
+
+    def __init__(self, *, shown: bool = True) -> None:
         self._stopping = False
         self._trial = ""
-        self._bar = tqdm(
-            total=0.0,
-            mininterval=REDRAW_SECONDS,
-            smoothing=0.05,  # stages differ in speed: nearly the mean of all so far
-            bar_format="{desc}{percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left",
-            disable=None if sys.stderr.isatty() else True,
-            file=sys.stderr,
-        )
+        self._left = 0.0
+        self._shown = shown and sys.stderr is not None and sys.stderr.isatty()
+        self._bar: tqdm[None] | None = None
 
     def expect(self, *, epochs: int, trials: int) -> None:
         """Say how much there is to do."""
-        self._bar.reset(epochs + trials * TRIAL_UNITS)
+        self._left = epochs + trials * TRIAL_UNITS
 
     def start_trial(self, description: str) -> None:
         """Show which trial runs."""
@@ -44,7 +47,9 @@ class StudyProgress:
     def stage(self, name: str) -> None:
         """Show which stage runs."""
         self.check()
-        self._bar.set_description(f"{self._trial} {name}")
+        told = textwrap.shorten(self._trial, DESCRIPTION_WIDTH, placeholder=" ...")
+        if self._bar is not None:
+            self._bar.set_description(f"{told} {name}")
 
     def advance(self, epochs: float) -> None:
         """Move the bar by what was trained."""
@@ -58,7 +63,10 @@ class StudyProgress:
         self._move(TRIAL_UNITS)
 
     def _move(self, units: float) -> None:
-        self._bar.update(max(0.0, min(units, (self._bar.total or 0.0) - self._bar.n)))
+        moved = max(0.0, min(units, self._left))
+        self._left -= moved
+        if self._bar is not None:
+            self._bar.update(moved)
 
     def stop(self) -> None:
         """Let the next look raise `StopRequested`."""
@@ -84,8 +92,30 @@ class StudyProgress:
         for number in before:
             signal.signal(number, request_stop)
         try:
-            yield
+            with self._drawn():
+                yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-            self._bar.close()
+
+    @contextmanager
+    def _drawn(self) -> Iterator[None]:
+        """Draw the bar within the block, and nothing of it beyond."""
+        if not self._shown or not self._left:
+            yield
+            return
+        bar: tqdm[None] = tqdm(
+            total=self._left,
+            mininterval=REDRAW_SECONDS,
+            leave=False,
+            dynamic_ncols=True,
+            smoothing=0.05,  # stages differ in speed: nearly the mean of all so far
+            bar_format="{desc}{percentage:3.0f}%|{bar}| {elapsed} gone, {remaining} left",
+            file=sys.stderr,
+        )
+        self._bar = bar
+        try:
+            yield
+        finally:
+            bar.close()
+            self._bar = None

@@ -10,11 +10,11 @@ import optuna
 from optuna import Trial
 from optuna.trial import FrozenTrial, TrialState
 
-from objectives.errors import TrialError
+from objectives.errors import BaselineError, TrialError
 from objectives.progress import Progress
 from search.sampling.stopping import STOPPED, TrialStopped
 from search.storage.database import heartbeat
-from search.storage.queue import FAILURE, WORKER, TrialQueue
+from search.storage.queue import BASELINE, FAILURE, WORKER, TrialQueue
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +48,7 @@ def work(
 
     Raises:
         StopRequested: The progress wants an end.
+        BaselineError: The baseline failed, as it would for each other trial.
     """
     started, done = time.monotonic(), 0
     while max_trials is None or done < max_trials:
@@ -57,11 +58,18 @@ def work(
         finished = run_next(queue, objective)
         if finished is not None:
             on_finished(finished)
+            require_baseline(finished)
             done += 1
         elif queue.is_done():
             return
         else:
             time.sleep(POLL_SECONDS)
+
+
+def require_baseline(finished: FrozenTrial) -> None:
+    """Raise `BaselineError` if the trial failed because the study's baseline did."""
+    if finished.user_attrs.get(BASELINE):
+        raise BaselineError(finished.user_attrs[FAILURE])
 
 
 def run_next(
@@ -82,8 +90,9 @@ def _run(
             try:
                 value = objective(trial)
             except TrialError as err:
-                log.warning("Trial %d failed: %s", trial.number, err)
                 trial.set_user_attr(FAILURE, str(err))
+                if isinstance(err, BaselineError):
+                    trial.set_user_attr(BASELINE, True)
                 return _tell(queue, trial, state=TrialState.FAIL)
             except TrialStopped:
                 return _tell(queue, trial, state=STOPPED)

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -115,7 +116,7 @@ def test_a_second_run_trains_nothing_and_prints_the_same_table(
     assert stored_study(small).trials == before
     out = capsys.readouterr().out
     assert "trial 0:" not in out
-    assert len(re.findall(r"^ +(?:0|90) % +(?:32|8) ", out, re.MULTILINE)) == 4
+    assert len(re.findall(r"^ +\d+ +(?:0|90) % +(?:32|8) ", out, re.MULTILINE)) == 4
 
 
 def test_another_study_trains_nothing_that_is_cached(small: Path) -> None:
@@ -192,17 +193,23 @@ def test_a_corrupt_database_is_one_line_and_exit_code_2(
 
 
 @pytest.mark.faults
-def test_a_diverging_study_fails_each_trial_with_its_reason(
+def test_a_baseline_that_diverges_ends_the_study_after_its_first_try(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = (*FAST, "--sparsity", "0", "--precision", "32,8", "--lr", "1e30")
-    assert run.main(in_folder(tmp_path, *arguments)) == 1
-    trials = stored_study(tmp_path).trials
-    assert [trial.state for trial in trials] == [TrialState.FAIL] * 2
-    assert all("loss of stage 'train' became nan" in t.user_attrs["failure"] for t in trials)
-    assert capsys.readouterr().out.count("failed: The training loss") == 2
-    assert run.main(in_folder(tmp_path, *arguments)) == 1  # nothing is left to do, and why is said
-    assert "has ended well; of 2 the last failed: The training loss" in capsys.readouterr().err
+    for more, states in (
+        ((), [TrialState.FAIL, TrialState.WAITING]),
+        ((), [TrialState.FAIL, TrialState.WAITING]),  # nothing is trained, and why is said again
+        (("--retry-failed",), [TrialState.FAIL, TrialState.FAIL, TrialState.WAITING]),
+    ):
+        assert run.main(in_folder(tmp_path, *arguments, *more)) == 1
+        trials = stored_study(tmp_path).trials
+        assert [trial.state for trial in trials] == states
+        assert "loss of stage 'train' became nan" in trials[0].user_attrs["failure"]
+        out, err = capsys.readouterr()
+        assert re.fullmatch(r"The baseline of study .* cannot be trained.* became nan.*\n", err)
+        assert "became nan" not in out
+        assert "`--retry-failed`" in err
 
 
 @pytest.mark.faults
@@ -329,3 +336,74 @@ def test_two_workers_that_are_stopped_and_resumed_by_one_give_the_same_bytes(
     assert run.main(in_folder(tmp_path, *SMALL)) == 0
     assert artifacts(tmp_path) == artifacts(small)
     assert len(stored_study(tmp_path).trials) == 4
+
+
+BOTH_ENDS = (*FAST, "--sparsity", "0,0.999", "--precision", "32")
+
+
+@pytest.fixture(scope="module")
+def both_ends(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished study of the whole network and of one that has no weights left to speak of."""
+    folder = tmp_path_factory.mktemp("both_ends")
+    assert run.main(in_folder(folder, *BOTH_ENDS)) == 0
+    return folder
+
+
+def test_a_network_that_answers_always_the_same_is_told(both_ends: Path) -> None:
+    whole, pruned = stored_study(both_ends).trials
+    assert [trial.user_attrs["constant_answers"] for trial in (whole, pruned)] == [False, True]
+    markdown = (both_ends / NAME / "report.md").read_text()
+    assert "answers every input of the validation part the same." in markdown
+
+
+def test_a_quiet_command_says_what_to_take_and_where_the_report_is(
+    both_ends: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run.main(in_folder(both_ends, *BOTH_ENDS, "--quiet")) == 0
+    out, err = capfd.readouterr()
+    take, where = out.splitlines()
+    assert take.startswith("Take trial 0 (0 %, 32 bits): ")
+    assert where == f"Report: {both_ends / NAME / 'report.html'}"
+    assert err == ""
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_script_gets_an_object_for_each_trial_and_one_for_the_result(
+    workers: str, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.py"  # whatever a network prints is no JSON
+    own.write_text(
+        "from torch import nn\n"
+        "def make():\n"
+        "    print('made')\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(784, 9), nn.ReLU(), nn.Linear(9, 10))\n"
+    )
+    arguments = (*BOTH_ENDS, "--model", f"{own}:make", "--train-fraction", "0.1", "--json")
+    process = start(tmp_path, *arguments, "--workers", workers)
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err
+    *trials, result = map(json.loads, out.splitlines())
+    assert "made" in err
+    assert "Take trial" in err
+    assert {trial["number"] for trial in trials} == {0, 1}
+    for trial in trials:
+        assert (trial["event"], trial["state"], trial["failure"]) == ("trial", "complete", None)
+        assert trial["params"].keys() == {"sparsity", "precision"}
+        assert trial["bytes"] > 0 < trial["seconds"]
+        assert trial["host"] == socket.gethostname()
+        assert {"val_score", "test_score", "val_delta_pct", "test_delta_pct"} <= trial.keys()
+    assert (result["event"], result["complete"], result["failed"]) == ("result", 2, 0)
+    assert Path(result["file"]).is_file()
+    assert Path(result["report"]).is_file()
+    assert result["why"].startswith(f"Take trial {result['trial']} (")
+
+
+def test_a_script_is_told_why_there_is_no_result(tmp_path: Path) -> None:
+    process = start(tmp_path, *BOTH_ENDS, "--train-fraction", "0.1", "--lr", "1e30", "--json")
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 1, err
+    trial, result = map(json.loads, out.splitlines())
+    assert (trial["state"], trial["bytes"]) == ("failed", None)
+    assert "became nan" in trial["failure"]
+    assert (result["trial"], result["report"]) == (None, None)
+    assert result["why"] in err

@@ -18,7 +18,6 @@ from objectives.artifact.export import export_onnx
 from objectives.context import Context
 from objectives.network.state import NetworkState, copy_weights
 from objectives.preflight.network import check_network
-from objectives.training.pace import measure_pace
 
 
 def context_of(network: nn.Module, digits: DataSource, **changes: object) -> Context:
@@ -309,13 +308,3 @@ def test_networks_that_cannot_train_themselves_are_one_line(
     with pytest.raises(BadInputError, match=line) as caught:
         check_network(context_of(network, digits))
     assert "\n" not in str(caught.value)
-
-
-def test_pace_is_measured_and_leaves_no_trace(context: Context, digits: FewDigits) -> None:
-    torch.manual_seed(5)
-    before = torch.random.get_rng_state()
-    pace = measure_pace(context, batch_size=128)
-    assert 0 < pace.epoch_seconds < 60
-    assert 0 < pace.evaluation_seconds < 60
-    assert digits.sizes()["train"] == 420
-    assert isinstance(before, Tensor)

@@ -1,0 +1,101 @@
+"""A study's table as a terminal has room for it: what decides first, then what else fits."""
+
+import re
+import textwrap
+from collections.abc import Mapping
+
+from tabulate import tabulate
+
+from search.results.columns import DELTA, SCORE, SETTINGS, WEIGHTS, Cell
+from search.results.row import Row
+from search.results.table import StudyTable
+
+DECIDING = ("trial", "sparsity", "bits", WEIGHTS, "bytes", "x", SCORE, DELTA)
+"""Columns that each terminal has: which trial, what it is, what it takes, what it is worth."""
+WHAT = "what it is"
+"""The column that has the place of those that tell it, where the terminal is narrow."""
+HEADING_WIDTH = 12
+"""Longer headings, as of a metric with a long name, are broken there."""
+TEXT_WIDTHS = (16, 40)
+"""Within which a column of words is as wide as there is room; its cells are broken."""
+CALLED = {"x": "x smaller"}
+"""What a column is called where no note explains it."""
+
+
+def fitted(table: StudyTable, width: int) -> str:
+    """Return the table of a terminal with `width` columns, and whether the report has more.
+
+    What does not fit is left out from the right. A terminal of less than 80 columns may be too
+    narrow for what decides, which is shown all the same.
+    """
+    known = table.columns()
+    if all(cell == "-" for [cell] in table.cells({WEIGHTS: known.get(WEIGHTS, lambda _: "-")})):
+        known.pop(WEIGHTS, None)
+    shown = {name: known[name] for name in DECIDING if name in known}
+    optional = [name for name in known if name not in DECIDING]
+    shown |= {name: known[name] for name in optional}
+    text = _drawn(table, shown)
+    while optional and _width(text) > width:
+        del shown[optional.pop()]
+        text = _drawn(table, shown)
+    left_out = len(known) - len(shown)
+    if _width(text) > width:
+        text = _narrow(table, shown, width)
+    more = f"The report has {left_out} more column{'s' if left_out > 1 else ''}."
+    return f"{text}\n{more}" if left_out else text
+
+
+def _narrow(table: StudyTable, shown: Mapping[str, Cell], width: int) -> str:
+    """Return what decides with what a trial is in one column of words, no wider than need be."""
+    merged: dict[str, Cell] = {"trial": shown["trial"], WHAT: _what}
+    merged |= {name: cell for name, cell in shown.items() if name in DECIDING[4:]}
+    least, most = TEXT_WIDTHS
+    text = _drawn(table, merged, narrow=True, text_width=most)
+    while _width(text) > width and most > least:
+        most -= 1
+        text = _drawn(table, merged, narrow=True, text_width=most)
+    return text
+
+
+def _what(row: Row) -> str:
+    words = SETTINGS[WEIGHTS](row)
+    return row.label if words == "-" else f"{words}; {row.label}"
+
+
+def _width(text: str) -> int:
+    return max(map(len, text.splitlines()))
+
+
+def _drawn(
+    table: StudyTable,
+    columns: Mapping[str, Cell],
+    *,
+    narrow: bool = False,
+    text_width: int = TEXT_WIDTHS[1],
+) -> str:
+    headings = [CALLED.get(name, table.named(name)) for name in columns]
+    if narrow:
+        headings = [_broken(heading, HEADING_WIDTH) for heading in headings]
+    cells = [
+        [
+            textwrap.fill(str(cell), text_width) if name in {WEIGHTS, WHAT} else cell
+            for name, cell in zip(columns, row, strict=True)
+        ]
+        for row in table.cells(columns)
+    ]
+    text: str = tabulate(
+        cells,
+        headings,
+        "simple",
+        disable_numparse=True,
+        colalign=["left" if name in {WEIGHTS, WHAT} else "right" for name in columns],
+    )
+    return text
+
+
+def _broken(heading: str, width: int) -> str:
+    """Return a heading in lines of at most `width`, if its words let it: MulticlassF1Score's."""
+    if len(heading) <= width:
+        return heading
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", heading)
+    return textwrap.fill(spaced, width, break_long_words=True)
