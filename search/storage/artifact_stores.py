@@ -65,16 +65,22 @@ class StoreUrl:
         Raises:
             BadInputError: It is no such URL, or holds a password.
         """
-        parts = urlsplit(text)
-        if "@" in parts.netloc:
-            raise BadInputError(
-                f"`--artifacts` takes no credentials in its URL. {CREDENTIALS.get(parts.scheme)}"
-            )
         law = f"`--artifacts is {KINDS}` must hold, but got {text!r}"
+        try:
+            parts = urlsplit(text)
+        except ValueError as err:
+            raise BadInputError(f"{law}.") from err
+        if "@" in parts.netloc:
+            told = [
+                "`--artifacts` takes no credentials in its URL.",
+                CREDENTIALS.get(parts.scheme),
+            ]
+            raise BadInputError(" ".join(filter(None, told)))
         if parts.scheme not in CREDENTIALS or parts.query or parts.fragment:
             raise BadInputError(f"{law}.")
         if parts.scheme == "file":
-            if parts.netloc not in {"", "localhost"} or len(parts.path) < 2:
+            is_absolute = Path(unquote(parts.path)).is_absolute() and "://" in text
+            if parts.netloc not in {"", "localhost"} or not is_absolute:
                 raise BadInputError(f"{law}: the folder is an absolute path, after three slashes.")
             return cls("file", "", Path(unquote(parts.path)).as_posix())
         if not _BUCKET.fullmatch(parts.netloc):

@@ -51,6 +51,8 @@ WRONG: list[tuple[tuple[str, ...], str]] = [
     ((*MODEL, "--artifacts", "s3:///x"), "`--artifacts is s3://.* '' names no bucket"),
     ((*MODEL, "--artifacts", "ftp://h/x"), "`--artifacts is s3://.* got 'ftp://h/x'"),
     ((*MODEL, "--artifacts", "s3://k:pw@b"), "`--artifacts` takes no credentials in its URL"),
+    ((*MODEL, "--artifacts", "s3://[b"), "`--artifacts is s3://.* got 's3://\\[b'"),
+    ((*MODEL, "--artifacts", "file:x/y"), "`--artifacts is .*: the folder is an absolute path"),
     ((*MODEL, "--artifacts", "file://x"), "`--artifacts is .*: the folder is an absolute path"),
     (
         (*MODEL, "--artifacts", "file:///no/such"),

@@ -172,7 +172,7 @@ def test_files_that_are_gone_are_told(folder: Path, capsys: pytest.CaptureFixtur
     (folder / "s" / "artifacts" / "trial-0001.onnx").unlink()
     capsys.readouterr()
     assert run.main([*ARGUMENTS, "--studies-dir", str(folder)]) == 0
-    told = "The files of trials 1 are not here but in "  # the folder that the study is a copy of
+    told = "The files of trials 1 are not here"  # but in the folder that this is a copy of
     assert told in capsys.readouterr().out
     assert told in (folder / "s" / "report.html").read_text()
 
