@@ -25,6 +25,7 @@ from search.settings.config import StudyConfig
 from search.settings.given import Given
 from search.settings.setup import make_setup
 from search.settings.typed import typed
+from search.storage.found import located
 from search.storage.paths import StudyPaths
 from search.storage.study import is_stored, quiet_optuna
 from search.storage.trials import made_trials
@@ -135,7 +136,7 @@ def compress(
         weights = copy_network(model).cpu().state_dict()
     if not isinstance(study, str):
         raise BadInputError(f"`study` must be text, but got {study!r}.")
-    paths = StudyPaths(Path(studies_dir), study)
+    paths = located(Path(studies_dir), study, storage)
     with quiet_optuna():
         network = model
         if isinstance(model, nn.Module):

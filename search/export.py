@@ -61,11 +61,9 @@ def _export(options: argparse.Namespace) -> int:
     from search.results.scored import told
     from search.results.table import StudyTable
     from search.settings.setup import reopen
-    from search.storage.paths import StudyPaths
-    from search.storage.study import load_study
+    from search.storage.found import load_located
 
-    paths = StudyPaths(options.studies_dir, options.study)
-    study = load_study(paths.study, options.storage or paths.url)
+    study, paths = load_located(options.studies_dir, options.study, options.storage)
     table = StudyTable(study)
     row = choose(study, table, trial=options.trial, best=options.best, max_drop=options.max_drop)
     setup = reopen(table.config, table.name, options.data_root)

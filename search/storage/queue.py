@@ -136,8 +136,12 @@ class TrialQueue:
 
     def release(self, trial: Trial) -> None:
         """Put a running trial back into the queue, unless it was given up for dead."""
-        with suppress(optuna.exceptions.UpdateFinishedTrialError):
-            self.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+        self.put_back(trial._trial_id)
+
+    def put_back(self, trial_id: int) -> None:
+        """Do the same by its id; a trial that is there no more is no matter."""
+        with suppress(optuna.exceptions.UpdateFinishedTrialError, KeyError):
+            self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
 
     def left(self) -> int:
         """Return how many trials are still to be finished."""

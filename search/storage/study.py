@@ -15,6 +15,9 @@ from search.storage.database import StudyLock, open_for_reading, open_storage, s
 from search.storage.paths import StudyPaths
 from search.storage.trial_queries import add_index_
 
+FILES = "files"
+"""Study attribute: what its files are called, whatever name it has now."""
+
 
 def open_study(
     paths: StudyPaths, url: str, config: StudyConfig, *, heartbeat_seconds: int, threads: int
@@ -36,7 +39,7 @@ def open_study(
         storage = open_storage(url, heartbeat_seconds=heartbeat_seconds)
         study = optuna.create_study(
             storage=storage,
-            study_name=paths.study,
+            study_name=_name_now(storage, paths),
             directions=config.directions,
             load_if_exists=True,
         )
@@ -53,6 +56,8 @@ def open_study(
             config.require_same(decided, paths.study)
         if decided.threads is None:
             decided = replace(decided, threads=config.threads or threads)
+        if FILES not in study.user_attrs:
+            study.set_user_attr(FILES, paths.files)
         if decided.to_json() != stored:
             study.set_user_attr("config", decided.to_json())
         add_index_(storage.engine)
@@ -68,9 +73,19 @@ def join_study(
         BadInputError: The storage does not open or lacks the study, or it has another config.
     """
     storage = open_storage(url, heartbeat_seconds=heartbeat_seconds, must_exist=True)
-    study = _study_in(storage, paths.study)
+    study = _study_in(storage, _name_now(storage, paths))
     config.require_same(StudyConfig.from_json(study.user_attrs["config"]), paths.study)
     return study, storage, study_lock(url, paths)
+
+
+def _name_now(storage: RDBStorage, paths: StudyPaths) -> str:
+    """Return the name of the study whose files are at `paths`, which may have a new one."""
+    studies = storage.get_all_studies()
+    if any(each.study_name == paths.study for each in studies):
+        return paths.study
+    renamed = (each for each in studies if each.user_attrs.get(FILES) == paths.files)
+    found = next(renamed, None)
+    return paths.study if found is None else found.study_name
 
 
 def is_stored(name: str, url: str) -> bool:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -34,7 +35,7 @@ class StudyProgress:
         self._trial = ""
         self._left = 0.0
         self._shown = shown and sys.stderr is not None and sys.stderr.isatty()
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[NoReturn] | None = None
 
     def expect(self, *, epochs: int, trials: int) -> None:
         """Say how much there is to do."""
@@ -104,7 +105,7 @@ class StudyProgress:
         if not self._shown or not self._left:
             yield
             return
-        self._bar = tqdm(
+        bar = self._bar = tqdm(
             total=self._left,
             mininterval=REDRAW_SECONDS,
             leave=False,
@@ -116,5 +117,5 @@ class StudyProgress:
         try:
             yield
         finally:
-            self._bar.close()
+            bar.close()
             self._bar = None
