@@ -28,6 +28,7 @@ from search.settings.setup import make_setup
 from search.settings.typed import typed
 from search.storage.connecting import holds_study
 from search.storage.file_finding import FileFinder
+from search.storage.found import located
 from search.storage.paths import StudyPaths
 from search.storage.study import quiet_optuna
 from search.storage.trials import made_trials
@@ -146,7 +147,7 @@ def compress(
         weights = copy_network(model).cpu().state_dict()
     if not isinstance(study, str):
         raise BadInputError(f"`study` must be text, but got {study!r}.")
-    paths = StudyPaths(Path(studies_dir), study)
+    paths = located(Path(studies_dir), study, storage)
     with quiet_optuna():
         network = model
         if isinstance(model, nn.Module):

@@ -16,7 +16,7 @@ from search.settings.output import Output
 from search.settings.setup import make_setup
 from search.settings.terminal import STOPPED
 from search.storage.database import arguments_without_password, full_disk_is_told
-from search.storage.paths import StudyPaths
+from search.storage.found import located
 from search.storage.trials import made_trials
 from search.workers.task import Task
 
@@ -82,7 +82,7 @@ def _run(options: argparse.Namespace, output: Output) -> int:
             stopping_rule=options.stopping_rule,
             warm_start=options.warm_start,
         ),
-        paths=StudyPaths(options.studies_dir, name),
+        paths=located(options.studies_dir, name, options.storage),
         storage=options.storage,
         heartbeat_seconds=options.heartbeat,
         cache_bytes=int(options.cache_gb * 10**9),

@@ -69,12 +69,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
 
     from models.errors import BadInputError
-    from search.storage.paths import StudyPaths
-    from search.storage.study import load_study
+    from search.storage.found import load_located
 
     try:
-        paths = StudyPaths(options.studies_dir, options.study)
-        study = load_study(paths.study, options.storage or paths.url)
+        study, paths = load_located(options.studies_dir, options.study, options.storage)
         server = _bind(options.host, options.port)
     except BadInputError as err:
         print(err, file=sys.stderr)

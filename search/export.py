@@ -62,12 +62,11 @@ def _export(options: argparse.Namespace) -> int:
     from search.results.table import StudyTable
     from search.settings.setup import reopen
     from search.storage.file_finding import FileFinder
-    from search.storage.paths import StudyPaths
+    from search.storage.found import load_located
     from search.storage.snapshot import StudySnapshot
-    from search.storage.study import load_study
 
-    paths = StudyPaths(options.studies_dir, options.study)
-    study = StudySnapshot(load_study(paths.study, options.storage or paths.url))
+    found, paths = load_located(options.studies_dir, options.study, options.storage)
+    study = StudySnapshot(found)
     table = StudyTable(study)
     row = choose(study, table, trial=options.trial, best=options.best, max_drop=options.max_drop)
     setup = reopen(table.config, table.name, options.data_root)

@@ -103,10 +103,11 @@ def work_on(setup: StudySetup, task: Task, launch: Launch) -> Session:
     if workers is None:
         end_importing()
     try:
-        session.work(timeout_seconds=launch.timeout_seconds, workers=workers)
-        session.measure_shares()
-        if launch.confirm is not None:
-            session.confirm(seeds=launch.confirm)
+        timeout = launch.timeout_seconds
+        session.followed(lambda: session.work(timeout_seconds=timeout, workers=workers))
+        session.followed(session.measure_shares)
+        if (seeds := launch.confirm) is not None:
+            session.followed(lambda: session.confirm(seeds=seeds))
     except StopRequested:
         show(session, "It was stopped before a trial had ended well.")
         raise
@@ -117,7 +118,7 @@ def work_on(setup: StudySetup, task: Task, launch: Launch) -> Session:
         )
         show(session, told)
         raise TrialError(told) from err
-    show(session)
+    session.followed(lambda: show(session))
     return session
 
 

@@ -33,13 +33,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _report(options: argparse.Namespace) -> int:
     from search.reporting.writing import show_report
-    from search.storage.paths import StudyPaths
-    from search.storage.study import load_study
+    from search.storage.found import load_located
 
     names = [options.study, *options.against]
-    paths = [StudyPaths(options.studies_dir, name) for name in names]
-    study, *others = (load_study(each.study, options.storage or each.url) for each in paths)
-    show_report(study, paths[0], others, out=options.out)
+    found = [load_located(options.studies_dir, name, options.storage) for name in names]
+    (study, paths), *others = found
+    show_report(study, paths, [other for other, _ in others], out=options.out)
     return 0
 
 

@@ -1,10 +1,11 @@
 """A user's work on a study: open it, say what will be done, do it, show it."""
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock
 from optuna.trial import FrozenTrial, TrialState
@@ -17,6 +18,7 @@ from objectives.network.state import copy_weights
 from objectives.plan import Plan
 from objectives.preflight.files import check_runtime
 from objectives.preflight.network import check_methods, check_network
+from objectives.progress import StopRequested
 from objectives.result import Cost
 from objectives.runtimes import DEFAULT
 from objectives.training.sensitivity import measure_sensitivity
@@ -58,6 +60,8 @@ from search.workers.progress import StudyProgress
 from search.workers.study_worker import StudyWorker
 from search.workers.worker import work
 
+T = TypeVar("T")
+
 SENSITIVITY = "sensitivity"
 """Study attribute: what each layer bears, as `objectives.training.sensitivity` measures it."""
 
@@ -91,7 +95,7 @@ class Session(StudyWorker):
         """Kinds of reasons of failures that were told as they happened."""
         store = None if artifacts is None else StoreUrl.parse(artifacts)
         if store is not None:
-            SharedStore(store, paths.study).probe()
+            SharedStore(store, paths.files).probe()
         if not holds_study(storage_url or paths.url, paths.study):  # else it passed already
             check_network(setup.context())
             check_methods(setup.config.methods, setup.context())
@@ -108,7 +112,8 @@ class Session(StudyWorker):
             progress=self.progress,
             opener=partial(open_study, threads=threads, artifacts=store),
         )
-        self._live = LiveReport(self.study, self.paths, self.queue.queries)
+        self._live = LiveReport()
+        self.study_name = self.study.study_name
 
     def prepare(
         self,
@@ -200,6 +205,28 @@ class Session(StudyWorker):
                 plans.append(self.plan_of(params))
         return plans
 
+    def followed(self, do: Callable[[], T]) -> T:
+        """Return what `do` returns; where the study has another name meanwhile, do it again.
+
+        Raises:
+            BadInputError: The study was deleted; and whatever `do` raises.
+        """
+        while True:
+            try:
+                result = do()
+            except StopRequested:
+                raise
+            except Exception:
+                if not self.is_gone():
+                    raise
+            else:
+                if not self.is_gone():
+                    return result
+            before = self.study_name
+            self.follow()
+            self.study_name = self.study.study_name
+            print(paragraph(f"Study '{before}' is called '{self.study_name}' now, and goes on."))
+
     def work(
         self, *, timeout_seconds: float | None = None, workers: WorkersMaker | None = None
     ) -> None:
@@ -241,7 +268,7 @@ class Session(StudyWorker):
             self.progress.finish_trial(trial_line(trial, self.told_failures))
         if trial.state == TrialState.FAIL:
             self.told_failures.add(kind_of(reason_of(trial)))
-        self._live.trial_ended(self.queue.left())
+        self._live.trial_ended(self.study, self.paths, self.queue)
 
     def _tell_of_another(self, trial: FrozenTrial) -> None:
         """Show a trial that another process has finished."""

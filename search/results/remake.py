@@ -50,4 +50,5 @@ def remake_command(config: StudyConfig, plan: Plan, study: str) -> str | None:
     command += ["--accelerator", config.accelerator]  # by itself a command takes the fastest
     if config.weights is not None:
         command += ["--weights", "FILE"]
-    return shlex.join([*command, "--study", study, "--plan", plan.to_json()])
+    named = study.replace("/", "-")  # what no study may be called but by optuna-dashboard
+    return shlex.join([*command, "--study", named, "--plan", plan.to_json()])

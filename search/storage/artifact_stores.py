@@ -24,6 +24,7 @@ from optuna.exceptions import ExperimentalWarning
 from models.errors import BadInputError, first_line
 from objectives.errors import AwayError, DiskFullError
 from search.storage.linked_store import LinkedArtifactStore
+from search.storage.paths import FILES
 
 if TYPE_CHECKING:
     from optuna.artifacts._protocol import ArtifactStore
@@ -199,7 +200,7 @@ def store_of_study(study: Study) -> SharedStore | None:
         BadInputError: What reaches it is not installed or set.
     """
     url = url_of_study(study)
-    return None if url is None else SharedStore(url, study.study_name)
+    return None if url is None else SharedStore(url, study.user_attrs.get(FILES, study.study_name))
 
 
 def _backend(url: StoreUrl) -> "ArtifactStore":

@@ -133,7 +133,7 @@ def study_lock(url: str, paths: StudyPaths) -> StudyLock:
     """
     parsed = parsed_url(url)
     if parsed.get_backend_name() == "postgresql":
-        return _AdvisoryLock(parsed, paths.study)
+        return _AdvisoryLock(parsed, paths.files)
     return FileLock(paths.lock)
 
 

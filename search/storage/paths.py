@@ -1,5 +1,6 @@
 """Where a study's files lie under the studies folder; others rely on these names."""
 
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,23 @@ import sqlalchemy
 
 from models.errors import BadInputError
 
-_STUDY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+LONGEST_NAME = 100
+
+
+FILES = "files"
+"""Study attribute: what its files are called, whatever name it has now."""
+
+
+def files_name(study: str) -> str:
+    """Return what the files of a study are called.
+
+    That is its name, or one like it where that has signs which not every file name takes.
+    """
+    if _FILE_NAME.fullmatch(study):
+        return study
+    digest = hashlib.sha256(study.encode()).hexdigest()[:8]
+    return f"{re.sub(r'[^A-Za-z0-9._-]', '_', study)}-{digest}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,19 +35,26 @@ class StudyPaths:
     root: Path
     """The studies folder, shared by all studies; the cache lies in it."""
     study: str
-    """Name of the study, part of file names."""
+    """Name of the study."""
+    files: str = ""
+    """Part of file names; "" is as `files_name` says. A study that was renamed keeps it."""
 
     def __post_init__(self) -> None:
-        if not _STUDY_NAME.fullmatch(self.study):
+        if self.files:
+            return
+        name = self.study
+        good = 0 < len(name) <= LONGEST_NAME and name.isprintable() and name[0].isalnum()
+        if not good or set(name) & set("/\\"):
             raise BadInputError(
-                "A study name must be up to 100 letters, digits, '.', '_' or '-' and begin with "
-                f"a letter or digit, but got {self.study!r}."
+                f"A study name must be up to {LONGEST_NAME} printable signs without '/', and "
+                f"begin with a letter or digit, but got {name!r}."
             )
+        object.__setattr__(self, "files", files_name(name))
 
     @property
     def database(self) -> Path:
         """The SQLite database."""
-        return self.root / f"{self.study}.db"
+        return self.root / f"{self.files}.db"
 
     @property
     def url(self) -> str:
@@ -41,7 +65,7 @@ class StudyPaths:
     @property
     def folder(self) -> Path:
         """The study's own folder."""
-        return self.root / self.study
+        return self.root / self.files
 
     @property
     def cache(self) -> Path:

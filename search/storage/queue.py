@@ -140,8 +140,12 @@ class TrialQueue:
 
         Where the database is away, its silence tells others.
         """
-        with suppress(optuna.exceptions.UpdateFinishedTrialError, AwayError):
-            self.storage.set_trial_state_values(trial._trial_id, TrialState.WAITING)
+        self.put_back(trial._trial_id)
+
+    def put_back(self, trial_id: int) -> None:
+        """Do the same by its id; a trial that is there no more is no matter."""
+        with suppress(optuna.exceptions.UpdateFinishedTrialError, KeyError, AwayError):
+            self.storage.set_trial_state_values(trial_id, TrialState.WAITING)
 
     def left(self) -> int:
         """Return how many trials are still to be finished."""

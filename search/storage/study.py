@@ -21,7 +21,7 @@ from search.storage.database import (
     study_lock,
     users_url,
 )
-from search.storage.paths import StudyPaths
+from search.storage.paths import FILES, StudyPaths
 from search.storage.trial_queries import add_index_
 
 
@@ -53,7 +53,7 @@ def open_study(
         storage = open_storage(url, heartbeat_seconds=heartbeat_seconds)
         study = optuna.create_study(
             storage=storage,
-            study_name=paths.study,
+            study_name=_name_now(storage, paths),
             directions=config.directions,
             load_if_exists=True,
         )
@@ -70,6 +70,8 @@ def open_study(
             config.require_same(decided, paths.study)
         if decided.threads is None:
             decided = replace(decided, threads=config.threads or threads)
+        if FILES not in study.user_attrs:
+            study.set_user_attr(FILES, paths.files)
         if decided.to_json() != stored:
             study.set_user_attr("config", decided.to_json())
         if artifacts is not None:
@@ -99,9 +101,19 @@ def join_study(
         BadInputError: The storage does not open or lacks the study, or it has another config.
     """
     storage = open_storage(url, heartbeat_seconds=heartbeat_seconds, must_exist=True)
-    study = _study_in(storage, paths.study)
+    study = _study_in(storage, _name_now(storage, paths))
     config.require_same(StudyConfig.from_json(study.user_attrs["config"]), paths.study)
     return study, storage, study_lock(url, paths)
+
+
+def _name_now(storage: RDBStorage, paths: StudyPaths) -> str:
+    """Return the name of the study whose files are at `paths`, which may have a new one."""
+    studies = storage.get_all_studies()
+    if any(each.study_name == paths.study for each in studies):
+        return paths.study
+    renamed = (each for each in studies if each.user_attrs.get(FILES) == paths.files)
+    found = next(renamed, None)
+    return paths.study if found is None else found.study_name
 
 
 def load_study(name: str, url: str) -> Study:

@@ -1,5 +1,7 @@
 """One process's work on one study: its database, its pipeline, one trial after another."""
 
+import os
+import socket
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,7 +9,7 @@ from dataclasses import replace
 import optuna
 import torch
 from optuna.storages import RDBStorage
-from optuna.trial import BaseTrial, FixedTrial, FrozenTrial
+from optuna.trial import BaseTrial, FixedTrial, FrozenTrial, TrialState
 
 from models.errors import first_line
 from objectives.cache.stage_cache import StageCache
@@ -25,7 +27,8 @@ from search.settings.setup import StudySetup
 from search.storage.database import StudyLock
 from search.storage.file_sharing import FileSharing
 from search.storage.paths import StudyPaths
-from search.storage.queue import SampledQueue
+from search.storage.queue import WORKER, SampledQueue
+from search.storage.study import join_study
 from search.storage.trials import made_trials
 from search.workers.announce import describe_params
 from search.workers.objective import CompressionObjective
@@ -65,23 +68,56 @@ class StudyWorker:
         self.layer_sizes = setup.context().layer_sizes()
         self.space = search_space(setup.config, self.layer_sizes)
         paths.make()
+        self._storage_url = storage_url
+        self._heartbeat_seconds = heartbeat_seconds
+        self._progress = progress
+        self._named = setup
+        self._open(opener)
+
+    def _open(self, opener: Opener) -> None:
+        """Open the study, under whatever name it has now."""
+        paths, url = self.paths, self._storage_url or self.paths.url
         self.study, storage, lock = opener(
-            paths, storage_url or paths.url, setup.config, heartbeat_seconds=heartbeat_seconds
+            paths, url, self._named.config, heartbeat_seconds=self._heartbeat_seconds
         )
+        self.paths = replace(paths, study=self.study.study_name)
         config = StudyConfig.from_json(self.study.user_attrs["config"])
-        self.setup = replace(setup, config=config)
-        self.sharing = FileSharing(self.study, paths, config.runs_on)
+        self.setup = replace(self._named, config=config)
+        self.sharing = FileSharing(self.study, self.paths, config.runs_on)
         if self.sharing.store is not None:  # before anything trains
             self.sharing.store.probe()
-        self.context = self.setup.context(progress)
+        self.context = self.setup.context(self._progress)
         self.unhashed = unhashed(self.context)
         if self.unhashed:
-            self.context = replace(self.context, private=f"/{paths.study}")
+            self.context = replace(self.context, private=f"/{paths.files}")
         self.study.pruner = stopping_rule(self.method.stopping_rule, config.trial_epochs)
         self.queue = self.method.queue(self.study, storage, self.space, lock, config)
 
+    def is_gone(self) -> bool:
+        """Return whether the study is no longer there: it was renamed, or deleted."""
+        try:
+            self.queue.storage.get_study_name_from_id(self.study._study_id)
+        except KeyError:
+            return True
+        return False
+
+    def follow(self) -> None:
+        """Go on with the study under its new name; the trials that ran here wait again.
+
+        Raises:
+            BadInputError: It was deleted.
+        """
+        self._open(join_study)
+        self.open_pipeline(self._cache_bytes)
+        host = socket.gethostname()
+        for trial in self.queue.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            where, _, number = str(trial.user_attrs.get(WORKER, "")).rpartition(":")
+            if where == host and not _lives_elsewhere(int(number)):
+                self.queue.put_back(trial._trial_id)
+
     def open_pipeline(self, cache_bytes: int) -> None:
         """Make ready to run trials and to look into the cache."""
+        self._cache_bytes = cache_bytes
         cache = StageCache(self.paths.cache, cache_bytes)
         config = self.setup.config
         self.pipeline = Pipeline(
@@ -140,6 +176,19 @@ class StudyWorker:
 
     def _finished_plans(self) -> list[Plan]:
         return [Plan.from_json(trial.user_attrs["plan"]) for trial in made_trials(self.study)]
+
+
+def _lives_elsewhere(process: int) -> bool:
+    """Return whether another process of this machine has that number."""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _suggested(space: SearchSpace, trial: BaseTrial) -> Plan:

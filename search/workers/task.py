@@ -81,7 +81,14 @@ class Task:
         """Take a trial and run it; see `search.workers.worker.run_next`."""
         with _ONE_AT_A_TIME:
             PROGRESS.begin(self.paths.study)
-            finished = _worker(self).run_next()
+            worker = _worker(self)
+            try:
+                finished = worker.run_next()
+            except Exception:
+                if not worker.is_gone():
+                    raise
+                worker.follow()
+                return None
             return None if finished is None else finished._trial_id
 
 

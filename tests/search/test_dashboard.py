@@ -100,7 +100,7 @@ def test_the_dashboards_own_front_plot_has_every_trial_of_a_pareto_study(
     ("arguments", "line"),
     [
         (("--study", "nope"), "The storage sqlite:///"),
-        (("--study", "../s"), "A study name must be up to 100 letters"),
+        (("--study", "../s"), "A study name must be up to 100 printable"),
         (("--study", "s", "--port", "65536"), "Argument --port: must be from 0 to 65535"),
         (("--study", "s", "--port", "0", "--host", "192.0.2.1"), "`--host 192.0.2.1 --port 0`: "),
     ],

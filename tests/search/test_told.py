@@ -91,7 +91,7 @@ The report has # more columns.
 """
 END = """
 Take trial # (# %, # bits): its Q (Eq. #) is the highest on validation. Its file,
-s/artifacts/trial-#.onnx, has # bytes (gzip), # times fewer than the uncompressed one, and # %
+s/artifacts/trial#.onnx, has # bytes (gzip), # times fewer than the uncompressed one, and # %
 accuracy on test (# points).
 Accuracy, delta, Q (Eq. #) and U (retained saving) are those of the test part.
 What is chosen is chosen on validation. Data: mnist#k.

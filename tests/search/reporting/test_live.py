@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -37,7 +38,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return found
 
 
-def a_report(tmp_path: Path, finished: int) -> live.LiveReport:
+def a_queue(tmp_path: Path, finished: int) -> SimpleNamespace:
+    """So many finished trials, and as many as `left` says that are not."""
     storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 's.db'}")
     study = optuna.create_study(storage=storage, study_name="s")
     for _ in range(finished):
@@ -46,7 +48,7 @@ def a_report(tmp_path: Path, finished: int) -> live.LiveReport:
             trial.set_user_attr(name, fact)
         study.tell(trial, 1.0)
     queries = TrialQueries(storage, study._study_id, "worker")
-    return live.LiveReport(study, StudyPaths(tmp_path, "s"), queries)
+    return SimpleNamespace(queries=queries, left=lambda: 0)
 
 
 @pytest.mark.parametrize(("taken", "pause"), [(0.0, 5.0), (0.2, 5.0), (1.0, 20.0)])
@@ -60,18 +62,24 @@ def test_reports_are_five_seconds_apart_and_take_a_twentieth_of_the_time_at_most
         written.append(status)
 
     monkeypatch.setattr(writing, "write_report", write)
-    report = a_report(tmp_path, finished=3)
+    queue = a_queue(tmp_path, finished=3)
+    report = live.LiveReport()
+
+    def trial_ended(left: int) -> None:
+        queue.left = lambda: left
+        report.trial_ended(optuna.create_study(), StudyPaths(tmp_path, "s"), queue)
+
     clock.now += 10
-    report.trial_ended(left=5)
+    trial_ended(left=5)
     assert written == ["Running: 3 of 8 trials are finished, about 50 s left."]
     clock.now += pause - 0.01
-    report.trial_ended(left=4)
+    trial_ended(left=4)
     assert len(written) == 1
     clock.now += 0.02
-    report.trial_ended(left=3)
+    trial_ended(left=3)
     assert len(written) == 2
     clock.now += 100
-    report.trial_ended(left=0)  # the last report comes
+    trial_ended(left=0)  # the last report comes
     assert len(written) == 2
 
 
