@@ -4,12 +4,12 @@ import html
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from search.results.columns import DELTA, PAPER, RERUN, SCORE, Cell
+from search.results.columns import DELTA, PAPER, RERUN, SCORE, TIMES, Cell
 from search.results.row import Row
 from search.results.table import StudyTable
 from search.results.terms import TERMS
 
-SHOWN = ("trial", "what was done", "bytes", "x", SCORE, DELTA, "latency ms", "RAM kB")
+SHOWN = ("trial", "what was done", "bytes", TIMES, SCORE, DELTA, "latency ms", "RAM kB")
 """Columns that a reader sees first; the others are a click away."""
 DONE = "what was done"
 """In words; the page has it in the place of the settings of each stage."""
@@ -49,7 +49,7 @@ def _head(table: StudyTable, number: int, name: str) -> str:
     return (
         f'<th scope="col" data-column="{number}"{_hidden(name)} '
         f'title="{html.escape(TERMS[name])}">'
-        f'<button type="button">{html.escape(_named(table, name))}</button></th>'
+        f'<button type="button">{html.escape(table.named(name))}</button></th>'
     )
 
 
@@ -65,7 +65,7 @@ def _box(table: StudyTable, number: int, name: str) -> str:
     checked = "" if _hidden(name) else " checked"
     return (
         f'<label><input type="checkbox" data-column="{number}"{checked}> '
-        f"{html.escape(_named(table, name))}</label>"
+        f"{html.escape(table.named(name))}</label>"
     )
 
 
@@ -74,7 +74,7 @@ def glossary(table: StudyTable) -> str:
     names = ["trial", DONE, *(name for name in table.columns() if name in TERMS)]
     if any(table.published.values()):
         names += ["paper", "re-run"]
-    return definitions({_named(table, name): TERMS[name] for name in dict.fromkeys(names)})
+    return definitions({table.named(name): TERMS[name] for name in dict.fromkeys(names)})
 
 
 def definitions(terms: Mapping[str, object]) -> str:
@@ -86,19 +86,6 @@ def definitions(terms: Mapping[str, object]) -> str:
         for term, told in terms.items()
     ]
     return "\n".join(["<dl>", *lines, "</dl>"])
-
-
-UNITS = {"bytes": "size, B", "x": "times smaller", "bits": "bits a weight", "sparsity": "sparsity"}
-UNITS |= {"gzip": "gzip, B", "container": "container, B"}
-"""Columns that the page, which has room, names at length."""
-
-
-def _named(table: StudyTable, column: str) -> str:
-    if column == SCORE:
-        return f"test {table.named(column)}"
-    if column == DELTA:
-        return "change, points" if table.config.metric_is_share else "change, %"
-    return UNITS.get(column, column)
 
 
 def _hidden(name: str) -> str:

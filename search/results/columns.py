@@ -65,7 +65,7 @@ def _energy(row: Row) -> str:
     return "-" if energy is None else f"{energy:.3g}{other_estimate(row, ', v')}"
 
 
-SCORE, DELTA = "accuracy %", "delta pp"
+SCORE, DELTA, TIMES = "accuracy %", "change pp", "x smaller"
 """Columns that are called otherwise where the score is another; see `named`."""
 WEIGHTS = "weights"
 """What methods beyond the paper's two have done."""
@@ -75,7 +75,7 @@ OURS: dict[str, Cell] = {
     "sparsity": lambda row: f"{100 * row.sparsity:.4g} %",
     "bits": lambda row: f"{row.bits:.3g}",
     "bytes": lambda row: f"{row.size:,}",
-    "x": _attribute("reduction_factor", ".2f"),
+    TIMES: _attribute("reduction_factor", ".2f"),
     "x ckpt": _checkpoint_reduction,
     SCORE: lambda row: row.scored.told("test").removesuffix(" %"),
     DELTA: _attribute("test_delta_pct", "+.2f"),
@@ -108,4 +108,4 @@ def named(column: str, metric: str, *, is_share: bool) -> str:
     """Return what a column is called where files are scored by `metric`."""
     if column == SCORE:
         return heading(metric, is_share=is_share)
-    return "delta %" if column == DELTA and not is_share else column
+    return "change %" if column == DELTA and not is_share else column

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 
 from tabulate import tabulate
 
-from search.results.columns import DELTA, SCORE, SETTINGS, WEIGHTS, Cell
+from search.results.columns import DELTA, SCORE, SETTINGS, TIMES, WEIGHTS, Cell
 from search.results.row import Row
 from search.results.table import StudyTable
 
-DECIDING = ("trial", "sparsity", "bits", WEIGHTS, "bytes", "x", SCORE, DELTA)
+DECIDING = ("trial", "sparsity", "bits", WEIGHTS, "bytes", TIMES, SCORE, DELTA)
 """Columns that each terminal has: which trial, what it is, what it takes, what it is worth."""
 WHAT = "what it is"
 """The column that has the place of those that tell it, where the terminal is narrow."""
@@ -18,8 +18,6 @@ HEADING_WIDTH = 12
 """Longer headings, as of a metric with a long name, are broken there."""
 TEXT_WIDTHS = (16, 40)
 """Within which a column of words is as wide as there is room; its cells are broken."""
-CALLED = {"x": "x smaller"}
-"""What a column is called where no note explains it."""
 
 
 def fitted(table: StudyTable, width: int) -> str:
@@ -73,7 +71,7 @@ def _drawn(
     narrow: bool = False,
     text_width: int = TEXT_WIDTHS[1],
 ) -> str:
-    headings = [CALLED.get(name, table.named(name)) for name in columns]
+    headings = [table.named(name) for name in columns]
     if narrow:
         headings = [_broken(heading, HEADING_WIDTH) for heading in headings]
     cells = [

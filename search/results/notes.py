@@ -39,7 +39,7 @@ def notes(
     mark = preset_label(table.config)
     sentences = [mark] if mark else []
     sentences += [
-        f"{metric}, delta, Q (Eq. 5) and U (retained saving) are those of the test part.",
+        f"{metric}, change, Q (Eq. 5) and U (retained saving) are those of the test part.",
         f"What is chosen is chosen on validation. Data: {table.config.data}.",
         *_about_bytes(table)[: 1 if brief else None],
         *([] if brief else _about_runtime(table)),
@@ -131,10 +131,10 @@ def _about_bytes(table: StudyTable) -> list[str]:
         )
     baseline = "as it is" if table.counted == RAW else "after gzip"
     divided = (
-        f"x divides by them the bytes of the baseline's file {baseline}, x ckpt those of its "
-        "checkpoint with Adam's moments after gzip."
+        f"x smaller divides by them the bytes of the baseline's file {baseline}, x ckpt those of "
+        "its checkpoint with Adam's moments after gzip."
     )
-    sentences = [f"Bytes, x, Q and U count {what}.", divided]
+    sentences = [f"Bytes, x smaller, Q and U count {what}.", divided]
     coders = sorted({row.attribute("container_coder") for row in table.rows} - {None})
     if table.counted == GZIP and coders:
         sentences.append(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from search.results.columns import DELTA, SCORE
+from search.results.columns import DELTA, SCORE, TIMES
 from search.results.counting import counted_alike, reduction_factor, saving, words
 from search.results.row import Row
 from search.results.table import StudyTable
@@ -52,7 +52,7 @@ def ranking(tables: Sequence[StudyTable], form: str) -> str:
         ]
         for methods, row in sorted(best.items(), key=lambda item: -saving(item[1], counted))
     ]
-    headers = ["methods", "trials", "best U", "is", f"bytes ({words(counted)})", "x"]
+    headers = ["methods", "trials", "best U", "is", f"bytes ({words(counted)})", TIMES]
     any_table = tables[0]
     headers += [any_table.named(SCORE), any_table.named(DELTA), "latency ms", "seconds"]
     return tabulate(rows, headers, form, disable_numparse=True)

@@ -85,11 +85,10 @@ def why(table: StudyTable, row: Row) -> str:
             )
         fit = near
         limits.insert(0, f"lose at most {TOLERATED_DROP:g} {unit} of validation {row.scored.name}")
-    return f"the smallest of {_count(fit)} that {' and '.join(limits)}"
-
-
-def _count(rows: list[Row]) -> str:
-    return "the one trial" if len(rows) == 1 else f"the {len(rows)} trials"
+    told = " and ".join(limits)
+    return (
+        f"the only trial to {told}" if len(fit) == 1 else f"the smallest of {len(fit)} that {told}"
+    )
 
 
 def most_accurate(table: StudyTable) -> Row | None:

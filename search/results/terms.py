@@ -1,6 +1,6 @@
 """What the words over columns mean, a sentence each; the page and its readers share them."""
 
-from search.results.columns import DELTA, SCORE
+from search.results.columns import DELTA, SCORE, TIMES
 
 TERMS = {
     "trial": "Number of the trial; `search.export --trial` takes it.",
@@ -11,7 +11,7 @@ TERMS = {
     "bytes": "Size of the file as it is counted in this study.",
     "gzip": "Bytes of the same file after gzip, level 6.",
     "container": "Bytes of the file coded without loss; decoded again in the same trial.",
-    "x": "Times smaller than the file of your network, not compressed: r of Eq. 5.",
+    TIMES: "Times smaller than the file of your network, not compressed: r of Eq. 5.",
     "x ckpt": "Times smaller than a training checkpoint of it with Adam's moments, after gzip.",
     SCORE: "Score of this very file on the test part, which chose nothing.",
     DELTA: "Change against your network on the test part: percentage points of a share, as of "

@@ -33,7 +33,7 @@ def test_what_fits_a_microcontroller_goes_there_as_c(
     ran(studies, "mcu", "--runtime", "tflite-micro", *limits)
     told = capsys.readouterr().out
     assert "kB of RAM" in told
-    assert "Bytes, x, Q and U count the file as it lies in flash" in told
+    assert "Bytes, x smaller, Q and U count the file as it lies in flash" in told
     study = load_study("mcu", f"sqlite:///{studies}/mcu.db")
     chosen = chosen_trial(study)
     assert chosen is not None

@@ -37,7 +37,7 @@ function follow() {
     .join(" and ");
   why = count === 0
     ? `no trial can ${asked}`
-    : `the smallest of ${count === 1 ? "the one trial" : `the ${count} trials`} that ${asked}`;
+    : count === 1 ? `the only trial to ${asked}` : `the smallest of ${count} that ${asked}`;
   show(recommended);
 }
 

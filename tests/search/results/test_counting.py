@@ -54,7 +54,8 @@ def test_a_study_of_coders_counts_the_container_everywhere_and_says_so() -> None
     )
     assert (cells["bytes"], cells["gzip"], cells["x ckpt"]) == ("4,000", "9,000", "60.00")
     assert any(
-        "Bytes, x, Q and U count the container: the file coded by ari" in n for n in notes(table)
+        "Bytes, x smaller, Q and U count the container: the file coded by ari" in n
+        for n in notes(table)
     )
 
 

@@ -81,7 +81,7 @@ def test_what_is_printed_fits_the_width(
     monkeypatch.setenv("COLUMNS", str(columns))
     assert write_report.main(["--study", "s", "--studies-dir", str(folder)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    table = lines[: next(i for i, line in enumerate(lines) if line.startswith("Accuracy, delta"))]
+    table = lines[: next(i for i, line in enumerate(lines) if line.startswith("Accuracy, change"))]
     assert {"sparsity", "bits", "bytes", "x", "pp"} <= set(table[0].split())
     if columns >= 80:
         assert max(map(len, table)) <= columns
