@@ -164,7 +164,7 @@ class Session(StudyWorker):
                 "study alone, and nobody would notice that it has changed"
             )
             print(paragraph(sentence, indent="  "))
-        if trials > 0 and config.accelerator == "cpu":
+        if trials > 0 and config.accelerator == "cpu" and self.output.form != "quiet":
             print(estimate(self._duration(trials, processes), config, processes), flush=True)
         return processes
 

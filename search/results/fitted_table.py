@@ -14,9 +14,9 @@ DECIDING = ("trial", "sparsity", "bits", WEIGHTS, "bytes", TIMES, SCORE, DELTA)
 """Columns that each terminal has: which trial, what it is, what it takes, what it is worth."""
 WHAT = "what it is"
 """The column that has the place of those that tell it, where the terminal is narrow."""
-HEADING_WIDTH = 12
-"""Longer headings, as of a metric with a long name, are broken there."""
-TEXT_WIDTHS = (16, 40)
+HEADING_WIDTHS = (12, 8)
+"""Longer headings, as of a metric with a long name, are broken there; the second if need be."""
+TEXT_WIDTHS = (12, 40)
 """Within which a column of words is as wide as there is room; its cells are broken."""
 
 
@@ -29,8 +29,9 @@ def fitted(table: StudyTable, width: int) -> str:
     known = table.columns()
     if all(cell == "-" for [cell] in table.cells({WEIGHTS: known.get(WEIGHTS, lambda _: "-")})):
         known.pop(WEIGHTS, None)
-    shown = {name: known[name] for name in DECIDING if name in known}
-    optional = [name for name in known if name not in DECIDING]
+    deciding = [*DECIDING, *_asked(table)]
+    shown = {name: known[name] for name in deciding if name in known}
+    optional = [name for name in known if name not in deciding]
     shown |= {name: known[name] for name in optional}
     text = _drawn(table, shown)
     while optional and _width(text) > width:
@@ -43,15 +44,27 @@ def fitted(table: StudyTable, width: int) -> str:
     return f"{text}\n{more}" if left_out else text
 
 
+def _asked(table: StudyTable) -> list[str]:
+    """Return the columns of what the study limits or minimizes beside score and bytes."""
+    config = table.config
+    asked = {
+        "RAM kB": config.asks_for_ram,
+        "latency ms": "latency" in config.extra_objectives or config.max_latency_ms is not None,
+        "est. energy uJ": "energy" in config.extra_objectives,
+    }
+    return [name for name, is_asked in asked.items() if is_asked]
+
+
 def _narrow(table: StudyTable, shown: Mapping[str, Cell], width: int) -> str:
     """Return what decides with what a trial is in one column of words, no wider than need be."""
     merged: dict[str, Cell] = {"trial": shown["trial"], WHAT: _what}
-    merged |= {name: cell for name, cell in shown.items() if name in DECIDING[4:]}
-    least, most = TEXT_WIDTHS
-    text = _drawn(table, merged, narrow=True, text_width=most)
-    while _width(text) > width and most > least:
-        most -= 1
-        text = _drawn(table, merged, narrow=True, text_width=most)
+    merged |= {name: cell for name, cell in shown.items() if name not in DECIDING[:4]}
+    text = ""
+    for heading_width in HEADING_WIDTHS:
+        for text_width in range(TEXT_WIDTHS[1], TEXT_WIDTHS[0] - 1, -1):
+            text = _drawn(table, merged, heading_width=heading_width, text_width=text_width)
+            if _width(text) <= width:
+                return text
     return text
 
 
@@ -68,12 +81,12 @@ def _drawn(
     table: StudyTable,
     columns: Mapping[str, Cell],
     *,
-    narrow: bool = False,
+    heading_width: int | None = None,
     text_width: int = TEXT_WIDTHS[1],
 ) -> str:
     headings = [table.named(name) for name in columns]
-    if narrow:
-        headings = [_broken(heading, HEADING_WIDTH) for heading in headings]
+    if heading_width is not None:
+        headings = [_broken(heading, heading_width) for heading in headings]
     cells = [
         [
             textwrap.fill(str(cell), text_width) if name in {WEIGHTS, WHAT} else cell
@@ -96,4 +109,4 @@ def _broken(heading: str, width: int) -> str:
     if len(heading) <= width:
         return heading
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", heading)
-    return textwrap.fill(spaced, width, break_long_words=True)
+    return textwrap.fill(spaced, width, break_long_words=False)

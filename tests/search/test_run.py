@@ -362,7 +362,7 @@ def test_a_quiet_command_says_what_to_take_and_where_the_report_is(
     assert run.main(in_folder(both_ends, *BOTH_ENDS, "--quiet")) == 0
     out, err = capfd.readouterr()
     take, where = out.splitlines()
-    assert take.startswith("Take trial 0 (0 %, 32 bits): ")
+    assert take.startswith("Take trial 0 (nothing): ")
     assert where == f"Report: {both_ends / NAME / 'report.html'}"
     assert err == ""
 

@@ -22,11 +22,11 @@ def sentences(**facts: object) -> list[str]:
 def test_a_trial_that_answers_always_the_same_is_told() -> None:
     told = "every input of the validation part the same."
     assert sentences(**{CONSTANT: True, "sparsity": 0.99}) == [
-        f"Trial 0 (99 %, 8 bits) answers {told}"
+        f"Trial 0 (99 % sparse, 8 bits) answers {told}"
     ]
     layers = {"nonzero_weights": {"a.weight": (0, 9)}}
     assert sentences(**{CONSTANT: True, "sparsity": 0.99}, **layers) == [
-        f"Trial 0 (99 %, 8 bits); no weight is left in a: it answers {told}"
+        f"Trial 0 (99 % sparse, 8 bits); no weight is left in a: it answers {told}"
     ]
     (alone,) = sentences(**layers)
     assert "biases alone" in alone

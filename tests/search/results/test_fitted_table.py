@@ -12,8 +12,9 @@ from search.settings.config import StudyConfig
 COMMON = {"model": "cnn", "data": "mnist5k", "epochs": 1, "qat_epochs": 1, "batch_size": 128}
 
 
-def a_table(*methods: str, metric: str = "accuracy") -> StudyTable:
+def a_table(*methods: str, metric: str = "accuracy", **settings: object) -> StudyTable:
     space = {"space": "wide", "methods": methods} if methods else {}
+    space |= settings
     config = StudyConfig(**COMMON, lr=1e-3, metric=metric, **space)
     study = create_study()
     study.set_user_attr("config", config.to_json())
@@ -55,6 +56,23 @@ def test_what_decides_fits_80_columns(table: StudyTable) -> None:
     for row in table.rows:
         assert f"{row.size:,}" in told
     assert lines[-1].startswith("The report has ")
+
+
+def test_what_is_limited_is_shown_in_any_terminal() -> None:
+    first, second, *_ = fitted(a_table(max_latency_ms=1.0), 80).splitlines()
+    assert first.split() == [
+        "trial",
+        "what",
+        "it",
+        "bytes",
+        "x",
+        "accuracy",
+        "delta",
+        "pp",
+        "latency",
+    ]
+    assert second.split() == ["is", "smaller", "%", "ms"]
+    assert len(first) <= 80
 
 
 def test_a_wider_terminal_has_more_columns_and_the_widest_all() -> None:

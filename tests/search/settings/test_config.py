@@ -145,7 +145,7 @@ def test_the_estimate_of_energy_does_not_concern_a_study_that_does_not_minimize_
         energy.require_same(StudyConfig(**SETTINGS, objective="pareto"), "mine")
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "../x", ".hidden", "a b", "a\n", "ü", "x" * 101])
-def test_a_study_name_that_is_no_file_name_is_refused(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["", "a/b", "a\\b", "../x", ".hidden", " a", "a\n", "x" * 101])
+def test_a_study_name_that_nobody_could_type_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="A study name must be"):
         StudyPaths(tmp_path, name)
