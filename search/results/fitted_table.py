@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from tabulate import tabulate
 
-from search.results.columns import DELTA, SCORE, SETTINGS, TIMES, WEIGHTS, Cell
-from search.results.row import Row
+from search.results.columns import DELTA, SCORE, TIMES, WEIGHTS, Cell
 from search.results.table import StudyTable
 
 DECIDING = ("trial", "sparsity", "bits", WEIGHTS, "bytes", TIMES, SCORE, DELTA)
@@ -57,7 +56,7 @@ def _asked(table: StudyTable) -> list[str]:
 
 def _narrow(table: StudyTable, shown: Mapping[str, Cell], width: int) -> str:
     """Return what decides with what a trial is in one column of words, no wider than need be."""
-    merged: dict[str, Cell] = {"trial": shown["trial"], WHAT: _what}
+    merged: dict[str, Cell] = {"trial": shown["trial"], WHAT: lambda row: row.done}
     merged |= {name: cell for name, cell in shown.items() if name not in DECIDING[:4]}
     text = ""
     for heading_width in HEADING_WIDTHS:
@@ -66,11 +65,6 @@ def _narrow(table: StudyTable, shown: Mapping[str, Cell], width: int) -> str:
             if _width(text) <= width:
                 return text
     return text
-
-
-def _what(row: Row) -> str:
-    words = SETTINGS[WEIGHTS](row)
-    return row.label if words == "-" else f"{words}; {row.label}"
 
 
 def _width(text: str) -> int:
