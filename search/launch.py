@@ -16,6 +16,7 @@ from search.settings.setup import StudySetup
 from search.storage.failed import failed_for_good
 from search.storage.trials import made_trials
 from search.workers.executors import ClusterWorkers, LocalWorkers, Workers, WorkersMaker
+from search.workers.following import followed
 from search.workers.fork_server import end_importing
 from search.workers.processes import Processes, gpu_workers
 from search.workers.task import Task
@@ -104,10 +105,10 @@ def work_on(setup: StudySetup, task: Task, launch: Launch) -> Session:
         end_importing()
     try:
         timeout = launch.timeout_seconds
-        session.followed(lambda: session.work(timeout_seconds=timeout, workers=workers))
-        session.followed(session.measure_shares)
+        followed(session, lambda: session.work(timeout_seconds=timeout, workers=workers), print)
+        followed(session, session.measure_shares, print)
         if (seeds := launch.confirm) is not None:
-            session.followed(lambda: session.confirm(seeds=seeds))
+            followed(session, lambda: session.confirm(seeds=seeds), print)
     except StopRequested:
         show(session, "It was stopped before a trial had ended well.")
         raise
@@ -118,7 +119,7 @@ def work_on(setup: StudySetup, task: Task, launch: Launch) -> Session:
         )
         show(session, told)
         raise TrialError(told) from err
-    session.followed(lambda: show(session))
+    followed(session, lambda: show(session), print)
     return session
 
 

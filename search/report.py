@@ -33,12 +33,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _report(options: argparse.Namespace) -> int:
     from search.reporting.writing import show_report
-    from search.storage.found import load_located
+    from search.storage.found import located
+    from search.storage.study import load_study
 
     names = [options.study, *options.against]
-    found = [load_located(options.studies_dir, name, options.storage) for name in names]
-    (study, paths), *others = found
-    show_report(study, paths, [other for other, _ in others], out=options.out)
+    paths = [located(options.studies_dir, name, options.storage) for name in names]
+    study, *others = (load_study(each.study, options.storage or each.url) for each in paths)
+    show_report(study, paths[0], others, out=options.out)
     return 0
 
 

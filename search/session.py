@@ -1,11 +1,10 @@
 """A user's work on a study: open it, say what will be done, do it, show it."""
 
 import json
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from filelock import FileLock
 from optuna.trial import FrozenTrial, TrialState
@@ -18,7 +17,6 @@ from objectives.network.state import copy_weights
 from objectives.plan import Plan
 from objectives.preflight.files import check_runtime
 from objectives.preflight.network import check_methods, check_network
-from objectives.progress import StopRequested
 from objectives.result import Cost
 from objectives.runtimes import DEFAULT
 from objectives.training.sensitivity import measure_sensitivity
@@ -59,8 +57,6 @@ from search.workers.processes import Processes, default_threads, processes_for
 from search.workers.progress import StudyProgress
 from search.workers.study_worker import StudyWorker
 from search.workers.worker import work
-
-T = TypeVar("T")
 
 SENSITIVITY = "sensitivity"
 """Study attribute: what each layer bears, as `objectives.training.sensitivity` measures it."""
@@ -113,7 +109,6 @@ class Session(StudyWorker):
             opener=partial(open_study, threads=threads, artifacts=store),
         )
         self._live = LiveReport()
-        self.study_name = self.study.study_name
 
     def prepare(
         self,
@@ -204,28 +199,6 @@ class Session(StudyWorker):
             with suppress(TypeError, ValueError):  # what is none of ours fails when it is run
                 plans.append(self.plan_of(params))
         return plans
-
-    def followed(self, do: Callable[[], T]) -> T:
-        """Return what `do` returns; where the study has another name meanwhile, do it again.
-
-        Raises:
-            BadInputError: The study was deleted; and whatever `do` raises.
-        """
-        while True:
-            try:
-                result = do()
-            except StopRequested:
-                raise
-            except Exception:
-                if not self.is_gone():
-                    raise
-            else:
-                if not self.is_gone():
-                    return result
-            before = self.study_name
-            self.follow()
-            self.study_name = self.study.study_name
-            print(paragraph(f"Study '{before}' is called '{self.study_name}' now, and goes on."))
 
     def work(
         self, *, timeout_seconds: float | None = None, workers: WorkersMaker | None = None

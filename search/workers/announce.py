@@ -114,8 +114,8 @@ MATTERING = [
     *("epochs", "qat_epochs", "batch_size", "lr", "seed", "accelerator", "threads"),
 ]
 """Settings that are told of each study."""
-HASHES = {"model_fingerprint", "data_fingerprint", "metric_fingerprint", "weights"}
-"""Settings that tell a person nothing."""
+UNTOLD = {"model_fingerprint", "data_fingerprint", "metric_fingerprint", "weights", "only_plan"}
+"""Settings that tell a person nothing: hashes, and the plan that was typed just now."""
 
 
 def heading(config: StudyConfig, paths: StudyPaths) -> str:
@@ -125,7 +125,7 @@ def heading(config: StudyConfig, paths: StudyPaths) -> str:
     chosen = [
         name
         for name, default in defaults.items()
-        if getattr(config, name) != default and name not in {*MATTERING, *HASHES, *unused}
+        if getattr(config, name) != default and name not in {*MATTERING, *UNTOLD, *unused}
     ]
     told = [
         f"{name.replace('_', ' ')} {_setting(getattr(config, name))}"

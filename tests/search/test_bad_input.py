@@ -97,6 +97,8 @@ WRONG: list[tuple[tuple[str, ...], str]] = [
         r"`--methods huffman` codes ONNX files, but LiteRT runs \.tflite files",
     ),
     ((*MODEL, "--trials", "0"), "Argument --trials: must be greater than 0, but got 0"),
+    ((*MODEL, "--retry-failed", "yes"), "Unrecognized arguments: yes"),
+    ((*MODEL, "--quiet", "--json"), "Argument --json: not allowed with argument --quiet"),
     ((*MODEL, "--timeout", "0"), "Argument --timeout: must be greater than 0, but got 0"),
     ((*MODEL, "--timeout", "x"), "Argument --timeout: must be a number, but got 'x'"),
     ((*MODEL, "--task", "binary"), "The task of these data is multiclass, not binary"),
