@@ -154,6 +154,9 @@ def _about_runtime(table: StudyTable) -> list[str]:
         "latency is of one input on one thread."
     )
     sentences = [sentence]
+    if any(stage.kind == "masking" for row in table.rows for stage in row.plan.stages()):
+        gain = "nothing in flash" if table.counted == RAW else "bytes"
+        sentences.append(f"Weights that are zero gain {gain}, and no time; fewer channels do.")
     if any(row.attribute("ram_bytes") for row in table.rows):
         sentences.append(f"RAM, in kB of 1,024 bytes: {memory}, of one input.")
     return sentences

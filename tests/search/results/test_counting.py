@@ -150,3 +150,10 @@ def test_one_seed_has_no_spread(deltas: list[float], told: str) -> None:
     (said,) = [note for note in notes(table) if "confirmed" in note]
     assert told in said
     assert ("±" in said) == (len(deltas) > 1)
+
+
+def test_zeros_are_said_to_gain_no_time() -> None:
+    pruned = {"plan": toy_plan(0.9, 8).to_json()}
+    sentence = "Weights that are zero gain bytes, and no time; fewer channels do."
+    assert sentence in notes(a_table(pruned))
+    assert sentence not in notes(a_table({"plan": toy_plan(0.0, 8).to_json()}))

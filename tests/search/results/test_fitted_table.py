@@ -49,7 +49,7 @@ def test_what_decides_fits_80_columns(table: StudyTable) -> None:
     lines = fitted(table, 80).splitlines()
     assert max(map(len, lines)) <= 80
     headings = " ".join(lines[:2])
-    for column in ("trial", "bytes", "x smaller", "delta pp"):
+    for column in ("trial", "bytes", "x smaller", "change pp"):
         assert column in headings
     assert "what it is" in headings or {"sparsity", "bits"} <= set(headings.split())
     told = "".join(fitted(table, 80).split())
@@ -67,7 +67,7 @@ def test_what_is_limited_is_shown_in_any_terminal() -> None:
         "bytes",
         "x",
         "accuracy",
-        "delta",
+        "change",
         "pp",
         "latency",
     ]
