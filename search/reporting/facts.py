@@ -23,6 +23,10 @@ DROPS = (0, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7.5, 10, 15, 20, 30, 50, 
 """What the first slider offers to lose, as far as any trial loses so much."""
 
 
+MOST_LOST = 1e9
+"""What an infinite loss is told as: of a network whose own score was 0."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slider:
     """A limit that a reader can move."""
@@ -125,7 +129,7 @@ SLIDERS = {
 def costs(row: Row) -> dict[str, float]:
     """Return what the sliders limit, of a trial."""
     found = {
-        "drop": -float(row.attribute("val_delta_pct")),
+        "drop": max(-MOST_LOST, min(MOST_LOST, -float(row.attribute("val_delta_pct")))),
         "bytes": row.size,
         "latency_ms": float(row.attribute("latency_ms")),
     }

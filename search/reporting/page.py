@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from string import Template
+from typing import Any
 
 import plotly.graph_objects as go
 from optuna import Study
@@ -97,8 +98,14 @@ def page(study: Study, table: StudyTable, parts: Parts, location: Sequence[str])
         search="\n".join(_folded(title, text) for title, text in parts.search.items()),
         figures="\n".join(_folded(_title(each), "", each) for each in parts.drawings),
         settings=definitions(settings(table)),
-        told=json.dumps(told).replace("</", "<\\/"),
+        told=_as_json(told),
     )
+
+
+def _as_json(told: dict[str, Any]) -> str:
+    """Return what a script element may hold: no end of one, and null for what is no number."""
+    plain = json.loads(json.dumps(told), parse_constant=lambda _: None)
+    return json.dumps(plain).replace("</", "<\\/")
 
 
 def front_commands(table: StudyTable) -> Iterator[tuple[str, str]]:
