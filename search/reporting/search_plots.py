@@ -189,5 +189,5 @@ def search_figures(study: Study, table: StudyTable, others: Sequence[StudyTable]
             first = important.data[0].y[-1]
             told = f"How much of U each parameter decides; most is decided by {first}."
             drawn.append(Drawing("importances", important, told))
-        drawn.append(parallel_coordinates(ours))
+        drawn.append(parallel_coordinates(study))  # of which numbers are its own
     return drawn

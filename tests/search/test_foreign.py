@@ -182,4 +182,4 @@ def test_of_files_that_answer_equally_well_the_smallest_is_recommended(folder: P
     attributes = study.best_trial.user_attrs | {"shipped_bytes": 10, "artifact_bytes": 10}
     study.add_trial(optuna.trial.create_trial(value=study.best_value, user_attrs=attributes))
     assert report.main(["--study", "s", "--studies-dir", str(folder)]) == 0
-    assert 'data-recommended="2"' in (folder / "s" / "report.html").read_text()
+    assert '"recommended": 2' in (folder / "s" / "report.html").read_text()
