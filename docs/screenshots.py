@@ -19,7 +19,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from docs.chromium import open_chromium
-from search.settings.parsing import OneLineParser, add_study_location
+from search.settings.parsing import STUDIES_DIR, OneLineParser, add_study_location
 
 SMALL_STUDY = "digits"
 SMALL = (
@@ -48,9 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         folder = Path(name)
         studies, study = options.studies_dir, options.study
         if study is None:
-            studies, study = folder, SMALL_STUDY
+            studies, study = folder / STUDIES_DIR, SMALL_STUDY
             command = [sys.executable, "-m", "search.run", *SMALL, "--study", study]
-            subprocess.run([*command, "--studies-dir", name], check=True)
+            subprocess.run(command, check=True, cwd=folder)  # so that no path of ours is shown
         report = (studies / study / "report.html").resolve()
         if not report.is_file():
             parser.error(f"there is no report {report}")
