@@ -31,8 +31,11 @@ FIRST_EXPORT_SECONDS = 2.0
 REPORT_SECONDS = 3.0
 """What the report takes, without its plots' import."""
 LOWEST, HIGHEST = 0.7, 1.2
-"""The range that is told, as a share of the estimate: it held four studies of 12 to 16 s on a quiet
-machine, its middle 1.03 to 1.25 of their wall seconds; beside other work they took longer."""
+"""The range that is told, as a share of the estimate.
+
+It held four studies of 12 to 16 s on a quiet machine, its middle 1.03 to 1.25 of their wall seconds;
+beside other work they took longer.
+"""
 
 T = TypeVar("T")
 

@@ -70,12 +70,12 @@ def test_plans_are_spread() -> None:
 @pytest.mark.parametrize(
     ("seconds", "told"),
     [
-        (1.4, "1.1 to 1.8 s"),
-        (10, "8 to 13 s"),
-        (67, "55 to 85 s"),
-        (100, "1.3 to 2.2 min"),
-        (3000, "40 to 65 min"),
-        (7200, "1.6 to 2.6 h"),
+        (1.4, "1.0 to 1.7 s"),
+        (10, "7 to 12 s"),
+        (67, "45 to 80 s"),
+        (100, "1.2 to 2.0 min"),
+        (3000, "35 to 60 min"),
+        (7200, "1.4 to 2.4 h"),
     ],
 )
 def test_an_estimate_is_a_range(seconds: float, told: str) -> None:
