@@ -33,7 +33,7 @@ REPORT_SECONDS = 3.0
 LOWEST, HIGHEST = 0.7, 1.2
 """The range that is told, as a share of the estimate.
 
-It held four studies of 12 to 16 s on a quiet machine, its middle 1.03 to 1.25 of their wall seconds;
+It held four studies of 12 to 16 s on a quiet machine, its middle 1.03 to 1.25 of their seconds;
 beside other work they took longer.
 """
 
