@@ -25,6 +25,13 @@ OPENED: list[RDBStorage] = []
 """Whose connections a test closes."""
 
 
+def close_opened() -> None:
+    while OPENED:
+        storage = OPENED.pop()
+        storage.remove_session()
+        storage.engine.dispose()
+
+
 @dataclass(frozen=True)
 class StubTask:
     """Runs one trial of the numbers 0 to `count`; the value of a trial is its number's square."""

@@ -46,7 +46,6 @@ def trial_facts(table: StudyTable, location: Sequence[str]) -> dict[int, dict[st
     best = most_accurate(table)
     return {
         row.trial.number: {
-            "label": row.label,
             "done": row.done,
             "headline": headline(row),
             "beside": beside_the_baseline(row),

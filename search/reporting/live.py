@@ -35,8 +35,11 @@ class LiveReport:
             queue: Of its trials.
         """
         self._done += 1
-        started, left = time.monotonic(), queue.left()
-        if left == 0 or started < self._next:  # at the end comes the last report
+        started = time.monotonic()
+        if started < self._next:
+            return
+        left = queue.left()
+        if left == 0:  # at the end comes the last report
             return
         from search.reporting.writing import write_report  # its plots take long to import
 

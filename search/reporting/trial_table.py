@@ -4,7 +4,7 @@ import html
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-from search.results.columns import DELTA, PAPER, RERUN, SCORE, TIMES, Cell
+from search.results.columns import DELTA, PAPER, RERUN, SCORE, TIMES, WEIGHTS, Cell
 from search.results.row import Row
 from search.results.table import StudyTable
 from search.results.terms import TERMS
@@ -13,7 +13,7 @@ SHOWN = ("trial", "what was done", "bytes", TIMES, SCORE, DELTA, "latency ms", "
 """Columns that a reader sees first; the others are a click away."""
 DONE = "what was done"
 """In words; the page has it in the place of the settings of each stage."""
-LEFT_OUT = (*PAPER, *RERUN, "weights")
+LEFT_OUT = (*PAPER, *RERUN, WEIGHTS)
 """Columns that the page has a table of their own for, or other words."""
 
 

@@ -28,8 +28,7 @@ def words(counted: str) -> str:
 
 def reduction_factor(row: Row, counted: str) -> float:
     """Return the baseline's bytes, after gzip or as they are, by the row's bytes."""
-    baseline = row.attribute("baseline_raw_bytes" if counted == RAW else "baseline_bytes")
-    return float(baseline / row.size_by(counted))
+    return row.baseline_size_by(counted) / row.size_by(counted)
 
 
 def saving(row: Row, counted: str) -> float:

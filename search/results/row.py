@@ -68,8 +68,11 @@ class Row:
     @property
     def baseline_size(self) -> int:
         """The same of the network as it was, without a coder of ours."""
-        raw = self.counted == RAW
-        return int(self.attribute("baseline_raw_bytes" if raw else "baseline_bytes"))
+        return self.baseline_size_by(self.counted)
+
+    def baseline_size_by(self, counted: str) -> int:
+        """Return the bytes of the network as it was: as it is where that counts, or after gzip."""
+        return int(self.attribute("baseline_raw_bytes" if counted == RAW else "baseline_bytes"))
 
     def size_by(self, counted: str) -> int:
         """Return the bytes by what is counted, which are known."""

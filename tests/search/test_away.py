@@ -11,7 +11,7 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import FrozenTrial, TrialState
-from stub_study import OPENED, StubTask, finished_numbers, in_state
+from stub_study import StubTask, close_opened, finished_numbers, in_state
 from waiting import wait_until
 
 from benchmarks.postgres import PostgresServer
@@ -83,10 +83,7 @@ class ImpatientTask(StubTask):
 @pytest.fixture
 def closed_connections() -> Iterator[None]:
     yield
-    while OPENED:
-        storage = OPENED.pop()
-        storage.remove_session()
-        storage.engine.dispose()
+    close_opened()
 
 
 @pytest.mark.usefixtures("closed_connections")

@@ -2,13 +2,11 @@
 
 import io
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from wsgiref.util import setup_testing_defaults
 
 import pytest
+from commands import in_folder, start, wait_for_line
 from optuna.trial import TrialState
 from optuna_dashboard import wsgi
 
@@ -20,25 +18,6 @@ from search.storage.study import load_study
 SMALL = ("--model", "cnn", "--data", "mnist5k", "--epochs", "1", "--qat-epochs", "1")
 SMALL += ("--workers", "1", "--train-fraction", "0.2")
 GRID = (*SMALL, "--sparsity", "0,0.5,0.75,0.9", "--precision", "32,8")
-
-
-def in_folder(folder: Path, *arguments: str) -> list[str]:
-    return [*arguments, "--studies-dir", str(folder)]
-
-
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "search.run", *in_folder(folder, *arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )
-
-
-def wait_for_line(process: subprocess.Popen[str], beginning: str) -> None:
-    assert process.stdout is not None
-    assert any(line.startswith(beginning) for line in process.stdout)
 
 
 def renamed(folder: Path, study: str, name: str) -> None:

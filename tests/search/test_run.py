@@ -4,18 +4,16 @@ import csv
 import errno
 import hashlib
 import json
-import os
 import re
 import signal
 import socket
 import sqlite3
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import optuna
 import pytest
+from commands import in_folder, start, wait_for_line
 from optuna.trial import TrialState
 from waiting import wait_until
 
@@ -29,28 +27,6 @@ SMALL = (*FAST, "--sparsity", "0,0.9", "--precision", "32,8")
 NAME = "cnn-mnist5k-paper"
 EIGHT = (*FAST, "--sparsity", "0,0.5,0.75,0.9", "--precision", "32,8")
 GRID = {(sparsity, bits) for sparsity in (0.0, 0.5, 0.75, 0.9) for bits in (32, 8)}
-
-
-def in_folder(folder: Path, *arguments: str) -> list[str]:
-    return [*arguments, "--studies-dir", str(folder)]
-
-
-def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "search.run", *in_folder(folder, *arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
-    )
-
-
-def wait_for_line(process: subprocess.Popen[str], beginning: str) -> None:
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith(beginning):
-            return
-    raise AssertionError(f"No line began with {beginning!r}.")
 
 
 def stored_study(folder: Path) -> optuna.Study:

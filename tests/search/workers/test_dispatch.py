@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from optuna.trial import FrozenTrial, TrialState
-from stub_study import OPENED, DyingTask, FullDiskTask, StubTask, finished_numbers, in_state
+from stub_study import DyingTask, FullDiskTask, StubTask, close_opened, finished_numbers, in_state
 from waiting import wait_until
 
 from benchmarks.postgres import PostgresServer
@@ -31,10 +31,7 @@ ALL = [float(x) for x in range(12)]
 @pytest.fixture(autouse=True)
 def closed_connections() -> Iterator[None]:
     yield
-    while OPENED:
-        storage = OPENED.pop()
-        storage.remove_session()
-        storage.engine.dispose()
+    close_opened()
 
 
 def drive_stub(
