@@ -31,7 +31,9 @@ class DataOptions:
     input_size: int | None = None
     """Height and width that images are resized to, pixels; None keeps theirs."""
     train_fraction: float = 1.0
-    """Share of the training part that is used (30 % of it held out), stratified."""
+    """Share of the training part that is used, stratified."""
+    held_out: float = 0.3
+    """Share of what is used that is held out for validation, stratified; by default the paper's."""
     test_fraction: float = 1.0
     """Share of the test part that is used, stratified."""
     augment: Augmentation | None = None
@@ -48,6 +50,7 @@ class DataOptions:
         for name in ("train_fraction", "test_fraction"):
             value = getattr(self, name)
             require(0 < value <= 1, f"0 < {name} <= 1", **{name: value})
+        require(0 < self.held_out < 1, "0 < held_out < 1", held_out=self.held_out)
         require(
             self.augment is None or self.augment in AUGMENTATIONS,
             f"augment in {AUGMENTATIONS}",

@@ -16,9 +16,6 @@ from models.image_parts import BatchIndices, ImagePart, stratified_share, strati
 from models.lightning import handed_over
 from models.pixels import SHIFT_SHARE, crop_and_flip, resize, to_pixels
 
-VALIDATION_FRACTION = 0.3
-"""Share of the training part that is held out for validation: the paper's."""
-
 EVALUATION_BATCH = 128
 """With 500, ONNX Runtime takes almost twice as long for the CNN, and as long for AlexNet."""
 
@@ -29,7 +26,7 @@ epoch of LeNet-300-100 takes 1.13 times as long, of the CNN 1.04 (`benchmarks.we
 
 
 class ImageData(DataSource):
-    """Images of classes: a training part, 30 % of it held out, and a test part.
+    """Images of classes: a training part, some of it held out, and a test part.
 
     A data set is a subclass that says its `num_classes` and implements `load`.
     """
@@ -59,7 +56,7 @@ class ImageData(DataSource):
             return
         training, test = self.load()
         training = stratified_share(training, self.options.train_fraction)
-        self.train, self.validation = stratified_split(training, held_out=VALIDATION_FRACTION)
+        self.train, self.validation = stratified_split(training, held_out=self.options.held_out)
         self.test = stratified_share(test, self.options.test_fraction)
         if self.normalizes:
             self.mean_and_std = self.train.channel_statistics()

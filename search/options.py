@@ -132,6 +132,12 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "--train-fraction", type=float, metavar="F", help="use this share of the training part"
     )
     data.add_argument(
+        "--held-out",
+        type=float,
+        metavar="F",
+        help="hold this share of that out for validation (default: 0.3, the paper's)",
+    )
+    data.add_argument(
         "--test-fraction", type=float, metavar="F", help="use this share of the test part"
     )
     data.add_argument(

@@ -13,6 +13,7 @@ _FROM_CONFIG = (
     "data",
     "input_size",
     "train_fraction",
+    "held_out",
     "test_fraction",
     "augment",
     "seed",

@@ -12,7 +12,14 @@ CHANGED = {
 
 FOLLOWS = {
     "model_fingerprint": {"model", "layers", "input_size"},
-    "data_fingerprint": {"data", "input_size", "train_fraction", "test_fraction", "task"},
+    "data_fingerprint": {
+        "data",
+        "input_size",
+        "train_fraction",
+        "held_out",
+        "test_fraction",
+        "task",
+    },
     "metric_fingerprint": {"metric"},
     "metric_is_share": {"metric"},
 }

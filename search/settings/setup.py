@@ -40,7 +40,14 @@ ONLY_IN_SPACES = {
 """Options that say what one space holds; another has no use for them."""
 NAMELESS = "function:"
 """What the name of a metric that was given as a function begins with."""
-DATA_SETTINGS = ("input_size", "train_fraction", "test_fraction", "augment", "data_memory_gb")
+DATA_SETTINGS = (
+    "input_size",
+    "train_fraction",
+    "held_out",
+    "test_fraction",
+    "augment",
+    "data_memory_gb",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +149,8 @@ def make_setup(
     if given.decides_inputs(data_name) and options != DataOptions(root=data_root):
         raise BadInputError(
             f"The data '{data_name}' decide sizes, shares and augmentation themselves: leave out "
-            "--input-size, --train-fraction, --test-fraction, --augment and --data-memory-gb."
+            "--input-size, --train-fraction, --held-out, --test-fraction, --augment and "
+            "--data-memory-gb."
         )
     data = given.data_source(data_name, options)
     if "task" in chosen:

@@ -47,6 +47,8 @@ class StudySettings:
     """Height and width that images are resized to, pixels."""
     train_fraction: float = 1.0
     """Share of the training part that is used."""
+    held_out: float = 0.3
+    """Share of that which is held out for validation."""
     test_fraction: float = 1.0
     """Share of the test part that is used."""
     augment: Augmentation | None = None

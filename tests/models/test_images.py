@@ -68,12 +68,22 @@ def test_fractions_keep_the_share_of_each_class() -> None:
     assert data.fingerprint() != whole.fingerprint()
 
 
+def test_less_can_be_held_out() -> None:
+    data = MNIST5k(DataOptions(held_out=0.1))
+    data.setup()
+    assert data.sizes() == {"train": 3600, "validation": 400, "test": 1000}
+    usual = MNIST5k()
+    usual.setup()
+    assert data.fingerprint() != usual.fingerprint()
+
+
 @pytest.mark.parametrize(
     ("options", "law"),
     [
         ({"input_size": 0}, "`input_size >= 1`.*0"),
         ({"train_fraction": 0.0}, "`0 < train_fraction <= 1`"),
         ({"test_fraction": 1.5}, "`0 < test_fraction <= 1`"),
+        ({"held_out": 0.0}, "`0 < held_out < 1`"),
         ({"augment": "blur"}, "`augment in .*'blur'"),
     ],
 )
