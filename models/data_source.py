@@ -33,7 +33,7 @@ class DataOptions:
     train_fraction: float = 1.0
     """Share of the training part that is used, stratified."""
     held_out: float = 0.3
-    """Share of what is used that is held out for validation, stratified; by default the paper's."""
+    """Share of that which is held out for validation, stratified; the paper's."""
     test_fraction: float = 1.0
     """Share of the test part that is used, stratified."""
     augment: Augmentation | None = None
