@@ -88,6 +88,7 @@ class GraphEditor:
         integer_type = INTEGER_TYPES[stored.bits]
         if stored.input_scale is None:
             self._unpack(weight, weight_scale, zero_point, integer_type)
+            self._store_bias_as_int8(layer, stored)
             return
         self._dequantize(weight, weight_scale, zero_point, integer_type)
         if bias is not None:
@@ -124,6 +125,10 @@ class GraphEditor:
             ]
         self._store_behind(integer_tensor(weight, codes, code_type), operators)
         self.opset = max(self.opset, LEAST_OPSET.get(code_type, 0))
+        self._store_bias_as_int8(layer, stored)
+
+    def _store_bias_as_int8(self, layer: Layer, stored: LayerFormat) -> None:
+        """Do so if the format says in which steps."""
         bias = self._floats(layer.bias_name)
         if bias is not None and stored.bias_scale is not None:
             name, scale = str(layer.bias_name), stored.bias_scale.numpy()

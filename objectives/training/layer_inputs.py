@@ -1,7 +1,7 @@
-"""The second moments of what the layers of a network multiply."""
+"""The first and second moments of what the layers of a network multiply."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -33,6 +33,29 @@ def input_moments(
         inputs: N of them.
         blocks: The length d of each layer's blocks; it divides the length of a weight's row.
     """
+    return _means(network, values, taken, inputs, blocks, lambda x: x.T @ x)
+
+
+def input_means(
+    network: nn.Module,
+    values: Values,
+    taken: Mapping[str, Sequence[str]],
+    inputs: Given,
+    blocks: Mapping[str, int],
+) -> dict[str, Tensor]:
+    """Return the mean of all blocks x that each layer multiplies, (d,); see `input_moments`."""
+    return _means(network, values, taken, inputs, blocks, lambda x: x.sum(0))
+
+
+def _means(
+    network: nn.Module,
+    values: Values,
+    taken: Mapping[str, Sequence[str]],
+    inputs: Given,
+    blocks: Mapping[str, int],
+    total_of: Callable[[Tensor], Tensor],
+) -> dict[str, Tensor]:
+    """Return the mean over all blocks x of what `total_of` sums up over some of them, (n, d)."""
     sums: dict[str, Tensor] = {}
     counts: dict[str, int] = {}
     readers: dict[str, list[str]] = defaultdict(list)
@@ -45,7 +68,7 @@ def input_moments(
             for part in given.split(PATCHED_INPUTS):
                 x = _rows(network.get_submodule(layer), part).reshape(-1, blocks[layer]).double()
                 if len(x) > 0:
-                    sums[layer] = sums.get(layer, 0) + x.T @ x
+                    sums[layer] = sums.get(layer, 0) + total_of(x)
                     counts[layer] = counts.get(layer, 0) + len(x)
 
     visit_values(network, values, readers, inputs, add)

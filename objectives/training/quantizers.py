@@ -23,21 +23,22 @@ class WeightFakeQuantizer(nn.Module):
         self.register_buffer("_initial_scale", scale)
         self.register_buffer("_zero_point", zero_point)
         gains = torch.zeros(len(scale) if grid.per_channel else 1)
-        self._log_gain = nn.Parameter(gains, requires_grad=learn_scale)
+        self.log_gain = nn.Parameter(gains, requires_grad=learn_scale)
+        """Logarithm of what the scale was multiplied by, (C_out,), or (1,) for one for all."""
         self._initial_scale: Tensor
         self._zero_point: Tensor
 
     def scale(self) -> Tensor:
         """Return the step size per output channel, (C_out,)."""
-        return self._initial_scale * self._log_gain.exp()
+        return self._initial_scale * self.log_gain.exp()
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the fake-quantized weight, shaped like `weight` (C_out, ...)."""
         low, high = self._grid.low, self._grid.high
         zero_point = None if self._grid.symmetric else per_channel(self._zero_point, weight)
-        if self._log_gain.requires_grad:
+        if self.log_gain.requires_grad:
             scale = per_channel(self._initial_scale, weight)
-            return quantize_learning(weight, self._log_gain, scale, zero_point, low, high)
+            return quantize_learning(weight, self.log_gain, scale, zero_point, low, high)
         return fake_quantize(weight, per_channel(self.scale(), weight), zero_point, low, high)
 
 
