@@ -9,7 +9,7 @@ from models.checks import require
 from models.errors import BadInputError
 from search.sampling.sampler_choice import resolve_sampler, sampler_maker
 from search.sampling.samplers import AUTO, CHOICES, GRID
-from search.sampling.space import FiniteSpace, SearchSpace
+from search.sampling.space import FiniteSpace, SearchSpace, WideSpace
 from search.sampling.stopping import STOPPING_RULES, StoppingRuleName
 from search.settings.config import StudyConfig
 from search.storage.database import StudyLock
@@ -49,6 +49,8 @@ class SearchMethod:
             "--stopping-rule goes with one objective, not with pareto",
             stopping_rule=self.stopping_rule,
         )
+        if config.space == "wide":
+            WideSpace(config).check()
         sampler = resolve_sampler(self.sampler, config, self.trials or DEFAULT_TRIALS)
         if sampler == GRID and config.space not in FINITE_SPACES:
             raise BadInputError(f"`--sampler grid` knows no grid of the space {config.space}.")

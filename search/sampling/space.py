@@ -7,9 +7,12 @@ from typing import Any, Protocol, runtime_checkable
 
 from optuna.trial import BaseTrial
 
+from models.errors import BadInputError
 from objectives.plan import BY_ANY_NAME, Plan, losing_zeros, methods_of
 from objectives.stages.base import Kind, Stage
+from objectives.suggests import Suggests
 from search.sampling.layerwise import LayerwiseSpace
+from search.sampling.ranges import Names, Ranged, parsed
 from search.settings.config import StudyConfig
 
 
@@ -73,9 +76,29 @@ class WideSpace:
         self._structures, self._maskings, self._representations = (
             [name for name in methods_of(kind) if name in config.methods] for kind in DECIDING
         )
+        self._ranges = parsed(config.ranges)
 
     def suggest(self, trial: BaseTrial) -> Plan:
         """Return the plan that `trial` is to carry out."""
+        return self._suggest(Ranged(trial, self._ranges))
+
+    def check(self) -> None:
+        """Raise `BadInputError` if a range is said of no parameter, or breaks a stage's law."""
+        every = Names(highest=False)
+        self._suggest_all(every)
+        if unknown := sorted(set(self._ranges) - set(every.asked)):
+            known = ", ".join(sorted(set(every.asked)))
+            raise BadInputError(f"`--range {unknown[0]}=...`: this space has {known}.")
+        for highest in (False, True):
+            self._suggest_all(Ranged(Names(highest=highest), self._ranges))
+
+    def _suggest_all(self, trial: Suggests) -> None:
+        """Ask `trial` for whatever any plan of the space may ask."""
+        self._suggest(trial)
+        for name in (*self._structures, *self._maskings, *self._representations):
+            self._suggested(name, trial)
+
+    def _suggest(self, trial: Suggests) -> Plan:
         plan = self._config.plan()
         structures = [name for name in self._structures if self._is_used(name, trial)]
         representation = self._one_of(self._representations, "representation", trial)
@@ -86,18 +109,18 @@ class WideSpace:
         chosen = [*structures, *masking, *representation]
         return plan.with_stages(*(self._suggested(name, trial) for name in chosen))
 
-    def _suggested(self, method: str, trial: BaseTrial) -> Stage:
+    def _suggested(self, method: str, trial: Suggests) -> Stage:
         tuning, kind = self._config.tuning, BY_ANY_NAME[method]
         asked = trial if method == kind.part else _NamedBefore(trial, method)
         return kind.start(tuning).suggest_wide(asked, tuning)
 
-    def _is_used(self, structure: str, trial: BaseTrial) -> bool:
+    def _is_used(self, structure: str, trial: Suggests) -> bool:
         """Return whether the trial has `structure`: of several it has any, all or none."""
         if len(self._structures) < 2:
             return True
         return bool(trial.suggest_categorical(f"{structure}.used", (True, False)))
 
-    def _one_of(self, methods: list[str], parameter: str, trial: BaseTrial) -> list[str]:
+    def _one_of(self, methods: list[str], parameter: str, trial: Suggests) -> list[str]:
         """Return the one of `methods` that the trial has, if there are any."""
         if len(methods) < 2:
             return methods
@@ -107,7 +130,7 @@ class WideSpace:
 class _NamedBefore:
     """Suggests by the parameters' names of before, as a study of before has them."""
 
-    def __init__(self, trial: BaseTrial, former_name: str) -> None:
+    def __init__(self, trial: Suggests, former_name: str) -> None:
         self._trial = trial
         self._former_name = former_name
 

@@ -30,6 +30,14 @@ def add_compression(parser: argparse.ArgumentParser) -> None:
         help="shares of weights that a search of the space wide may keep (default: 0.002,1)",
     )
     grid.add_argument(
+        "--range",
+        dest="ranges",
+        action="append",
+        metavar="NAME=LOW,HIGH",
+        help="let a search of the space wide have this range, or NAME=VALUE, of a parameter, as "
+        "the report calls it (uniform.rate=0.5,8); may be given several times",
+    )
+    grid.add_argument(
         "--precision",
         type=list_of(int),
         metavar="B,B,...",

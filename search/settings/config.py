@@ -137,7 +137,7 @@ class StudyConfig(StudySettings):
         if fields.pop("with_latency", False):  # what studies stored before there was energy
             fields["extra_objectives"] = ["latency"]
         sequences = ("sparsity", "density", "precision", "allocations", "layers", "methods")
-        for name in (*sequences, "extra_objectives"):
+        for name in (*sequences, "ranges", "extra_objectives"):
             if name in fields:
                 fields[name] = tuple(fields[name])
         unknown = sorted(set(fields) - {each.name for each in dataclass_fields(cls)})

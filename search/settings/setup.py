@@ -36,8 +36,11 @@ ONLY_IN_SPACES = {
     "precision": ("paper",),
     "allocation": ("paper", "wide"),
     "density": ("wide",),
+    "ranges": ("wide",),
 }
 """Options that say what one space holds; another has no use for them."""
+OPTIONS = {"ranges": "range"}
+"""What options are called whose settings have another name."""
 NAMELESS = "function:"
 """What the name of a metric that was given as a function begins with."""
 DATA_SETTINGS = (
@@ -171,8 +174,9 @@ def _of_its_space(settings: Mapping[str, Any]) -> dict[str, Any]:
     for name, spaces in ONLY_IN_SPACES.items():
         if name in chosen and space not in spaces:
             known = " or ".join(spaces)
+            option = OPTIONS.get(name, name)
             raise BadInputError(
-                f"`--{name}` goes with the space {known}, but the study's is {space}."
+                f"`--{option}` goes with the space {known}, but the study's is {space}."
             )
     if space == "wide" and "allocation" in chosen:
         chosen["allocations"] = (chosen.pop("allocation"),)

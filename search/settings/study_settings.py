@@ -65,6 +65,8 @@ class StudySettings:
     """Sparsities of the grid, each in [0, 1)."""
     density: tuple[float, ...] = (LOWEST_SEARCHED_DENSITY, 1.0)
     """Least and most share of weights that a search of the space `wide` keeps."""
+    ranges: tuple[str, ...] = ()
+    """NAME=LOW,HIGH or NAME=VALUE: parameters of the space `wide` that have other ranges."""
     precision: tuple[int, ...] = PAPER_PRECISIONS
     """Bits of the grid."""
     allocation: Allocation = "uniform"

@@ -86,7 +86,9 @@ def test_weights_and_biases_lie_on_their_grids_and_are_int8_in_the_file(
 
 def test_training_that_pays_for_bits_takes_fewer(trained: tuple[Context, NetworkState]) -> None:
     context, state = trained
-    free, paid = (uniform(epochs=8, lr=5e-3, rate=rate).apply(state, context) for rate in (0.0, 3.0))
+    free, paid = (
+        uniform(epochs=8, lr=5e-3, rate=rate).apply(state, context) for rate in (0.0, 3.0)
+    )
     assert bits_of(paid) < 0.7 * bits_of(free)
 
 
