@@ -55,7 +55,7 @@ from objectives.stages.base import TunedAsStored, Tuning
 from objectives.stages.product import largest_divisor
 from objectives.suggests import Suggests
 from objectives.training.codebook import round_bias_
-from objectives.training.curvature import weight_curvature
+from objectives.training.curvature import curvature
 from objectives.training.fake_quantize import SMALLEST_SCALE, WeightGrid
 from objectives.training.layer_inputs import input_means, input_moments
 from objectives.training.loop import tune_
@@ -66,10 +66,14 @@ from objectives.training.rate_distortion import quantize_rate_distortion
 from objectives.training.rate_penalty import RatePenalty
 
 SEARCHED_NOISE = (0.03, 1.0)
-SEARCHED_RATE = (0.003, 1.0)
+SEARCHED_RATE = (0.01, 10.0)
+LR_FACTOR = 4.0
+"""A search tries learning rates up to this factor above the one that is set."""
 
 DECIDING_RATE = 2e-3
 """What a bit costs where integers are chosen without training, in c_l s_l^2."""
+BIAS_SHARE = 0.25
+"""Steps of biases, which are rounded after the training, are so much finer than the weights'."""
 MOST_COLUMNS = 4608
 """Longer rows are taken in blocks, as the moments of all inputs would take gigabytes."""
 
@@ -113,13 +117,13 @@ class UniformSteps(TunedAsStored):
         return GRID.bits
 
     def suggest_wide(self, trial: Suggests, tuning: Tuning) -> Self:
-        """Return these settings with the noise, and for training the rate, that are suggested."""
-        chosen = replace(
-            self, noise=trial.suggest_float("uniform.noise", *SEARCHED_NOISE, log=True)
-        )
-        if not self.epochs:
-            return chosen
-        return replace(chosen, rate=trial.suggest_float("uniform.rate", *SEARCHED_RATE, log=True))
+        """Return these settings with noise, and for training learning rate and rate, suggested."""
+        noise = trial.suggest_float("uniform.noise", *SEARCHED_NOISE, log=True)
+        if self.epochs == 0:
+            return replace(self, noise=noise)
+        lr = trial.suggest_float("uniform.lr", self.lr, LR_FACTOR * self.lr, log=True)
+        rate = trial.suggest_float("uniform.rate", *SEARCHED_RATE, log=True)
+        return replace(self, noise=noise, lr=lr, rate=rate)
 
     def apply(self, state: NetworkState, context: Context) -> NetworkState:
         """Return rounded weights, masks of those that are not zero, and each layer's format."""
@@ -127,8 +131,8 @@ class UniformSteps(TunedAsStored):
         network = context.network_of(state)
         layers = context.layers_of(network)
         images = context.data.training_inputs(self.calibration_images)
-        curvature = weight_curvature(network, layers, images)
-        steps = chosen_steps(layers, curvature, self.noise)
+        of_weights, of_biases = curvatures(network, layers, images)
+        steps = chosen_steps(layers, of_weights, self.noise)
         network = context.network_of(state)  # what is frozen is so again
         layers = context.layers_of(network)
         formats = {name: _format(layer, steps[name]) for name, layer in layers.items()}
@@ -138,11 +142,12 @@ class UniformSteps(TunedAsStored):
             means, moments = self._inputs_of(network, layers, images, state, context)
             for name, layer in layers.items():
                 mask = state.masks.get(name)
-                _decide_(layer, steps[name], curvature[name], moments[name], means.get(name), mask)
-        formats = {
-            name: replace(stored, bias_scale=round_bias_(layers[name]))
-            for name, stored in formats.items()
-        }
+                _decide_(
+                    layer, steps[name], of_weights[name], moments[name], means.get(name), mask
+                )
+        for name, stored in formats.items():
+            step = _bias_step(stored, of_weights[name], of_biases.get(name))
+            formats[name] = replace(stored, bias_scale=round_bias_(layers[name], step))
         weights = copy_weights(network)
         masks = {name: weights[layer.weight_name] != 0 for name, layer in layers.items()}
         return replace(state, weights=weights, masks=masks, formats=formats)
@@ -201,18 +206,33 @@ class UniformSteps(TunedAsStored):
         return means, moments | unknown
 
 
+def curvatures(
+    network: nn.Module, layers: Mapping[str, Layer], images: Given
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the curvature of each layer's weight, (C_out, n), and of its bias, by layer."""
+    weights = {f"{name}.weight": layer.weight for name, layer in layers.items()}
+    biases = {
+        f"{name}.bias": layer.bias for name, layer in layers.items() if layer.bias is not None
+    }
+    found = curvature(network, weights | biases, images)
+    return (
+        {name: found[f"{name}.weight"].flatten(1) for name in layers},
+        {name: found[f"{name}.bias"] for name in layers if f"{name}.bias" in found},
+    )
+
+
 def chosen_steps(
-    layers: Mapping[str, Layer], curvature: Mapping[str, Tensor], noise: float
+    layers: Mapping[str, Layer], dear: Mapping[str, Tensor], noise: float
 ) -> dict[str, Tensor]:
     """Return the step of each layer, (), by Eq. 1; it can be as many as int8 has at most.
 
     A layer that answers do not depend on, or hardly, keeps one step for its largest weight.
     """
-    total = sum(each.numel() for each in curvature.values())
+    total = sum(each.numel() for each in dear.values())
     steps = {}
     for name, layer in layers.items():
         largest = float(layer.weight.detach().abs().max())
-        mean = float(curvature[name].double().mean())
+        mean = float(dear[name].double().mean())
         wanted = noise * math.sqrt(12 / (total * mean)) if mean > 0 else math.inf
         step = min(max(wanted, largest / MOST_LEVELS), largest)
         steps[name] = torch.tensor(step if step > SMALLEST_SCALE else 1.0)
@@ -228,6 +248,15 @@ def _format(layer: Layer, step: Tensor) -> LayerFormat:
     )
 
 
+def _bias_step(stored: LayerFormat, of_weight: Tensor, of_bias: Tensor | None) -> float:
+    """Return the step of a bias that is as dear as `BIAS_SHARE` of the weight's."""
+    if of_bias is None or not float(of_bias.mean()) > 0:
+        return 0.0
+    assert stored.weight_scale is not None
+    share = BIAS_SHARE * math.sqrt(float(of_weight.mean()) / float(of_bias.mean()))
+    return share * float(stored.weight_scale[0])
+
+
 def _takes_over_mean(layer: Layer) -> bool:
     """Return whether a bias can make good what rounding does to the mean of each output."""
     groups = getattr(layer.module, "groups", 1)
@@ -237,7 +266,7 @@ def _takes_over_mean(layer: Layer) -> bool:
 def _decide_(
     layer: Layer,
     step: Tensor,
-    curvature: Tensor,
+    dear: Tensor,
     moments: Tensor,
     mean: Tensor | None,
     mask: Tensor | None,
@@ -249,8 +278,8 @@ def _decide_(
         weight,
         step,
         moments,
-        sensitivity=2 * curvature.mean(1) / spread,
-        rate=DECIDING_RATE * float(curvature.mean() * step.square()),
+        sensitivity=2 * dear.mean(1) / spread,
+        rate=DECIDING_RATE * float(dear.mean() * step.square()),
         keep=None if mask is None else mask.flatten(1),
     )
     rounded = integers * step

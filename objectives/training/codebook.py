@@ -113,12 +113,15 @@ def round_codebook_(layer: Layer, stored: LayerFormat) -> Tensor:
     return rounded
 
 
-def round_bias_(layer: Layer) -> Tensor | None:
-    """Round the bias of `layer` to int8 steps, in place, and return the step, () or None."""
+def round_bias_(layer: Layer, at_least: float = 0.0) -> Tensor | None:
+    """Round the bias of `layer` to int8 steps, in place, and return the step, () or None.
+
+    It is the smallest that int8 has room for, or `at_least` if that is larger.
+    """
     bias = layer.bias
     if bias is None:
         return None
     largest = bias.detach().abs().max()
-    step = torch.where(largest > 0, largest / 127, torch.ones_like(largest))
+    step = torch.where(largest > 0, largest / 127, torch.ones_like(largest)).clamp(min=at_least)
     bias.data = (bias.detach() / step).round() * step
     return step.cpu()

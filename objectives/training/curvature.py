@@ -24,20 +24,19 @@ import torch
 from torch import Tensor, nn
 
 from models.inputs import Given, ask
-from models.layers import Layer
 
 INPUTS_AT_ONCE = 16
 """The squares of few inputs are many, and their mean less noisy."""
 
 
-def weight_curvature(
-    network: nn.Module, layers: Mapping[str, Layer], inputs: Given
+def curvature(
+    network: nn.Module, tensors: Mapping[str, nn.Parameter], inputs: Given
 ) -> dict[str, Tensor]:
-    """Return F of each weight, (C_out, n), of `layers` by name; 0 where no answer depends on it.
+    """Return F of each of `tensors`, shaped like it; 0 where no answer depends on it.
 
     Args:
-        network: On the CPU, its own: its weights are made to have gradients.
-        layers: Of the network.
+        network: On the CPU, its own: `tensors` are made to have gradients.
+        tensors: Of the network, by any names.
         inputs: N of them.
     """
     network.eval()
@@ -46,14 +45,14 @@ def weight_curvature(
         answers = torch.cat([ask(network, batch) for batch in batches])
     scale = float(answers.std()) if answers.numel() > 1 else 0.0
     unit = (scale or 1.0) * answers[0].numel() ** 0.5
-    weights = {name: layer.weight.requires_grad_(True) for name, layer in layers.items()}
-    totals = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+    asked = {name: tensor.requires_grad_(True) for name, tensor in tensors.items()}
+    totals = {name: torch.zeros_like(tensor) for name, tensor in asked.items()}
     generator = torch.Generator().manual_seed(0)
     for batch in batches:
         answers = ask(network, batch)
         direction = torch.randn(answers.shape, generator=generator) / unit
-        found = torch.autograd.grad(answers, list(weights.values()), direction, allow_unused=True)
-        for name, gradient in zip(weights, found, strict=True):
+        found = torch.autograd.grad(answers, list(asked.values()), direction, allow_unused=True)
+        for name, gradient in zip(asked, found, strict=True):
             if gradient is not None:
                 totals[name] += gradient.square()
-    return {name: (total / len(inputs)).flatten(1) for name, total in totals.items()}
+    return {name: total / len(inputs) for name, total in totals.items()}

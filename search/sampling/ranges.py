@@ -43,7 +43,7 @@ class Ranged:
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
         """Return a number in the range that was said, else in [low, high]."""
-        low, high = cast("tuple[float, float]", self._ends(name, float, low, high))
+        low, high = self._ends(name, float, low, high)
         return low if low == high else self._trial.suggest_float(name, low, high, log=log)
 
     def suggest_int(self, name: str, low: int, high: int) -> int:

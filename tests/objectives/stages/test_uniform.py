@@ -10,8 +10,7 @@ from objectives.artifact.export import export_onnx
 from objectives.context import Context
 from objectives.network.state import NetworkState
 from objectives.stages.prune import WeightPruning
-from objectives.stages.uniform import UniformSteps, chosen_steps
-from objectives.training.curvature import weight_curvature
+from objectives.stages.uniform import UniformSteps, chosen_steps, curvatures
 from objectives.training.evaluate import network_worth
 from objectives.training.rate import RateModel
 
@@ -41,12 +40,12 @@ def test_steps_are_equally_dear_in_all_layers(trained: tuple[Context, NetworkSta
     context, state = trained
     network = context.network_of(state)
     layers = context.layers_of(network)
-    curvature = weight_curvature(network, layers, context.data.training_inputs(256))
-    steps = chosen_steps(layers, curvature, noise=0.2)
-    dear = [float(curvature[name].mean() * steps[name] ** 2) for name in layers]
-    assert dear == pytest.approx([dear[0]] * len(dear))
-    total = sum(each.numel() for each in curvature.values())
-    assert (total * dear[0] / 12) ** 0.5 == pytest.approx(0.2)
+    dear, _ = curvatures(network, layers, context.data.training_inputs(256))
+    steps = chosen_steps(layers, dear, noise=0.2)
+    costs = [float(dear[name].mean() * steps[name] ** 2) for name in layers]
+    assert costs == pytest.approx([costs[0]] * len(costs))
+    total = sum(each.numel() for each in dear.values())
+    assert (total * costs[0] / 12) ** 0.5 == pytest.approx(0.2)
 
 
 def test_more_noise_takes_fewer_bits(trained: tuple[Context, NetworkState]) -> None:

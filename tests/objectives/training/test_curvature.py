@@ -1,8 +1,7 @@
 import torch
 from torch import nn
 
-from models.layers import compressible_layers
-from objectives.training.curvature import weight_curvature
+from objectives.training.curvature import curvature
 
 
 def test_curvature_of_a_dense_layer_is_the_square_of_its_inputs() -> None:
@@ -10,7 +9,7 @@ def test_curvature_of_a_dense_layer_is_the_square_of_its_inputs() -> None:
     inputs = torch.randn(2000, 6, generator=torch.Generator().manual_seed(0)) * torch.arange(6)
     with torch.no_grad():
         variance = float(network(inputs).std() ** 2)
-    found = weight_curvature(network, compressible_layers(network), inputs)["0"]
+    found = curvature(network, {"weight": network[0].weight}, inputs)["weight"]
     expected = inputs.square().mean(0) / (4 * variance)
     assert torch.allclose(found.mean(0), expected, rtol=0.15, atol=1e-6)
 
@@ -19,14 +18,14 @@ def test_it_foretells_how_far_answers_move() -> None:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(20, 30), nn.Tanh(), nn.Linear(30, 5))
     inputs = torch.randn(500, 20)
-    layers = compressible_layers(network)
-    curvature = weight_curvature(network, layers, inputs)
+    parameters = dict(network.named_parameters())
+    found = curvature(network, parameters, inputs)
     off, foretold = 1e-3, 0.0
     with torch.no_grad():
         before = network(inputs)
-        for name, layer in layers.items():
-            foretold += float(curvature[name].sum()) * off**2
-            layer.weight.add_(off * torch.randn_like(layer.weight))
+        for name, parameter in parameters.items():
+            foretold += float(found[name].sum()) * off**2
+            parameter.add_(off * torch.randn_like(parameter))
         moved = (network(inputs) - before).square().mean() / before.var()
     assert 0.7 < float(moved) / foretold < 1.4
 
@@ -42,6 +41,6 @@ def test_what_answers_do_not_depend_on_has_none_and_frozen_weights_have_some() -
             return self.used(x)
 
     network = Unused()
-    found = weight_curvature(network, compressible_layers(network), torch.randn(50, 3))
-    assert (found["used"] > 0).all()
-    assert not found["unused"].any()
+    found = curvature(network, dict(network.named_parameters()), torch.randn(50, 3))
+    assert (found["used.weight"] > 0).all()
+    assert not found["unused.weight"].any()
