@@ -8,7 +8,7 @@ from pathlib import Path
 import benchmarks.figures
 import search.results.paper
 from benchmarks.figures.blocks import check_blocks, write_blocks
-from benchmarks.figures.files import check_files, keep_file, mnist
+from benchmarks.figures.files import MNIST, PAPER_SHARE, check_files, keep_file
 from benchmarks.figures.prose import check_facts, check_prose
 from benchmarks.figures.retrain import check_one_epoch, check_retrained, record_one_epoch
 from benchmarks.figures.rows import check_rows
@@ -29,13 +29,12 @@ def documents() -> dict[Path, list[Path]]:
 
 def faults(data_root: Path | None = None) -> list[str]:
     """Return what does not hold, a line each; files are run where MNIST is."""
-    data = None if data_root is None else mnist(data_root)
     found = []
     for document, folders in documents().items():
         found += check_blocks(document, MAKERS)
         found += check_prose(document, [*folders, PAPER])
     for folder in sorted({folder for folders in documents().values() for folder in folders}):
-        found += check_files(folder, data)
+        found += check_files(folder, data_root)
         for file in sorted(folder.glob("*.csv")):
             found += check_facts(file) if file.name == "facts.csv" else check_rows(file)
     return found
@@ -49,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--write", action="store_true", help="make the tables anew")
-    parser.add_argument("--data-root", type=Path, metavar="DIR", help="with MNIST, to run files")
+    parser.add_argument("--data-root", type=Path, metavar="DIR", help="with data, to run files")
     parser.add_argument("--retrain", action="store_true", help="train rows anew (minutes)")
     parser.add_argument(
         "--record", action="store_true", help="keep today's row of one epoch for this processor"
@@ -62,11 +61,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="put ONNX files as containers into --folder, beside what they measure",
     )
     parser.add_argument("--folder", type=Path, help="of committed results")
+    parser.add_argument("--data", default=MNIST, help="that kept files are of: in the data root")
+    parser.add_argument("--held-out", default=PAPER_SHARE, help="share for validation")
     options = parser.parse_args(argv)
     if options.keep:
-        data = mnist(options.data_root or Path("data"))
+        root = options.data_root or Path("data")
         for file in options.keep:
-            keep_file(file, options.folder, data)
+            keep_file(file, options.folder, root, options.data, options.held_out)
     if options.record:
         record_one_epoch()
     if options.write:

@@ -3,6 +3,7 @@
 import csv
 import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from benchmarks.figures.rows import read
@@ -29,32 +30,53 @@ NAMES = (
     "raw_bytes",
     "val_accuracy_pct",
     "test_accuracy_pct",
+    "data",
+    "held_out",
 )
 """The listing's columns. The container is coded arithmetically, once more without the dictionary
-that coder and decoder share, and once more by Huffman codes alone."""
+that coder and decoder share, and once more by Huffman codes alone. Accuracies are on `data`, MNIST
+or an archive of images in the data root, of which the share `held_out` is for validation."""
+
+MNIST = "mnist"
+PAPER_SHARE = "0.3"
+"""What listings without these columns mean."""
 
 
-def keep_file(artifact: Path, folder: Path, data: DataSource) -> None:
-    """Put the container of an ONNX file into `folder`, and what it measures into its listing."""
+def keep_file(artifact: Path, folder: Path, root: Path, name: str, held_out: str) -> None:
+    """Put the container of an ONNX file into `folder`, and what it measures into its listing.
+
+    Args:
+        artifact: The file; its container is called as it is.
+        folder: Of committed results.
+        root: Where data are.
+        name: Of the data, see `NAMES`.
+        held_out: Share of the training part that is for validation.
+    """
     container = encode(artifact.read_bytes())
     listing = folder / LISTING
-    name = f"{artifact.stem}.onc"
-    (folder / name).write_bytes(container)
+    file = f"{artifact.stem}.onc"
+    (folder / file).write_bytes(container)
     rows = {row["file"]: row for row in (read(listing) if listing.is_file() else [])}
-    measured = _measured(container, data)
-    rows[name] = {"file": name, **{each: f"{value:.10g}" for each, value in measured.items()}}
+    measured = _measured(container, data_of(root, name, held_out))
+    rows[file] = {
+        "file": file,
+        **{each: f"{value:.10g}" for each, value in measured.items()},
+        "data": name,
+        "held_out": held_out,
+    }
     with listing.open("w", newline="") as out:
         writer = csv.DictWriter(out, NAMES, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows[each] for each in sorted(rows))
 
 
-def check_files(folder: Path, data: DataSource | None = None) -> list[str]:
-    """Return what does not hold of the files that `folder` lists; run on `data` if it is there."""
+def check_files(folder: Path, root: Path | None = None) -> list[str]:
+    """Return what does not hold of the files that `folder` lists; run where data are at `root`."""
     listing = folder / LISTING
     faults = []
     for row in read(listing) if listing.is_file() else []:
         try:
+            data = None if root is None else _data_of_row(row, root)
             found = _measured((folder / row["file"]).read_bytes(), data)
         except ContainerError as err:
             faults.append(f"{folder / row['file']}: {err}")
@@ -96,8 +118,14 @@ def _accuracies(content: bytes, data: DataSource) -> dict[str, float]:
     }
 
 
-def mnist(root: Path) -> DataSource:
-    """Return the whole of MNIST, split as a study with seed 0 splits it."""
-    data = resolve_data("mnist", DataOptions(root=root))
+def _data_of_row(row: Mapping[str, str], root: Path) -> DataSource:
+    return data_of(root, row.get("data") or MNIST, row.get("held_out") or PAPER_SHARE)
+
+
+@cache
+def data_of(root: Path, name: str = MNIST, held_out: str = PAPER_SHARE) -> DataSource:
+    """Return whole data, split as a study splits them."""
+    known = name if name == MNIST else f"folder:{root / name}"
+    data = resolve_data(known, DataOptions(root=root, held_out=float(held_out)))
     data.setup()
     return data
