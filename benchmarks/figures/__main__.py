@@ -10,9 +10,12 @@ import search.results.paper
 from benchmarks.figures.blocks import check_blocks, write_blocks
 from benchmarks.figures.files import MNIST, PAPER_SHARE, check_files, keep_file
 from benchmarks.figures.prose import check_facts, check_prose
+from benchmarks.figures.records import RECORD_MAKERS
 from benchmarks.figures.retrain import check_one_epoch, check_retrained, record_one_epoch
 from benchmarks.figures.rows import check_rows
 from benchmarks.figures.tables import MAKERS, STUDIES
+
+ALL_MAKERS = MAKERS | RECORD_MAKERS
 
 PAPER = Path(search.results.paper.__file__).with_name("published")
 """The folder of the tables that were published."""
@@ -31,7 +34,7 @@ def faults(data_root: Path | None = None) -> list[str]:
     """Return what does not hold, a line each; files are run where MNIST is."""
     found = []
     for document, folders in documents().items():
-        found += check_blocks(document, MAKERS)
+        found += check_blocks(document, ALL_MAKERS)
         found += check_prose(document, [*folders, PAPER])
     for folder in sorted({folder for folders in documents().values() for folder in folders}):
         found += check_files(folder, data_root)
@@ -72,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         record_one_epoch()
     if options.write:
         for document in documents():
-            write_blocks(document, MAKERS)
+            write_blocks(document, ALL_MAKERS)
     found = faults(options.data_root)
     if options.retrain:
         found += check_one_epoch() + check_retrained(options.data_root or Path("data"))

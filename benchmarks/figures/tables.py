@@ -20,7 +20,7 @@ SEEDS = (0, 1, 2)
 Row = Mapping[str, str]
 
 
-def _drawn(rows: Iterable[Sequence[object]], headers: Sequence[str], left: int = 0) -> str:
+def drawn(rows: Iterable[Sequence[object]], headers: Sequence[str], left: int = 0) -> str:
     """Return a table in Markdown, its first `left` columns to the left."""
     alignment = ["left"] * left + ["right"] * (len(headers) - left)
     drawn = tabulate(rows, headers, "pipe", disable_numparse=True, colalign=alignment)
@@ -78,7 +78,7 @@ def grid() -> str:
     first, *rest = _grid_cells("global", 0.99, 8)
     rows.append([f"{first}, `--allocation global`", *rest, *[""] * 4])
     theirs = ["paper: bytes", "accuracy %", "re-run: bytes", "accuracy %"]
-    return _drawn(rows, [*GRID_HEADERS, *theirs])
+    return drawn(rows, [*GRID_HEADERS, *theirs])
 
 
 def grid_short() -> str:
@@ -96,7 +96,7 @@ def grid_short() -> str:
             [zeros + (", all layers together" if kind == "global" else ""), stored, *sizes]
         )
     headers = ["weights that are zero", "bits", "bytes", "times less", "test accuracy %"]
-    return _drawn(rows, [*headers, "against the network as trained, points"])
+    return drawn(rows, [*headers, "against the network as trained, points"])
 
 
 def _published(row: PublishedRow) -> list[str]:
@@ -105,7 +105,7 @@ def _published(row: PublishedRow) -> list[str]:
 
 def _all_of_grid(kind: str) -> str:
     points = [(s, b) for s in (0.0, 0.5, 0.75, 0.9, 0.95, 0.99) for b in (32, 16, 8)]
-    return _drawn([_grid_cells(kind, *point) for point in points], GRID_HEADERS)
+    return drawn([_grid_cells(kind, *point) for point in points], GRID_HEADERS)
 
 
 def grid_qat() -> str:
@@ -143,7 +143,7 @@ def tflite() -> str:
         rows.append([*cells, f"{mine / again[point].size_bytes:.2f}"])
     headers = ["sparsity", "bits", "our .tflite", "our .onnx", "accuracy %"]
     headers += ["paper: bytes", "accuracy %", "re-run: bytes", "accuracy %", "ours / re-run"]
-    return _drawn(rows, headers)
+    return drawn(rows, headers)
 
 
 def methods() -> str:
@@ -177,7 +177,7 @@ def methods() -> str:
         )
     ]
     headers = ["methods", "trials", "U", "is", "container", "x", "gzip", "x ", "accuracy %"]
-    return _drawn(rows, [*headers, "delta pp", "latency ms"], left=1)
+    return drawn(rows, [*headers, "delta pp", "latency ms"], left=1)
 
 
 def _factor(row: Row, size: str) -> float:
@@ -203,7 +203,7 @@ def dominance() -> str:
             rows.append([f"{100 * point[0]:.4g} %", point[1], *cells])
     names = ["bytes", "accuracy %", "ours: bytes", "accuracy %", "reached"]
     headers = [f"paper: {names[0]}", *names[1:], f"re-run: {names[0]}", *names[1:]]
-    return _drawn(rows, ["sparsity", "bits", *headers])
+    return drawn(rows, ["sparsity", "bits", *headers])
 
 
 def _beside(theirs: PublishedRow, ours: Sequence[Row]) -> list[str]:
@@ -256,7 +256,7 @@ def deep_compression() -> str:
         )
     headers = ["", "float32 bytes", "x", "x, no dictionary", "x, Huffman", "theirs: x"]
     headers += ["error % before", "after", "delta pp", "theirs: before", "after ", "delta pp "]
-    return _drawn(rows, headers, left=1)
+    return drawn(rows, headers, left=1)
 
 
 def _seeds_of(network: str) -> str:
@@ -270,7 +270,7 @@ def _seeds_of(network: str) -> str:
         accuracy, delta = float(row["test_accuracy_pct"]), float(row["test_delta_pct"])
         rows.append([row["seed"], *cells, f"{accuracy:.2f}", f"{delta:+.2f}"])
     headers = ["seed", "bytes", "factor", "without the dictionary", "factor ", "test accuracy %"]
-    return _drawn(rows, [*headers, "against its own baseline, points"])
+    return drawn(rows, [*headers, "against its own baseline, points"])
 
 
 def lenet300_seeds() -> str:
@@ -290,7 +290,7 @@ def _stages_of(network: str, theirs: Sequence[str]) -> str:
         [after, f"{size:,}", f"{first / size:.1f}", factor]
         for (after, size), factor in zip(sizes, theirs, strict=True)
     ]
-    return _drawn(rows, ["after", "bytes", "factor", "theirs"], left=1)
+    return drawn(rows, ["after", "bytes", "factor", "theirs"], left=1)
 
 
 def lenet300_stages() -> str:
