@@ -30,6 +30,7 @@ from objectives.stages.power_of_two import PowerOfTwo
 from objectives.stages.product import ProductQuantization
 from objectives.stages.prune import WeightPruning
 from objectives.stages.quantize import Quantization
+from objectives.stages.uniform import UniformSteps
 from objectives.stages.width import WidthMultiplier
 
 TRAIN_FRACTION = 0.1
@@ -62,6 +63,8 @@ STAGES: dict[str, Stage | None] = {
     "power_of_two": PowerOfTwo.start(_ROUNDED),
     "binary": BinaryWeights.start(_ROUNDED),
     "differentiable": DifferentiableQuantization.start(_ROUNDED),
+    "uniform": UniformSteps.start(_ROUNDED),
+    "uniform, tuned": replace(UniformSteps.start(_TRAINED), rate=0.1),
     "width": WidthMultiplier(width=0.5, epochs=1, **_COMMON),
     "channels": ChannelRemoval(share=0.5, epochs=0, **_COMMON),
     "factorize": Factorization(energy=0.7, epochs=0, **_COMMON),

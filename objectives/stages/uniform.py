@@ -74,6 +74,8 @@ DECIDING_RATE = 2e-3
 """What a bit costs where integers are chosen without training, in c_l s_l^2."""
 BIAS_SHARE = 0.25
 """Steps of biases, which are rounded after the training, are so much finer than the weights'."""
+STEP_BITS = 8
+"""A coder is spared the others: a two hundredth of a step decides nothing."""
 MOST_COLUMNS = 4608
 """Longer rows are taken in blocks, as the moments of all inputs would take gigabytes."""
 
@@ -145,9 +147,12 @@ class UniformSteps(TunedAsStored):
                 _decide_(
                     layer, steps[name], of_weights[name], moments[name], means.get(name), mask
                 )
-        for name, stored in formats.items():
-            step = _bias_step(stored, of_weights[name], of_biases.get(name))
-            formats[name] = replace(stored, bias_scale=round_bias_(layers[name], step))
+        for name, layer in layers.items():
+            step = _shorten_step_(layer, formats[name])
+            finer = _bias_step(step, of_weights[name], of_biases.get(name))
+            formats[name] = replace(
+                _format(layer, torch.tensor(step)), bias_scale=round_bias_(layer, finer)
+            )
         weights = copy_weights(network)
         masks = {name: weights[layer.weight_name] != 0 for name, layer in layers.items()}
         return replace(state, weights=weights, masks=masks, formats=formats)
@@ -239,6 +244,12 @@ def chosen_steps(
     return steps
 
 
+def shortened(step: float) -> float:
+    """Return `step` rounded to `STEP_BITS` significant bits: it is stored as float32."""
+    mantissa, exponent = math.frexp(step)
+    return math.ldexp(round(mantissa * 2**STEP_BITS), exponent - STEP_BITS)
+
+
 def _format(layer: Layer, step: Tensor) -> LayerFormat:
     channels = len(layer.weight)
     return LayerFormat(
@@ -248,13 +259,21 @@ def _format(layer: Layer, step: Tensor) -> LayerFormat:
     )
 
 
-def _bias_step(stored: LayerFormat, of_weight: Tensor, of_bias: Tensor | None) -> float:
-    """Return the step of a bias that is as dear as `BIAS_SHARE` of the weight's."""
+def _shorten_step_(layer: Layer, stored: LayerFormat) -> float:
+    """Return the step of a format in few bits, and put the weight on its grid, in place."""
+    assert stored.weight_scale is not None
+    step = float(stored.weight_scale[0])
+    short = shortened(step)
+    layer.weight.data = (layer.weight.detach() / step).round() * short
+    return short
+
+
+def _bias_step(step: float, of_weight: Tensor, of_bias: Tensor | None) -> float:
+    """Return the step of a bias that is as dear as `BIAS_SHARE` of the weight's, in few bits."""
     if of_bias is None or not float(of_bias.mean()) > 0:
         return 0.0
-    assert stored.weight_scale is not None
     share = BIAS_SHARE * math.sqrt(float(of_weight.mean()) / float(of_bias.mean()))
-    return share * float(stored.weight_scale[0])
+    return shortened(share * step)
 
 
 def _takes_over_mean(layer: Layer) -> bool:

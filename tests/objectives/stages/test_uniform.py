@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import onnx
@@ -10,7 +11,7 @@ from objectives.artifact.export import export_onnx
 from objectives.context import Context
 from objectives.network.state import NetworkState
 from objectives.stages.prune import WeightPruning
-from objectives.stages.uniform import UniformSteps, chosen_steps, curvatures
+from objectives.stages.uniform import UniformSteps, chosen_steps, curvatures, shortened
 from objectives.training.evaluate import network_worth
 from objectives.training.rate import RateModel
 
@@ -100,6 +101,13 @@ def test_what_was_pruned_stays_zero(trained: tuple[Context, NetworkState], epoch
     for layer, mask in pruned.masks.items():
         assert not rounded.weights[f"{layer}.weight"][~mask].any()
         assert rounded.weights[f"{layer}.weight"].any()
+
+
+@pytest.mark.parametrize("step", [1.0, 0.1, 3e-9, 123456.0])
+def test_a_shortened_step_has_eight_bits_and_is_near(step: float) -> None:
+    short = shortened(step)
+    assert short == pytest.approx(step, rel=2**-8)
+    assert (short / 2 ** (math.frexp(short)[1] - 8)).is_integer()
 
 
 def test_a_layer_of_zeros_is_left_so(trained: tuple[Context, NetworkState]) -> None:
