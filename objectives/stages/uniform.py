@@ -57,7 +57,7 @@ from objectives.suggests import Suggests
 from objectives.training.codebook import round_bias_
 from objectives.training.curvature import curvature
 from objectives.training.fake_quantize import SMALLEST_SCALE, WeightGrid
-from objectives.training.layer_inputs import input_means, input_moments
+from objectives.training.layer_inputs import input_means_and_covariances
 from objectives.training.loop import tune_
 from objectives.training.masks import MaskKeeper
 from objectives.training.quantizers import attach_weight_, detach_weight_
@@ -202,13 +202,15 @@ class UniformSteps(TunedAsStored):
             if isinstance(layers[name].module, SPLITTABLE)
         }
         values = context.values(state)
-        moments = input_moments(network, values, taken, images, blocks)
-        with_bias = {name: taken[name] for name in moments if _takes_over_mean(layers[name])}
-        means = input_means(network, values, with_bias, images, blocks)
-        for name, mean in means.items():
-            moments[name] = moments[name] - mean[:, None] * mean
-        unknown = {name: torch.eye(1) for name in layers if name not in moments}
-        return means, moments | unknown
+        means: dict[str, Tensor] = {}
+        moments = {name: torch.eye(1) for name in layers}
+        found = input_means_and_covariances(network, values, taken, images, blocks)
+        for name, (mean, covariance) in found.items():
+            if _takes_over_mean(layers[name]):
+                means[name], moments[name] = mean, covariance
+            else:
+                moments[name] = covariance + mean[:, None] * mean
+        return means, moments
 
 
 def curvatures(

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from models.inputs import Given
 from objectives.network.values import Values
@@ -33,18 +34,28 @@ def input_moments(
         inputs: N of them.
         blocks: The length d of each layer's blocks; it divides the length of a weight's row.
     """
-    return _means(network, values, taken, inputs, blocks, lambda x: x.T @ x)
+    found = _means(network, values, taken, inputs, blocks, lambda x: x.T @ x)
+    return {name: mean.float() for name, mean in found.items()}
 
 
-def input_means(
+def input_means_and_covariances(
     network: nn.Module,
     values: Values,
     taken: Mapping[str, Sequence[str]],
     inputs: Given,
     blocks: Mapping[str, int],
-) -> dict[str, Tensor]:
-    """Return the mean of all blocks x that each layer multiplies, (d,); see `input_moments`."""
-    return _means(network, values, taken, inputs, blocks, lambda x: x.sum(0))
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return mean (d,) and covariance (d, d) of all blocks x; see `input_moments`."""
+
+    def total_of(x: Tensor) -> Tensor:
+        with_one = functional.pad(x, (0, 1), value=1.0)
+        return with_one.T @ with_one
+
+    found = {}
+    for name, mean in _means(network, values, taken, inputs, blocks, total_of).items():
+        of_x = mean[-1, :-1]  # in float64: nearly constant inputs have tiny covariances
+        found[name] = of_x.float(), (mean[:-1, :-1] - of_x[:, None] * of_x).float()
+    return found
 
 
 def _means(
@@ -55,7 +66,7 @@ def _means(
     blocks: Mapping[str, int],
     total_of: Callable[[Tensor], Tensor],
 ) -> dict[str, Tensor]:
-    """Return the mean over all blocks x of what `total_of` sums up over some of them, (n, d)."""
+    """Return the mean over all blocks x, float64, of what `total_of` sums up over some, (n, d)."""
     sums: dict[str, Tensor] = {}
     counts: dict[str, int] = {}
     readers: dict[str, list[str]] = defaultdict(list)
@@ -72,7 +83,7 @@ def _means(
                     counts[layer] = counts.get(layer, 0) + len(x)
 
     visit_values(network, values, readers, inputs, add)
-    return {name: (total / counts[name]).float() for name, total in sums.items()}
+    return {name: total / counts[name] for name, total in sums.items()}
 
 
 def _rows(layer: nn.Module, values: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from objectives.network.values import Values
-from objectives.training.layer_inputs import input_moments
+from objectives.training.layer_inputs import input_means_and_covariances, input_moments
 
 INPUTS = torch.randn(40, 4, 9, 7, generator=torch.Generator().manual_seed(0))
 
@@ -35,3 +35,14 @@ def test_moments_of_a_dense_layer_by_hand() -> None:
     inputs = torch.tensor([[1.0, 2, 3, 4], [0, 0, 1, -1]])
     moments = moments_of(nn.Sequential(nn.Linear(4, 2)), ["input"], inputs, 2)
     assert moments.tolist() == [[11 / 4, 13 / 4], [13 / 4, 21 / 4]]
+
+
+def test_covariances_of_nearly_constant_inputs_are_none_of_rounding() -> None:
+    inputs = 1000 + INPUTS[:, :, 0, 0] * 1e-3
+    values = Values(calls={"taken": ("input",)}, shapes={})
+    network = nn.Sequential(nn.Linear(4, 2))
+    found = input_means_and_covariances(network, values, {"0": ["taken"]}, inputs, {"0": 4})
+    mean, covariance = found["0"]
+    assert torch.allclose(mean, inputs.mean(0))
+    assert torch.allclose(covariance, inputs.double().T.cov(correction=0).float(), rtol=1e-3)
+    assert (torch.linalg.eigvalsh(covariance.double()) > 0).all()
