@@ -34,6 +34,8 @@ from torch.nn import functional
 
 from benchmarks.figures.files import mnist
 from models.data_source import DataSource
+from models.images import ImageData
+from models.pixels import to_pixels
 from models.registry import MODELS
 from objectives.container.payloads import SIGNED, Payload
 from objectives.container.solid.stream import Stream
@@ -141,10 +143,11 @@ def _train(
     masks: list[tuple[nn.Parameter, torch.Tensor]],
 ) -> None:
     optimizer = torch.optim.Adam(network.parameters(), 1e-3)
-    batches = data.for_training(128, 0, network)
+    assert isinstance(data, ImageData)
     for _ in range(epochs):
-        for inputs, labels in batches:
-            loss = functional.cross_entropy(network(inputs), labels)
+        for batch in torch.randperm(len(data.train.labels)).split(128):
+            images, labels = data.train[batch]
+            loss = functional.cross_entropy(network(to_pixels(images)), labels)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

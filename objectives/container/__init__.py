@@ -17,8 +17,8 @@ fast where it is installed, with the same bytes (compiled.py).
 
 Layout
 ======
-Coded arithmetically, a container is one stream, in which all that was coded before helps to predict
-what comes (`solid`, in whose `Stream.plain`, `symbol` and `count` are bits of which nothing is
+Coded arithmetically, a container is one stream, in which all that was coded before helps to
+predict what comes (`solid`; its `Stream.plain`, `symbol` and `count` are bits of which nothing is
 known, numbers like those before in their field, and numbers by their length):
 
     container   "OnC2"  the first 4 bytes of the SHA-256 of the file and all that follows here
@@ -40,8 +40,8 @@ known, numbers like those before in their field, and numbers by their length):
 
 By other methods alone, and by those of before, each weight has a stream of its own. Fields are
 bits, the highest first. A *number* is its bit length n in 6 bits, then the n - 1 bits behind its
-first 1. *Rice(r)* is a number shifted right by r in unary (ones, then a 0), then its r lowest bits.
-`|` fills up with zeros to a whole byte. K is the width of an element, 2 to 32 bits.
+first 1. *Rice(r)* is a number shifted right by r in unary (ones, then a 0), then its r lowest
+bits. `|` fills up with zeros to a whole byte. K is the width of an element, 2 to 32 bits.
 
     container   "OnC1"  the first 8 bytes of the SHA-256 of the file and all that follows here
                 number: bytes of the file  number: bytes of the graph |

@@ -142,6 +142,13 @@ def new_state(
 
 
 @compiled
+def is_behind(state: State) -> bool:
+    """Return whether more was read than there is, as the first 4 bytes are read at once."""
+    r = state.registers
+    return bool(r[IS_DECODING] != 0 and r[POSITION] > r[END] + 4)
+
+
+@compiled
 def code_plain(state: State, predicted: int, bit: int) -> int:
     """Code a bit that is 1 with probability `predicted` / 2**16 and return it."""
     r = state.registers

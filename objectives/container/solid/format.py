@@ -42,7 +42,7 @@ def encode(onnx_file: bytes, *, may_be_plain: bool, dictionary: bytes | None = N
     for payload in find_payloads(read, len(onnx_file)):
         found.append((payload, position))
         position += payload.size_bytes
-    stream = _stream(None)
+    stream = _stream(None, max((payload.size_bytes for payload, _ in found), default=0))
     stream.count(SIZE, len(onnx_file))
     _code_graph(stream, bytes(skeleton), len(skeleton), dictionary)
     weights = _weights(stream)
@@ -86,10 +86,10 @@ def decode(container: bytes, max_bytes: int, *, dictionary: bytes | None = None)
     return bytes(content)
 
 
-def _stream(content: bytes | None) -> "Stream":
+def _stream(content: bytes | None, largest: int = 0) -> "Stream":
     from objectives.container.solid.stream import Stream
 
-    return Stream(content)
+    return Stream(content, largest)
 
 
 def _weights(stream: "Stream") -> "Weights":

@@ -13,6 +13,8 @@ LEAST_COLUMNS = 16
 MOST_PERIOD = 512
 CHUNK = 1 << 16
 """Elements coded at a time, but for a longer row; then it is seen whether bytes are left."""
+SAMPLE = 1 << 18
+"""Elements of whole rows that the period is chosen by."""
 PERIOD, LEVEL, SPREAD = range(3)
 """Fields of symbols."""
 WEIGHT = 11_000
@@ -45,7 +47,11 @@ def code_matrix(
     if not 2 <= period <= MOST_PERIOD:
         period = 2
         if rows > 1:
-            given = 0 if stream.is_decoding else _period(ranks.reshape(rows, columns) != 0)
+            given = (
+                0
+                if stream.is_decoding
+                else _period(ranks.reshape(rows, columns)[: -(-SAMPLE // columns)] != 0)
+            )
             period = stream.count(PERIOD, given)
             if not 2 <= period <= MOST_PERIOD:
                 raise ContainerError("The container is damaged: a period is too long.")

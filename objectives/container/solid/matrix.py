@@ -19,12 +19,13 @@ A context that is met for the first time begins with the probability of the firs
 what all estimates say together; and this one with how often elements of such size are not zero.
 """
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from objectives.container.compiled import compiled
-from objectives.container.solid.bits import MOST_SEEN, UNSEEN, State, code_bit
+from objectives.container.solid.bits import MOST_SEEN, UNSEEN, State, code_bit, is_behind
 
 ESTIMATE_BITS = 12
 """Estimates are in 1/4096."""
@@ -92,6 +93,7 @@ class Matrix(NamedTuple):
     """int64: how many had elements, and whether the last one had: 0, 1, or 2 if there is none."""
 
 
+@cache
 def level_table() -> np.ndarray:
     """Return 4 log2(x / 2) of each x below 2**16, rounded down, 0 to FINE - 1: uint8."""
     steps = [0] * (1 << 16)
@@ -139,6 +141,8 @@ def code_rows(state: State, matrix: Matrix, start: int, stop: int) -> None:
         of_area = (1 << 20) // (6 * live + 2 * prior)
         in_row = balance = last = 0
         for column in range(columns):
+            if column & 4095 == 0 and is_behind(state):
+                return
             at = row * columns + column
             left = ranks[at - 1] if column >= 1 else 0
             second = ranks[at - 2] if column >= 2 else 0

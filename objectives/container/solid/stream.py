@@ -10,6 +10,7 @@ from objectives.container.solid.bits import (
     State,
     Tables,
     code_number,
+    is_behind,
     new_registers,
     new_state,
     tables,
@@ -31,13 +32,14 @@ class Stream:
 
     Args:
         content: What is decoded; None to encode.
+        largest: Bytes of the largest weight that will be encoded.
     """
 
-    def __init__(self, content: bytes | None = None) -> None:
+    def __init__(self, content: bytes | None = None, largest: int = 0) -> None:
         self.is_decoding = content is not None
         self._registers = new_registers(content)
         if content is None:
-            self._content = np.empty(ROOM, np.uint8)
+            self._content = np.empty(max(ROOM, 2 * largest), np.uint8)
         else:
             self._content = np.frombuffer(content or b"\0", np.uint8).copy()
         self._written = bytearray()
@@ -93,12 +95,12 @@ class Stream:
 
     def check(self) -> None:
         """Take out what was written; raise if more was read than there is."""
-        position = int(self._registers[POSITION])
+        if is_behind(self.numbers):
+            raise ContainerError("The container is cut short or damaged.")
         if self.is_decoding:
-            if position > self._registers[END] + 4:
-                raise ContainerError("The container is cut short or damaged.")
             return
-        assert position <= ROOM, "so many bytes are not coded at once"
+        position = int(self._registers[POSITION])
+        assert position <= len(self._content), "so many bytes are not coded at once"
         self._written += self._content[:position].tobytes()
         self._registers[POSITION] = 0
 

@@ -28,7 +28,7 @@ RANKS, CODEBOOK, ELEMENTS, STEPS, SCALED, PLAIN = range(6)
 FORM, BASE, LIMIT, GAPS, SOURCE, BYTES, CODING = range(4, 11)
 """Fields of symbols; of forms there are three, by the width of an element."""
 MOST_TRIED = 1 << 16
-"""Of a larger weight only the likeliest form is tried."""
+"""Elements or bytes; of a larger weight only the likeliest form is tried."""
 MANY = 20
 """So large a weight has a codebook if one element in so many is the same."""
 
@@ -46,7 +46,7 @@ class Weights:
         """Code the values of a weight."""
         stream, best, start = self._stream, None, self._stream.snapshot()
         forms = self._forms(content, payload)
-        if may_be_plain and len(content) <= plain.MOST_SLOW_BYTES:
+        if may_be_plain and len(content) <= MOST_TRIED:
             forms = [*forms, PLAIN]
         sizes = {}
         for form in forms if len(forms) > 1 else []:

@@ -303,6 +303,22 @@ def test_a_weight_that_claims_to_be_huge_takes_no_time(coding: int) -> None:
             decode(container)
 
 
+@pytest.mark.parametrize("shape", [(16, 1 << 16), (1 << 20,)], ids=str)
+@pytest.mark.parametrize("data_type", [TensorProto.INT8, TensorProto.FLOAT])
+def test_a_large_weight_that_is_not_there_takes_no_time(
+    data_type: int, shape: tuple[int, ...]
+) -> None:
+    """What follows the graph is no reason to believe that there are 2**20 elements."""
+    values = np.random.default_rng(0).bytes(ELEMENTS[data_type][0] // 8 << 20)
+    start = len(encode(onnx_file((data_type, shape, bytes(len(values))))))
+    whole = encode(onnx_file((data_type, shape, values)))
+    for seed in range(5):
+        with pytest.raises(ContainerError):
+            decode(whole[: start + seed])
+        with pytest.raises(ContainerError):
+            decode(whole[: start - 10] + np.random.default_rng(seed).bytes(40))
+
+
 def test_an_unknown_method_is_named() -> None:
     with pytest.raises(ValueError, match="Unknown method 'zip'"):
         encode(b"", ("huffman", "zip"))
