@@ -36,6 +36,10 @@ OPSETS = {INT4: 21, UINT4: 21, UINT2: 25}
 """Other types are in opset 20."""
 
 
+Layers = list[tuple[str, list[int]]]
+"""Names and shapes of weights."""
+
+
 class _Form(NamedTuple):
     """How the layers of a network are stored."""
 
@@ -63,16 +67,16 @@ def typical_graphs() -> bytes:
         ("fc2", [10, 32]),
     ]
     networks = [
-        _Network(_Form(INT8, 0, is_per_channel=True, bias_type=FLOAT), small),
+        _Network(_Form(INT8, 0, is_per_channel=True, bias_type=FLOAT), small, "behind"),
         _Network(_Form(INT4, 0, is_per_channel=True, bias_type=FLOAT), dense),
-        _Network(_Form(UINT8, 32), usual),
-        _Network(_Form(INT8, 0), usual),
+        _Network(_Form(UINT8, 32), usual, "before"),
+        _Network(_Form(INT8, 0), usual, "before"),
         _Network(_Form(UINT4, 16), dense),
         _Network(_Form(UINT2, 4), caffe),
         _Network(_Form(INT8, 0), dense),
         _Network(_Form(INT8, 0), caffe),
-        _Network(_Form(INT8, 0), small),
-        _Network(_Form(UINT4, 16), small),
+        _Network(_Form(INT8, 0), small, "behind"),
+        _Network(_Form(UINT4, 16), small, "behind"),
         _Network(_Form(UINT4, 16), caffe),
         _Network(_Form(UINT2, 4), dense),
     ]
@@ -80,14 +84,17 @@ def typical_graphs() -> bytes:
 
 
 class _Network:
-    """A network of convolutions and dense layers of these names and shapes."""
+    """A network of convolutions and dense layers of these names and shapes.
 
-    def __init__(self, form: _Form, layers: list[tuple[str, list[int]]]) -> None:
+    `relu` says where a convolution has one: "before" its pooling or "behind" it.
+    """
+
+    def __init__(self, form: _Form, layers: Layers, relu: str = "") -> None:
         self._form = form
         self._nodes = self._tensors = self._numbers = b""
         self._counts: dict[str, int] = {}
         self._source, self._is_flat = "input", False
-        self._pools_first = len(layers) == 2 or layers[0][1][0] == 20
+        self._relu = relu
         for name, shape in layers:
             if len(shape) > 2:
                 self._add_convolution(name, shape)
@@ -109,14 +116,14 @@ class _Network:
             integer_attribute("group", 1),
             *_sides(shape[-1], 1, 0),
         )
-        if not self._pools_first:
+        if self._relu == "before":
             self._node("Relu", [self._source], self._numbered("relu"))
         pads, *others = _sides(2, 2, 1)
         order, ceil = integer_attribute("storage_order", 0), integer_attribute("ceil_mode", 0)
         self._node(
             "MaxPool", [self._source], self._numbered("max_pool2d"), order, pads, ceil, *others
         )
-        if self._pools_first and self._form.entries != 16:
+        if self._relu == "behind":
             self._node("Relu", [self._source], self._numbered("relu"))
 
     def _add_dense(self, name: str, shape: list[int], *, is_last: bool) -> None:
