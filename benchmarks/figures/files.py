@@ -11,7 +11,7 @@ from models.data_source import DataOptions, DataSource
 from models.resolve import resolve_data
 from objectives.artifact.measure import measure_any
 from objectives.artifact.sizes import gzip_bytes
-from objectives.container.format import decode, encode
+from objectives.container.format import MAGIC, decode, encode
 from objectives.errors import ContainerError
 from objectives.score.accuracy import ACCURACY
 
@@ -89,11 +89,12 @@ def _measured(container: bytes, data: DataSource | None) -> dict[str, float]:
     content = decode(container)
     found: dict[str, float] = {
         "container_bytes": len(container),
-        "no_dictionary_bytes": len(encode(content, dictionary=b"")),
         "huffman_bytes": len(encode(content, ("raw", "huffman"))),
         "gzip_bytes": gzip_bytes(content),
         "raw_bytes": len(content),
     }
+    if container[: len(MAGIC)] != MAGIC:  # what wrote it before coded all else otherwise, too
+        found["no_dictionary_bytes"] = len(encode(content, dictionary=b""))
     if data is not None:
         found |= _accuracies(content, data)
     return found

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from objectives.container.format import METHODS, decode, encode
-from objectives.container.graphs import TYPICAL
 from objectives.errors import ContainerError, DiskFullError
 from objectives.files import write_atomically
 
@@ -26,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="share no typical graph between coder and decoder (for both actions)",
     )
     options = parser.parse_args(argv)
-    dictionary = b"" if options.no_dictionary else TYPICAL
+    dictionary = b"" if options.no_dictionary else None
     try:
         content = options.source.read_bytes()
         if options.action == "encode":

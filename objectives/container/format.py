@@ -1,4 +1,9 @@
-"""`encode` and `decode`: an ONNX file as a container, and back, bit for bit."""
+"""`encode` and `decode`: an ONNX file as a container, and back, bit for bit.
+
+Coded arithmetically, all of a file is one stream: `solid` has that. By other methods a container
+begins with OnC1, and each weight has a stream of its own; so have weights that were coded
+arithmetically before.
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -11,6 +16,7 @@ from objectives.container.coders import coders
 from objectives.container.elements import from_keys, to_keys
 from objectives.container.graphs import TYPICAL
 from objectives.container.payloads import Payload, find_payloads
+from objectives.container.solid import format as solid
 from objectives.errors import ContainerError
 
 MAGIC = b"OnC1"
@@ -18,15 +24,16 @@ MAGIC = b"OnC1"
 DIGEST_BYTES = 8
 """Of the SHA-256; damage stays unnoticed once in 2**64."""
 METHODS = ("raw", *coders())
+ARITHMETIC = "arithmetic"
 """What is known of any bytes, and the coders of weights."""
 CODING_BITS = 3
 MOST_DECISIONS = 1 << 22
-"""Bits in all that are coded arithmetically: they take 2 microseconds each, 8 seconds in all."""
+"""Bits in all that `first` decodes: they take 2 microseconds each, 8 seconds in all."""
 MAX_BYTES = 1 << 30
 
 
 def encode(
-    onnx_file: bytes, methods: Sequence[str] = METHODS, *, dictionary: bytes = TYPICAL
+    onnx_file: bytes, methods: Sequence[str] = METHODS, *, dictionary: bytes | None = None
 ) -> bytes:
     """Return the container of a file, the same for the same file; weights by the shortest method.
 
@@ -42,6 +49,8 @@ def encode(
     """
     if unknown := set(methods) - set(METHODS):
         raise ValueError(f"Unknown method {min(unknown)!r}. Known: {', '.join(METHODS)}.")
+    if ARITHMETIC in methods:
+        return solid.encode(onnx_file, may_be_plain="raw" in methods, dictionary=dictionary)
     skeleton = bytearray()
     position = 0
 
@@ -53,22 +62,21 @@ def encode(
         return part
 
     streams = []
-    decisions = MOST_DECISIONS
     for payload in find_payloads(read, len(onnx_file)):
         content = onnx_file[position : position + payload.size_bytes]
         position += payload.size_bytes
-        coding, coded, used = _encode_weight(content, payload, methods, decisions)
-        decisions -= used
-        streams.append((coding, coded))
+        streams.append(_encode_weight(content, payload, methods))
     head = BitWriter()
     head.number(len(onnx_file))
     head.number(len(skeleton))
-    graph = _encode_graph(bytes(skeleton), methods, dictionary)
+    graph = plain.encode(bytes(skeleton), TYPICAL if dictionary is None else dictionary)
     body = head.to_bytes() + b"".join(_stream(*stream) for stream in [graph, *streams])
     return MAGIC + _digest(onnx_file, body) + body
 
 
-def decode(container: bytes, max_bytes: int = MAX_BYTES, *, dictionary: bytes = TYPICAL) -> bytes:
+def decode(
+    container: bytes, max_bytes: int = MAX_BYTES, *, dictionary: bytes | None = None
+) -> bytes:
     """Return the file of a container.
 
     Args:
@@ -80,11 +88,13 @@ def decode(container: bytes, max_bytes: int = MAX_BYTES, *, dictionary: bytes = 
     Raises:
         ContainerError: These bytes are no container, are damaged or stand for too large a file.
     """
+    if container[: len(MAGIC)] == solid.MAGIC:
+        return solid.decode(container, max_bytes, dictionary=dictionary)
     source = BitReader(container)
     if container[: len(MAGIC)] != MAGIC:
         known = container[: len(MAGIC) - 1] == MAGIC[:-1]
         what = "a container of another version" if known else "no container"
-        raise ContainerError(f"This is {what}: it must begin with {MAGIC!r}.")
+        raise ContainerError(f"This is {what}: it must begin with {solid.MAGIC!r}.")
     source.take(len(MAGIC))
     digest = source.take(DIGEST_BYTES)
     size, skeleton_size = source.number(), source.number()
@@ -93,7 +103,8 @@ def decode(container: bytes, max_bytes: int = MAX_BYTES, *, dictionary: bytes = 
         raise ContainerError(f"The container's file has {size} bytes, more than {max_bytes}.")
     if skeleton_size > size:
         raise ContainerError("The container is damaged: its graph is larger than its file.")
-    skeleton = BitReader(_decode_graph(*_read_stream(source), skeleton_size, dictionary))
+    shared = TYPICAL if dictionary is None else dictionary
+    skeleton = BitReader(_decode_graph(*_read_stream(source), skeleton_size, shared))
     content = bytearray()
 
     def read(count: int) -> bytes:
@@ -120,19 +131,19 @@ def _digest(content: bytes | bytearray, body: bytes) -> bytes:
     return digest.digest()[:DIGEST_BYTES]
 
 
-def _encode_weight(
-    content: bytes, payload: Payload, methods: Sequence[str], decisions: int
-) -> tuple[int, bytes, int]:
-    """Return coding, stream and number of decisions of the shortest method."""
-    found: list[tuple[int, bytes, int]] = []
-    allowed = _allowed(methods)
+def _encode_weight(content: bytes, payload: Payload, methods: Sequence[str]) -> tuple[int, bytes]:
+    """Return coding and stream of the shortest method."""
+    found: list[tuple[int, bytes]] = []
+    allowed = [coder for name, coder in coders().items() if name in methods]
     keys = to_keys(content, payload) if allowed else None
     if keys is not None:
         weight = to_indexes(keys, payload)
-        tried = ((coder.coding, coder.encode(weight, payload, decisions)) for coder in allowed)
-        found += [(coding, *coded) for coding, coded in tried if coded is not None]
+        for coder in allowed:
+            coded = coder.encode(weight, payload) if coder.encode else None
+            if coded is not None:
+                found.append((coder.coding, coded))
     if "raw" in methods or not found:
-        found.append((*plain.encode(content), 0))
+        found.append(plain.encode(content))
     return min(found, key=lambda stream: len(stream[1]))
 
 
@@ -145,16 +156,6 @@ def _decode_weight(
     return from_keys(from_indexes(weight, payload), payload), used
 
 
-def _encode_graph(skeleton: bytes, methods: Sequence[str], dictionary: bytes) -> tuple[int, bytes]:
-    tried = (
-        (coder.coding, coder.encode_text(skeleton, dictionary))
-        for coder in _allowed(methods)
-        if coder.encode_text is not None
-    )
-    found = [(coding, coded) for coding, coded in tried if coded is not None]
-    return min([plain.encode(skeleton, dictionary), *found], key=lambda stream: len(stream[1]))
-
-
 def _decode_graph(coding: int, coded: bytes, size: int, dictionary: bytes) -> bytes:
     if coding in plain.CODINGS:
         return plain.decode(coding, coded, size, dictionary)
@@ -162,10 +163,6 @@ def _decode_graph(coding: int, coded: bytes, size: int, dictionary: bytes) -> by
     if decode_text is None:
         raise ContainerError(f"The container is damaged: coding {coding} is none of graphs.")
     return decode_text(coded, size, dictionary)
-
-
-def _allowed(methods: Sequence[str]) -> list[Coder]:
-    return [coder for name, coder in coders().items() if name in methods]
 
 
 def _coder(coding: int) -> Coder:

@@ -1,130 +1,27 @@
-"""Context-adaptive binary arithmetic coding of a weight, in the spirit of DeepCABAC.
+"""Arithmetic coding of a file as a whole: `solid` has it, `format.encode` calls it.
 
-Deep Compression's Huffman codes take every weight to be independent of all others. They are not:
-in a pruned LeNet-300-100 a weight is ten times as likely to be left where its left neighbour was,
-and a dead neuron has none left. So each element is coded in binary decisions, each predicted from
-what was coded before:
-
-- does this *row* have any element that is not zero? (no: a dead neuron)
-- is this *element* not zero? Predicted from how many are in its column and the columns around it,
-  from how many are in its row so far, and from five neighbours: two before it, three one `period`
-  before it.
-- its *sign*, from those of neighbours, and of the last one in its row and in its column.
-- its *magnitude*, the distance in the codebook from the base: its number of bits in unary, then
-  the bits behind the first.
-
-The *period* is the distance at which elements of a row resemble each other: 28 in a dense layer
-that reads images of 28x28, the kernel's width in a convolution. A weight is taken as a matrix,
-(out, in) or (out, in * height * width).
-
-Here is what frames that: the codebook, the period, the low bits. `matrix` has the decisions and
-their contexts, `mixing` the coder.
-
-Source: Wiedemann et al. 2019, arXiv:1907.11900, section III: significance, sign and magnitude as
-binary decisions with adaptive contexts. Theirs knows the two weights before; mixing and contexts
-in two dimensions are ours.
+As the coder of single weights it reads what was written before, containers that begin with OnC1:
+`first` has that. Both are imported when something is coded, as numba takes a while.
 """
 
-from bisect import bisect_right
-
-import numpy as np
-
-from objectives.container import text
-from objectives.container.bits import BitReader, BitWriter
-from objectives.container.codebook import Codebook, Indexed
+from objectives.container.codebook import Indexed
 from objectives.container.coder import Coder
-from objectives.container.low_bits import pack, unpack
-from objectives.container.matrix import CONTEXTS, Matrix
-from objectives.container.mixing import Decoder, Encoder
 from objectives.container.payloads import Payload
-from objectives.errors import ContainerError
-
-LEAST_COLUMNS = 16
-"""A narrower matrix is coded as one row."""
-MOST_PERIOD = 512
-
-
-def encode(weight: Indexed, payload: Payload, most_bits: int) -> tuple[bytes, int] | None:
-    """Return the coded weight and at most how many bits were coded; None above `most_bits`."""
-    rows, columns = _matrix_shape(payload)
-    ranks = _ranks(weight)
-    lengths = np.frexp(np.abs(ranks))[1].astype(np.int64)  # bit lengths
-    bits = rows + payload.count + int((2 * lengths + 1).sum())
-    if bits > most_bits:
-        return None
-    matrix = np.zeros((rows, columns), np.int32)
-    matrix.reshape(-1)[weight.places] = ranks
-    period = payload.kernel if 2 <= payload.kernel <= MOST_PERIOD else _period(matrix)
-    head = BitWriter()
-    weight.codebook.write(head, payload)
-    head.number(len(ranks))
-    if weight.codebook.low:
-        head.number(len(weight.low_bits))
-    head.number(period)
-    coder = Encoder(CONTEXTS)
-    Matrix(coder, matrix, period, len(ranks)).code()
-    low_bits = pack(weight.low_bits, weight.codebook.low)
-    return head.to_bytes() + low_bits + coder.to_bytes(), bits
 
 
 def decode(content: bytes, payload: Payload, most_bits: int) -> tuple[Indexed, int]:
-    """Return the weight that `encode` coded, and how many bits were coded."""
-    if payload.count > most_bits:
-        raise ContainerError("The container is damaged: a weight takes too many bits.")
-    source = BitReader(content)
-    codebook = Codebook.read(source, payload)
-    count = source.number()
-    owners = source.number() if codebook.low else 0
-    period = source.number()
-    if max(count, owners) > payload.count or not 2 <= period <= MOST_PERIOD:
-        raise ContainerError("The container is damaged: a weight has too many elements.")
-    low_bits = unpack(source.take(-(-owners * codebook.low // 8)), owners, codebook.low)
-    coder = Decoder(source.rest(), most_bits, CONTEXTS)
-    matrix = np.zeros(_matrix_shape(payload), np.int32)
-    Matrix(coder, matrix, period, count).code()
-    places = np.flatnonzero(matrix)
-    ranks = matrix.reshape(-1)[places]
-    indexes = ranks + _below_base(codebook) - (ranks > 0)
-    fits = indexes.min(initial=0) >= 0 and indexes.max(initial=-1) < len(codebook.values)
-    if len(places) != count or not fits or codebook.has_low_bits(indexes).sum() != owners:
-        raise ContainerError("The container is damaged: a weight does not fit its codebook.")
-    return Indexed(codebook, places, indexes, low_bits), most_bits - coder.left
+    """Return a weight of a container of before, and how many bits were coded."""
+    from objectives.container.first import arithmetic
+
+    return arithmetic.decode(content, payload, most_bits)
 
 
-def _matrix_shape(payload: Payload) -> tuple[int, int]:
-    wide = payload.columns >= LEAST_COLUMNS
-    return (payload.rows, payload.columns) if wide else (1, payload.count)
+def decode_text(content: bytes, size: int, read_before: bytes) -> bytes:
+    """Return the graph of a container of before."""
+    from objectives.container.first import text
+
+    return text.decode(content, size, read_before)
 
 
-def _below_base(codebook: Codebook) -> int:
-    """Return how many values of the codebook are below the base."""
-    return bisect_right(codebook.values, codebook.base >> codebook.low)
-
-
-def _ranks(weight: Indexed) -> np.ndarray:
-    """Return distances from the base: 1 is the next value above, -1 the next below, none is 0."""
-    distances = weight.indexes - _below_base(weight.codebook)
-    return distances + (distances >= 0)
-
-
-def _period(matrix: np.ndarray) -> int:
-    """Return the distance from 4 on at which elements most often are not zero together, else 2."""
-    is_set = matrix != 0
-    mean = is_set.mean()
-    best, best_period = 2 * mean * mean, 2
-    for distance in range(4, min(MOST_PERIOD, matrix.shape[1] // 2) + 1):
-        together = (is_set[:, distance:] & is_set[:, :-distance]).mean()
-        if together > best:
-            best, best_period = together, distance
-    return best_period
-
-
-CODER = Coder(
-    coding=4,
-    most_bytes=200_000,
-    encode=encode,
-    decode=decode,
-    encode_text=text.encode,
-    decode_text=text.decode,
-)
-"""It takes 14 s for 1 MB and back."""
+CODER = Coder(coding=4, most_bytes=64_000_000, decode=decode, decode_text=decode_text)
+"""It takes about a second for 1 MB and back."""

@@ -38,7 +38,7 @@ MOST_GAP_BITS = 10
 GAP_BITS_WIDTH = 4
 
 
-def encode(weight: Indexed, payload: Payload, _: int = 0) -> tuple[bytes, int] | None:
+def encode(weight: Indexed, payload: Payload) -> bytes | None:
     """Return the coded weight; None if that would name more elements than a decoder trusts."""
     gaps = np.diff(weight.places, prepend=-1) - 1
     gap_bits = min(range(MOST_GAP_BITS + 1), key=lambda bits: _size_bits(weight, gaps, bits))
@@ -54,7 +54,7 @@ def encode(weight: Indexed, payload: Payload, _: int = 0) -> tuple[bytes, int] |
     lanes += write_symbols(head, entry_values, filler + has_fillers)
     low_bits = pack(weight.low_bits, weight.codebook.low)
     content = head.to_bytes() + lanes + low_bits
-    return (content, 0) if len(entry_gaps) <= _most_entries(content) else None
+    return content if len(entry_gaps) <= _most_entries(content) else None
 
 
 def decode(content: bytes, payload: Payload, _: int = 0) -> tuple[Indexed, int]:

@@ -3,7 +3,7 @@ import random
 import numpy as np
 import pytest
 
-from objectives.container.mixing import (
+from objectives.container.first.mixing import (
     ONE,
     WEIGHT_BITS,
     Decoder,

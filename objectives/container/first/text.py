@@ -1,4 +1,4 @@
-"""Coding of the graph, what is left of a file without its weights: 1 or 2 KB of names and numbers.
+"""Decoding of the graph that the first version coded: 1 or 2 KB of names and numbers.
 
 Each bit of a byte is predicted from the bits before it in this byte and from the 1, 2, 3, 4 and 6
 bytes before; and by what followed where the last 5 bytes occurred before. As the graph of a small
@@ -8,8 +8,8 @@ an 8-bit LeNet-300-100 become 702 with zlib, 230 with TYPICAL as zlib's dictiona
 
 from functools import cache
 
+from objectives.container.first.mixing import WEIGHT_BITS, Decoder, Mixer
 from objectives.container.graphs import TYPICAL
-from objectives.container.mixing import WEIGHT_BITS, Decoder, Encoder, Mixer
 from objectives.errors import ContainerError
 
 MOST_BYTES = 1 << 14
@@ -21,17 +21,8 @@ MOST_MATCHED = 15
 RATE = 10
 
 
-def encode(text: bytes, read_before: bytes = TYPICAL) -> bytes | None:
-    """Return `text` coded by a model that has read `read_before`; None above MOST_BYTES."""
-    if len(text) > MOST_BYTES:
-        return None
-    coder = Encoder(0)
-    _Model(coder, taught=_taught(read_before)).code(text)
-    return coder.to_bytes()
-
-
 def decode(content: bytes, size: int, read_before: bytes = TYPICAL) -> bytes:
-    """Return the text of `size` bytes that `encode` coded after the same."""
+    """Return the text of `size` bytes that was coded after the same."""
     if size > MOST_BYTES:
         raise ContainerError("The container is damaged: its graph is too large for its coding.")
     coder = Decoder(content, 8 * size, 0)

@@ -8,7 +8,7 @@ from bisect import bisect_right
 
 import numpy as np
 
-from objectives.container.mixing import ONE, WEIGHT_BITS, Mixer
+from objectives.container.first.mixing import ONE, WEIGHT_BITS, Mixer
 
 LEVELS = [19, 27, 38, 54, 76, 108, 152, 215, 304, 431, 609, 861, 1218, 1722, 2436]
 """256 * 2**((k - 8.5) / 2) for k = 1 ... 15: half octaves around a density equal to the mean."""
