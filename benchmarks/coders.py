@@ -32,7 +32,7 @@ from tabulate import tabulate
 from torch import nn
 from torch.nn import functional
 
-from benchmarks.figures.files import mnist
+from benchmarks.figures.files import data_of
 from models.data_source import DataSource
 from models.images import ImageData
 from models.pixels import to_pixels
@@ -177,7 +177,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     ours([np.ones((20, 20), np.int8)])  # compiles
     rows = []
     measured: dict[str, list[tuple[Coded, int]]] = {name: [] for name in coders}
-    for network, kind, tensors in cases(mnist(options.data_root), options.epochs):
+    for network, kind, tensors in cases(data_of(options.data_root), options.epochs):
         for name, coder in coders.items():
             coded = coder(tensors)
             measured[name].append((coded, sum(each.size for each in tensors)))
