@@ -38,6 +38,7 @@ WRONG: list[tuple[tuple[str, ...], str]] = [
     ((*MODEL, "--data-memory-gb", "-1"), "`data_memory_gb >= 0` must hold, but got"),
     ((*MODEL, "--train-fraction", "0"), "`0 < train_fraction <= 1` must hold, but got .*=0"),
     ((*MODEL, "--train-fraction", "nan"), "`0 < train_fraction <= 1` must hold, but got .*nan"),
+    ((*MODEL, "--held-out", "1"), "`0 < held_out < 1` must hold, but got .*=1"),
     ((*MODEL, "--test-fraction", "2"), "`0 < test_fraction <= 1` must hold, but got .*=2"),
     ((*MODEL, "--augment", "x"), "Argument --augment: invalid choice: 'x'"),
     ((*MODEL, "--study", "a/b"), "A study name must be .* but got 'a/b'"),
@@ -111,6 +112,11 @@ WRONG: list[tuple[tuple[str, ...], str]] = [
     ((*MODEL, "--sparsity", "1"), r"`0 <= sparsity < 1` must hold, but got sparsity=1\.0"),
     ((*MODEL, "--sparsity", "0,0"), "`sparsity names no value twice` must hold"),
     ((*MODEL, "--sparsity", ""), "Argument --sparsity: must be numbers .* but got ''"),
+    ((*MODEL, "--range", "sparsity=0,1"), "`--range` goes with the space wide, but"),
+    (
+        (*MODEL, "--space", "wide", "--range", "sparsity=0,1"),
+        "`--range sparsity=...`: this space has precision, prune.allocation, prune.density",
+    ),
     ((*MODEL, "--space", "wide", "--density", "0.5"), "`--density names two shares of weights"),
     (
         (*MODEL, "--space", "wide", "--density", "0.9,0.1"),
