@@ -7,7 +7,7 @@ stands for them is counted: no graph, no scales, no file around it.
 
     ours      the stream of a container that has these tensors, one after the other
     NNCodec   the bytes of its CABAC encoder without headers, each tensor by the best of 5 scan
-              orders, 2 profiles, parameters optimized or not, and 3 lengths of unary codes
+              orders, 2 profiles and 3 lengths of unary codes
     LZMA      of the tensors as int8, one behind the other; brotli, if it is there, likewise
 
 NNCodec is the reference of ISO/IEC 15938-17 (Becking et al. 2023). It asks for an older numpy than
@@ -86,17 +86,17 @@ def nncodec_of(folder: Path) -> Callable[[Tensors], Coded]:
     spec.loader.exec_module(library)
     off = library.HdspMode.AlwaysOff, np.zeros(2, np.int8)
 
-    def one(tensor: np.ndarray, order: int, profile: int, tuned: int, unary: int) -> Coded:
+    def one(tensor: np.ndarray, order: int, profile: int, unary: int) -> Coded:
         skipped = np.array([not row.any() for row in tensor], np.int32)
         start = time.perf_counter()
         encoder = library.Encoder()
-        encoder.initCtxModels(unary, tuned)
+        encoder.initCtxModels(unary, 1)  # 1: parameters are optimized, its default
         encoder.encodeLayer(tensor, 0, order, profile, 0, profile, skipped, *off, 0, 0)
         size = len(encoder.finish())
         return Coded(size, time.perf_counter() - start)
 
     def code(tensors: Tensors) -> Coded:
-        ways = list(itertools.product(range(5), (0, 1), (0, 1), (2, 10, 20)))
+        ways = list(itertools.product(range(5), (0, 1), (2, 10, 20)))
         best = [
             min(one(np.ascontiguousarray(each, np.int32), *way) for way in ways)
             for each in tensors
