@@ -8,8 +8,8 @@ quantization left is coded, each weight by the shortest of several methods.
     container = encode(onnx_file)                          # or methods=("huffman",): as published
     assert decode(container) == onnx_file
 
-or `python -m objectives.container encode|decode IN OUT`. An 8-bit CNN for MNIST has 22,136 bytes
-as an ONNX file, 2,324 with gzip, 1,556 with Huffman codes and 1,218 with all methods.
+or `python -m objectives.container encode|decode IN OUT`. What it takes beside other coders:
+`python -m benchmarks.coders`.
 
 The file is cut in two: the values of weights, and the rest, its *graph*. The decoder has neither
 protobuf nor ONNX; it needs Python's standard library and numpy. numba makes it a hundred times as
