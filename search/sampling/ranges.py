@@ -43,13 +43,17 @@ class Ranged:
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
         """Return a number in the range that was said, else in [low, high]."""
-        low, high = self._ends(name, float, low, high)
-        return low if low == high else self._trial.suggest_float(name, low, high, log=log)
+        ends = self._ends(name, float)
+        if ends and ends[0] == ends[1]:
+            return ends[0]
+        return self._trial.suggest_float(name, *(ends or (low, high)), log=log)
 
     def suggest_int(self, name: str, low: int, high: int) -> int:
         """Return a whole number in the range that was said, else in [low, high]."""
-        low, high = cast("tuple[int, int]", self._ends(name, int, low, high))
-        return low if low == high else self._trial.suggest_int(name, low, high)
+        ends = cast("tuple[int, int] | None", self._ends(name, int))
+        if ends and ends[0] == ends[1]:
+            return ends[0]
+        return self._trial.suggest_int(name, *(ends or (low, high)))
 
     def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:  # noqa: ANN401 - Optuna's type
         """Return one of the choices that were said, else of all."""
@@ -59,12 +63,15 @@ class Ranged:
             for value in said:
                 require(value in known, f"--range {name} in {tuple(known)}", got=value)
             choices = tuple(known[value] for value in said)
-        return choices[0] if len(choices) == 1 else self._trial.suggest_categorical(name, choices)
+            if len(choices) == 1:
+                return choices[0]
+        return self._trial.suggest_categorical(name, choices)
 
-    def _ends(self, name: str, kind: type[float], low: float, high: float) -> tuple[float, float]:
+    def _ends(self, name: str, kind: type[float]) -> tuple[float, float] | None:
+        """Return the lowest and the highest number that were said, None if none were."""
         said = self._ranges.get(name)
         if said is None:
-            return low, high
+            return None
         try:
             ends = tuple(kind(value) for value in said)
         except ValueError:

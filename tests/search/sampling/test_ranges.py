@@ -45,6 +45,17 @@ def test_a_value_is_no_parameter_any_more() -> None:
     assert "prune.density" in trial.params
 
 
+def test_what_has_one_value_anyway_stays_a_parameter() -> None:
+    """Studies of before have it so."""
+    trial = optuna.create_study().ask()
+    WideSpace(config_with("representation=quantize")).suggest(trial)
+    assert trial.params["prune.epochs"] in {1, 2, 3}
+    once = StudyConfig(**(SETTINGS | {"epochs": 1, "methods": ("prune",)}))
+    trial = optuna.create_study().ask()
+    WideSpace(once).suggest(trial)
+    assert trial.params["prune.epochs"] == 1
+
+
 def test_of_choices_those_stay_that_are_named() -> None:
     ranged = Ranged(FixedTrial({"precision": 8}), parsed(["precision=8,4"]))
     assert ranged.suggest_categorical("precision", (32, 16, 8, 4, 2)) == 8
