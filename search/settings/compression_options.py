@@ -7,6 +7,21 @@ from objectives.stages import method_names
 from search.settings.parsing import list_of
 
 
+class _Appended(argparse.Action):
+    """Appends to a tuple, as settings are known by their hash."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        """Append `values` to those given before."""
+        before = getattr(namespace, self.dest) or ()
+        setattr(namespace, self.dest, (*before, values))
+
+
 def add_compression(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what may be done to networks and files."""
     grid = parser.add_argument_group("compression")
@@ -32,7 +47,7 @@ def add_compression(parser: argparse.ArgumentParser) -> None:
     grid.add_argument(
         "--range",
         dest="ranges",
-        action="append",
+        action=_Appended,
         metavar="NAME=LOW,HIGH",
         help="let a search of the space wide have this range, or NAME=VALUE, of a parameter, as "
         "the report calls it (uniform.rate=0.5,8); may be given several times",

@@ -4,10 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from objectives.container.codebook import to_indexes
-from objectives.container.coders import coders
-from objectives.container.elements import to_keys
 from objectives.container.payloads import SIGNED, Payload
+from objectives.container.solid.stream import Stream
+from objectives.container.solid.weights import Weights
 from objectives.training.rate import MOST_LEVELS, RateModel
 
 
@@ -35,12 +34,11 @@ def test_bits_of_a_weight_whose_rows_are_alike_are_its_entropy() -> None:
 def test_bits_are_about_those_that_the_coder_takes() -> None:
     integers = pruned_integers()
     payload = Payload(60, 200, 8, SIGNED, 0)
-    keys = to_keys(integers.to(torch.int8).numpy().tobytes(), payload)
-    assert keys is not None
-    found = coders()["arithmetic"].encode(to_indexes(keys, payload), payload, 1 << 22)
-    assert found is not None
+    stream = Stream()
+    content = integers.to(torch.int8).numpy().tobytes()
+    Weights(stream).encode(content, payload, may_be_plain=False)
     estimated = RateModel.of(integers).bits(integers) / 8
-    assert 0.8 < estimated / len(found[0]) < 1.2
+    assert 0.8 < estimated / len(stream.finish()) < 1.2
 
 
 def test_an_element_of_a_dense_row_is_cheaper() -> None:

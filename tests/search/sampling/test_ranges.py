@@ -1,12 +1,16 @@
+from pathlib import Path
+
 import optuna
 import pytest
 from optuna.trial import FixedTrial
 
 from models.errors import BadInputError
+from search import run
 from search.sampling.method import SearchMethod
 from search.sampling.ranges import Ranged, parsed
 from search.sampling.space import WideSpace
 from search.settings.config import StudyConfig
+from search.storage.study import load_study
 
 SETTINGS = {
     "model": "cnn",
@@ -94,3 +98,14 @@ def test_bad_ranges_are_refused_before_anything_trains(ranges: tuple[str, ...], 
 def test_a_study_keeps_its_ranges() -> None:
     config = config_with("uniform.rate=2,3")
     assert StudyConfig.from_json(config.to_json()) == config
+
+
+def test_a_study_of_ranges_is_sent_to_workers(tmp_path: Path) -> None:
+    fast = ["--model", "cnn", "--data", "mnist5k", "--train-fraction", "0.2", "--epochs", "1"]
+    where = ["--study", "s", "--studies-dir", str(tmp_path), "--trials", "2", "--workers", "2"]
+    said = ["--range", "uniform.noise=0.1,0.2", "--range", "uniform.rate=0.1"]
+    options = ["--methods", "uniform", "--qat-epochs", "1", "--sampler", "random"]
+    assert run.main([*fast, *where, *options, *said]) == 0
+    for trial in load_study("s", f"sqlite:///{tmp_path / 's.db'}").trials:
+        assert set(trial.params) == {"uniform.noise", "uniform.lr"}
+        assert 0.1 <= trial.params["uniform.noise"] <= 0.2
