@@ -17,6 +17,7 @@ first crossing from below: a coarser step that happens to lose less is not looke
 
 import argparse
 import math
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -139,7 +140,11 @@ def main() -> None:
     options = parser.parse_args()
     data = MNIST(DataOptions(root=options.data_root))
     data.setup()
-    table = [row for name in options.networks for row in rows(name, data)]
+    table = []
+    for name in options.networks:
+        for row in rows(name, data):
+            print(*row.values(), file=sys.stderr)  # as it takes long
+            table.append(row)
     print(tabulate(table, headers="keys", tablefmt="github", disable_numparse=True))
 
 
