@@ -15,7 +15,7 @@ from objectives.container.coder import Coder
 from objectives.container.coders import coders
 from objectives.container.elements import from_keys, to_keys
 from objectives.container.graphs import TYPICAL
-from objectives.container.payloads import Payload, find_payloads
+from objectives.container.payloads import Payload, cut, find_payloads
 from objectives.container.solid import format as solid
 from objectives.errors import ContainerError
 
@@ -51,25 +51,12 @@ def encode(
         raise ValueError(f"Unknown method {min(unknown)!r}. Known: {', '.join(METHODS)}.")
     if ARITHMETIC in methods:
         return solid.encode(onnx_file, may_be_plain="raw" in methods, dictionary=dictionary)
-    skeleton = bytearray()
-    position = 0
-
-    def read(count: int) -> bytes:
-        nonlocal position
-        part = onnx_file[position : position + count]
-        position += count
-        skeleton.extend(part)
-        return part
-
-    streams = []
-    for payload in find_payloads(read, len(onnx_file)):
-        content = onnx_file[position : position + payload.size_bytes]
-        position += payload.size_bytes
-        streams.append(_encode_weight(content, payload, methods))
+    skeleton, weights = cut(onnx_file)
+    streams = [_encode_weight(content, payload, methods) for payload, content in weights]
     head = BitWriter()
     head.number(len(onnx_file))
     head.number(len(skeleton))
-    graph = plain.encode(bytes(skeleton), TYPICAL if dictionary is None else dictionary)
+    graph = plain.encode(skeleton, TYPICAL if dictionary is None else dictionary)
     body = head.to_bytes() + b"".join(_stream(*stream) for stream in [graph, *streams])
     return MAGIC + _digest(onnx_file, body) + body
 

@@ -116,6 +116,25 @@ def find_payloads(read: Callable[[int], bytes], size: int) -> Iterator[Payload]:
     fields.bytes(size - fields.position, size)
 
 
+def cut(onnx_file: bytes) -> tuple[bytes, list[tuple[Payload, bytes]]]:
+    """Return a file without its weights, and each weight with its bytes, in their order."""
+    skeleton = bytearray()
+    position = 0
+    weights = []
+
+    def read(count: int) -> bytes:
+        nonlocal position
+        part = onnx_file[position : position + count]
+        position += count
+        skeleton.extend(part)
+        return part
+
+    for payload in find_payloads(read, len(onnx_file)):
+        weights.append((payload, onnx_file[position : position + payload.size_bytes]))
+        position += payload.size_bytes
+    return bytes(skeleton), weights
+
+
 def _in_model(fields: _Fields) -> Iterator[Payload]:
     for number, wire, length in fields.headers(fields.size):
         if (number, wire) == (GRAPH, 2):

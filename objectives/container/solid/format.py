@@ -6,7 +6,7 @@ What codes is imported when it is needed, as it brings numba.
 import hashlib
 from typing import TYPE_CHECKING
 
-from objectives.container.payloads import Payload, find_payloads
+from objectives.container.payloads import cut, find_payloads
 from objectives.errors import ContainerError
 
 if TYPE_CHECKING:
@@ -28,26 +28,12 @@ def encode(onnx_file: bytes, *, may_be_plain: bool, dictionary: bytes | None = N
         may_be_plain: Whether weights may be coded as bytes of which nothing is known.
         dictionary: What the graph's model has read before; None is `TYPICAL`.
     """
-    skeleton = bytearray()
-    position = 0
-    found: list[tuple[Payload, int]] = []
-
-    def read(count: int) -> bytes:
-        nonlocal position
-        part = onnx_file[position : position + count]
-        position += count
-        skeleton.extend(part)
-        return part
-
-    for payload in find_payloads(read, len(onnx_file)):
-        found.append((payload, position))
-        position += payload.size_bytes
+    skeleton, found = cut(onnx_file)
     stream = _stream(None, max((payload.size_bytes for payload, _ in found), default=0))
     stream.count(SIZE, len(onnx_file))
-    _code_graph(stream, bytes(skeleton), len(skeleton), dictionary)
+    _code_graph(stream, skeleton, len(skeleton), dictionary)
     weights = _weights(stream)
-    for payload, start in found:
-        content = onnx_file[start : start + payload.size_bytes]
+    for payload, content in found:
         weights.encode(content, payload, may_be_plain=may_be_plain)
     body = stream.finish()
     return MAGIC + _digest(onnx_file, body) + body
