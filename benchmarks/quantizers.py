@@ -84,13 +84,13 @@ def bytes_at(
     losses: tuple[float, ...], found: Iterator[Coded], loss_of: Callable[[Coded], float]
 ) -> list[float | None]:
     """Return the bytes at each of `losses`, ascending; None where no two steps are around it."""
-    wanted, points = list(losses), []
+    points = []
     for coded in found:
         points.append((max(loss_of(coded), SMALLEST_LOSS), coded[0]))
         if points[-1][0] > 2 * losses[-1]:
             break
     result: list[float | None] = []
-    for loss in wanted:
+    for loss in losses:
         crossing = next(
             ((low, high) for low, high in pairwise(points) if low[0] < loss <= high[0]),
             None,

@@ -22,6 +22,8 @@ trellis-free rate-distortion optimized quantization of DeepCABAC, Wiedemann et a
 arXiv:1907.11900, Eq. 13. That both are in one, and weighed by g_r, is ours.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -60,13 +62,13 @@ def quantize_rate_distortion(
     found = (weight / step).round().clamp(-MOST_LEVELS, MOST_LEVELS)
     for _ in range(PASSES if rate > 0 else 1):
         model = RateModel.of(found)
-        cost = rate * model.log_odds() / torch.log(torch.tensor(2.0))
+        not_zero = -rate * model.log_odds() / math.log(2)
         found = _decided(
             blocks / step,
             kept,
             upper,
             weights * float(step) ** 2,
-            -cost.reshape(blocks.shape),
+            not_zero.reshape(blocks.shape),
             rate * model.magnitude,
         ).reshape(rows, columns)
     return found

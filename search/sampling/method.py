@@ -49,7 +49,7 @@ class SearchMethod:
             "--stopping-rule goes with one objective, not with pareto",
             stopping_rule=self.stopping_rule,
         )
-        if config.space == "wide":
+        if config.ranges:
             WideSpace(config).check()
         sampler = resolve_sampler(self.sampler, config, self.trials or DEFAULT_TRIALS)
         if sampler == GRID and config.space not in FINITE_SPACES:

@@ -166,8 +166,6 @@ def make_setup(
 def _of_its_space(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return `settings` with the space that they are of, as the config wants them."""
     chosen = dict(settings)
-    if "ranges" in chosen:
-        chosen["ranges"] = tuple(chosen["ranges"])
     if chosen.get("only_plan") is not None:
         chosen["space"] = "plan"
     elif chosen.get("methods") is not None:
