@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
@@ -12,6 +12,12 @@ from models.inputs import Given, ask
 
 Loss = Callable[[Given, Tensor, Tensor], Tensor]
 Pair = tuple[Given, Tensor]
+Optimizer = Literal["adam", "sgd"]
+OPTIMIZERS: tuple[Optimizer, ...] = get_args(Optimizer)
+MOMENTUM = 0.9
+WEIGHT_DECAY = 5e-4
+"""Of SGD, as residual networks on CIFAR-10 are trained (Zagoruyko and Komodakis 2016,
+arXiv:1605.07146, section 3; there, too, with Nesterov's momentum)."""
 
 
 class StepCallback(Callback):
@@ -34,16 +40,17 @@ class StepCallback(Callback):
 
 
 class Classifier(LightningModule):
-    """A loss and Adam around a network.
+    """A loss and an optimizer around a network.
 
     It steps its optimizer itself, so that one Lightning batch can be a run of several.
 
     Args:
         network: Takes inputs (N, ...), returns answers.
-        lr: Adam's learning rate.
+        lr: The optimizer's learning rate.
         steps: Of the whole training.
         loss: Of inputs (N, ...), answers and targets.
         cosine_decay: Whether the learning rate falls to 0, as a half cosine, step by step.
+        optimizer: Adam, or SGD with momentum and weight decay.
     """
 
     def __init__(
@@ -54,6 +61,7 @@ class Classifier(LightningModule):
         steps: int,
         loss: Loss,
         cosine_decay: bool = False,
+        optimizer: Optimizer = "adam",
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -63,6 +71,7 @@ class Classifier(LightningModule):
         self._steps_taken = 0
         self._loss = loss
         self._cosine_decay = cosine_decay
+        self._optimizer = optimizer
         self._schedule: torch.optim.lr_scheduler.LRScheduler | None = None
 
     def forward(self, inputs: Given) -> Tensor:
@@ -89,9 +98,20 @@ class Classifier(LightningModule):
         return total
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Return Adam over all parameters, its update fused into one kernel."""
+        """Return the optimizer of all parameters, its update fused into one kernel."""
         trained: Any = [each for each in self.parameters() if each.requires_grad]
-        optimizer = torch.optim.Adam(trained, lr=self.lr, fused=True)
+        optimizer: torch.optim.Optimizer
+        if self._optimizer == "sgd":
+            optimizer = torch.optim.SGD(
+                trained,
+                lr=self.lr,
+                momentum=MOMENTUM,
+                nesterov=True,
+                weight_decay=WEIGHT_DECAY,
+                fused=True,
+            )
+        else:
+            optimizer = torch.optim.Adam(trained, lr=self.lr, fused=True)
         if self._cosine_decay:
             self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, self.steps)
         return optimizer

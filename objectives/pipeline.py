@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -288,7 +289,7 @@ class Pipeline:
             key = StageKey.of(
                 stage=settings.key_name,
                 version=settings.version,
-                settings=asdict(settings),
+                settings=_decisive(settings),
                 recipe=asdict(recipe),
                 before=before,
                 model=self._model_fingerprint + self.context.private,
@@ -307,6 +308,12 @@ class Pipeline:
         task = "" if context.data.task == MULTICLASS else f"/{context.data.task.name}"
         has_score = settings.looks_at_score and context.score != ACCURACY
         return f"{self._data_fingerprint}{task}{f'/{context.score.identity}' if has_score else ''}"
+
+
+def _decisive(settings: Stage) -> dict[str, Any]:
+    """Return the settings without those that say what was done before they were there."""
+    always = settings.before.items()
+    return {name: value for name, value in asdict(settings).items() if (name, value) not in always}
 
 
 def _later(after_epoch: AfterEpoch | None, epochs: int) -> AfterEpoch | None:

@@ -1,9 +1,14 @@
 """Train the baseline: the uncompressed network that everything is measured against."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import torch
 
+from models.checks import require
+from models.classifier import OPTIMIZERS, Optimizer
 from objectives.artifact.sizes import checkpoint_bytes
 from objectives.context import Context
 from objectives.network.state import NetworkState, copy_weights
@@ -22,11 +27,17 @@ class BaselineTraining(FineTuned):
     is_method = False
     fewest_epochs = 1
     of_the_paper = True
+    before: ClassVar[Mapping[str, Any]] = MappingProxyType({"optimizer": "adam"})
 
     weights: str | None = None
     """Hash of the file of trained weights that is taken instead of training; epochs are 0 then."""
+    optimizer: Optimizer = "adam"
+    """Whose learning rate `lr` is, of a network without training of its own."""
 
     def __post_init__(self) -> None:
+        require(
+            self.optimizer in OPTIMIZERS, f"optimizer in {OPTIMIZERS}", optimizer=self.optimizer
+        )
         if self.weights is None:
             super().__post_init__()
         require_training(self)
@@ -41,14 +52,15 @@ class BaselineTraining(FineTuned):
             return NetworkState(weights=copy_weights(network))
         torch.manual_seed(stage_seed(context.seed, self.stage))
         network = context.build_network()
-        optimizer = train_(
+        used = train_(
             network,
             context,
             stage=self.stage,
             epochs=self.epochs,
             batch_size=self.batch_size,
             lr=self.lr,
+            optimizer=self.optimizer,
         )
-        size = checkpoint_bytes(network, optimizer)
+        size = checkpoint_bytes(network, used)
         make_weights_plain_(network)
         return NetworkState(weights=copy_weights(network), checkpoint_bytes=size)

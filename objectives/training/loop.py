@@ -11,7 +11,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from torch import Tensor, nn
 
 from models.checks import require
-from models.classifier import Classifier, Loss, StepCallback
+from models.classifier import Classifier, Loss, Optimizer, StepCallback
 from models.inputs import Given, ask
 from models.lightning import (
     is_lightning_module,
@@ -93,6 +93,7 @@ def train_(
     epochs: int,
     batch_size: int,
     lr: float,
+    optimizer: Optimizer = "adam",
     callbacks: list[Callback] | None = None,
     stop_at: float | None = None,
 ) -> torch.optim.Optimizer:
@@ -106,7 +107,8 @@ def train_(
         stage: Name of the stage that trains, for the seed and for messages.
         epochs: Passes over the training part.
         batch_size: Images in a step.
-        lr: Adam's learning rate.
+        lr: The optimizer's learning rate.
+        optimizer: Of a network without training of its own.
         callbacks: What the stage itself does during training.
         stop_at: Train no further epoch once the network is worth so much on validation.
 
@@ -122,7 +124,8 @@ def train_(
     network.train()
     _lay_out_(network, torch.channels_last)
     data = context.data
-    module = _module(network, context, lr, epochs * data.steps_per_epoch(batch_size))
+    steps = epochs * data.steps_per_epoch(batch_size)
+    module = _module(network, context, lr, optimizer, steps)
     validates = validates_itself(network)
     with without_trainers_advice(), tempfile.TemporaryDirectory() as folder:
         trainer = trainer_of(
@@ -146,8 +149,8 @@ def train_(
     network.cpu().eval()
     network.zero_grad(set_to_none=True)
     _lay_out_(network, torch.contiguous_format)
-    optimizer: torch.optim.Optimizer = trainer.optimizers[0]
-    return optimizer
+    used: torch.optim.Optimizer = trainer.optimizers[0]
+    return used
 
 
 class TrainingSettings(Protocol):
@@ -198,12 +201,16 @@ def tune_(
         )
 
 
-def _module(network: nn.Module, context: Context, lr: float, steps: int) -> nn.Module:
+def _module(
+    network: nn.Module, context: Context, lr: float, optimizer: Optimizer, steps: int
+) -> nn.Module:
     """Return what trains `network`, a module of Lightning: itself, or a classifier around it."""
     recipe = context.recipe
     if is_lightning_module(network):
-        if recipe != Recipe():
-            raise TrialError("The network has its own training: no decay, no distillation.")
+        if recipe != Recipe() or optimizer != "adam":
+            raise TrialError(
+                "The network has its own training: no decay, no distillation, no other optimizer."
+            )
         return network
     task, outputs = context.data.task, context.data.num_classes
 
@@ -216,6 +223,7 @@ def _module(network: nn.Module, context: Context, lr: float, steps: int) -> nn.M
         steps=steps,
         loss=loss if context.teacher is None else _distillation(context, context.teacher),
         cosine_decay=recipe.lr_decay == "cosine",
+        optimizer=optimizer,
     )
 
 

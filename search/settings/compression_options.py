@@ -87,6 +87,18 @@ def add_training(parser: argparse.ArgumentParser) -> None:
     training.add_argument("--batch-size", type=int, metavar="N", help="images in a step")
     training.add_argument("--lr", type=float, metavar="RATE", help="Adam's learning rate")
     training.add_argument(
+        "--baseline-optimizer",
+        choices=("adam", "sgd"),
+        help="what trains the baseline: Adam, or SGD with Nesterov's momentum 0.9 and weight "
+        "decay 0.0005 (default: adam, which fine-tunes in any case)",
+    )
+    training.add_argument(
+        "--baseline-lr",
+        type=float,
+        metavar="RATE",
+        help="learning rate of the baseline's optimizer (default: as --lr)",
+    )
+    training.add_argument(
         "--lr-decay",
         choices=("none", "cosine"),
         help="learning rate within each stage: constant, or falling to 0 (default: none)",

@@ -87,8 +87,9 @@ class StudyConfig(StudySettings):
             BaselineTraining(
                 epochs=0 if self.weights else self.epochs,
                 batch_size=self.batch_size,
-                lr=self.lr,
+                lr=self.lr if self.baseline_lr is None else self.baseline_lr,
                 weights=self.weights,
+                optimizer=self.baseline_optimizer,
             ),
             WeightPruning(
                 sparsity=sparsity,

@@ -62,6 +62,13 @@ def check(config: StudySettings) -> None:
         "fine_tune_epochs >= 1",
         fine_tune_epochs=config.fine_tune_epochs,
     )
+    trained = (config.baseline_optimizer, config.baseline_lr)
+    require(
+        config.weights is None or trained == ("adam", None),
+        "--weights takes the place of the baseline's training, optimizer and learning rate",
+        baseline_optimizer=trained[0],
+        baseline_lr=trained[1],
+    )
     _check_runtime(config)
     _check_methods(config)
     require(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from models.classifier import Optimizer
 from models.data_source import Augmentation
 from models.layers import ALL_LAYERS
 from objectives.recipe import LrDecay
@@ -103,6 +104,10 @@ class StudySettings:
     """Images in a training step."""
     lr: float
     """Adam's learning rate."""
+    baseline_optimizer: Optimizer = "adam"
+    """What trains the baseline; all else is fine-tuned by Adam."""
+    baseline_lr: float | None = None
+    """Its learning rate, if not `lr`."""
     lr_decay: LrDecay = "none"
     """Whether the learning rate falls within each stage."""
     distill_weight: float = 0.0

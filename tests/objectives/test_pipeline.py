@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,18 @@ def test_a_grid_trains_each_stage_once_and_a_second_pass_nothing(
     again = a_pipeline(tmp_path, digits)
     assert again.pending_epochs(plans) == 0
     assert again.run(plans[-1], tmp_path / "a.onnx").cost.epochs_trained == 0
+
+
+def test_a_setting_that_is_new_leaves_what_is_cached_where_it_says_what_was_done_before(
+    tmp_path: Path, digits: FewDigits
+) -> None:
+    plan = toy_plan()
+    keys = [
+        next(a_pipeline(tmp_path, digits)._keys(plan.with_stages(train)))[0]
+        for train in (plan.train, replace(plan.train, optimizer="sgd"))
+    ]
+    settings = [json.loads(key.description)["settings"] for key in keys]
+    assert [each.get("optimizer") for each in settings] == [None, "sgd"]
 
 
 def test_a_file_that_was_measured_is_still_written_for_its_runtime(

@@ -75,6 +75,9 @@ def test_a_network_with_its_own_training_cannot_be_given_a_recipe(digits: FewDig
     context = toy_context(digits, model=model, recipe=Recipe(lr_decay="cosine"))
     with pytest.raises(TrialError, match="has its own training"):
         toy_plan().train.apply(NetworkState(weights={}), context)
+    by_sgd = replace(toy_plan().train, optimizer="sgd")
+    with pytest.raises(TrialError, match="no other optimizer"):
+        by_sgd.apply(NetworkState(weights={}), replace(context, recipe=Recipe()))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import copy
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -88,6 +89,25 @@ def test_training_equals_a_plain_loop_bit_for_bit(
     assert torch.equal(network.dense.weight, plain.dense.weight)
     assert steps.count == epochs * 14
     assert steps.epochs == pytest.approx(epochs)
+
+
+def test_sgd_takes_nesterovs_steps_with_weight_decay(digits: FewDigits) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    plain = copy.deepcopy(network)
+    settings: dict[str, Any] = {"stage": "train", "epochs": 1, "batch_size": 210, "lr": 0.1}
+    train_(network, toy_context(digits), optimizer="sgd", **settings)
+
+    order = images.BatchIndices(420, 210, stage_seed(0, "train"))
+    velocities = [torch.zeros_like(each) for each in plain.parameters()]
+    for pixels, labels in DataLoader(digits.train, sampler=order, batch_size=None):
+        plain.zero_grad()
+        functional.cross_entropy(plain(digits.prepare(pixels, augment=True)), labels).backward()
+        for values, velocity in zip(plain.parameters(), velocities, strict=True):
+            gradient = values.grad + 5e-4 * values.data
+            velocity.mul_(0.9).add_(gradient)
+            values.data -= 0.1 * (gradient + 0.9 * velocity)
+    torch.testing.assert_close(network[1].weight, plain[1].weight)
+    torch.testing.assert_close(network[1].bias, plain[1].bias)
 
 
 class _Counts(SilentProgress):

@@ -53,6 +53,11 @@ def test_a_combinations_plan_carries_the_configs_settings() -> None:
     assert {plan.train.lr, plan.get("prune").lr, plan.get("quantize").lr} == {0.01}
 
 
+def test_the_baseline_can_have_another_optimizer_and_rate_than_fine_tuning() -> None:
+    plan = StudyConfig(**SETTINGS, baseline_optimizer="sgd", baseline_lr=0.1).plan(0.9)
+    assert (plan.train.optimizer, plan.train.lr, plan.get("prune").lr) == ("sgd", 0.1, 0.01)
+
+
 @pytest.mark.parametrize(
     ("change", "law"),
     [
@@ -65,6 +70,7 @@ def test_a_combinations_plan_carries_the_configs_settings() -> None:
         ({"seed": -1}, r"`0 <= seed < 2\*\*32`.*-1"),
         ({"allocation": "fair"}, "`allocation in .*'fair'"),
         ({"epochs": 0}, "`epochs >= 1`.*0"),
+        ({"weights": "1", "baseline_lr": 0.1}, "`--weights takes the place of .*0.1"),
     ],
 )
 def test_bad_settings_are_refused(change: dict, law: str) -> None:
