@@ -10,6 +10,7 @@ Powers of two and signs multiply the inputs of the fixed-point file of 16 bits.
 """
 
 import argparse
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -32,11 +33,30 @@ THEIRS_PCT = {"float (32, 32)": 0.0, "fixed point (32, 32)": 12.86, "fixed point
 """Savings of Table IV, percent."""
 
 _ROUNDED: dict[str, Any] = {"tuning_epochs": 0, "batch_size": 64, "lr": 1e-3}
+FLOATS = "float (32, 32)"
 
 
-def fixed_point(state: NetworkState, context: Context, bits: int) -> NetworkState:
-    """Return the network with weights and inputs of `bits` bits."""
-    return FixedPoint(bits=bits, input_bits=bits, **_ROUNDED).apply(state, context)
+def precisions(
+    state: NetworkState, context: Context, tuning: Mapping[str, Any]
+) -> Iterator[tuple[str, NetworkState]]:
+    """Yield the network in each of their formats that a file can have, (weights, inputs).
+
+    Args:
+        state: In floats.
+        context: What the stages share.
+        tuning: The settings of `TunedAsStored`.
+    """
+
+    def fixed_point(bits: int) -> NetworkState:
+        return FixedPoint(bits=bits, input_bits=bits, **tuning).apply(state, context)
+
+    sixteen = fixed_point(16)
+    yield FLOATS, state
+    yield "fixed point (16, 16)", sixteen
+    yield "fixed point (8, 8)", fixed_point(8)
+    yield "fixed point (4, 4)", fixed_point(4)
+    yield "powers of two (6, 16)", PowerOfTwo(bits=6, **tuning).apply(sixteen, context)
+    yield "binary (1, 16)", BinaryWeights(**tuning).apply(sixteen, context)
 
 
 def pruned(state: NetworkState, context: Context) -> NetworkState:
@@ -62,21 +82,14 @@ def widened(model: ModelProto) -> ModelProto:
 def files(network: str) -> dict[str, ModelProto]:
     """Return a file of each precision, (bits of a weight, bits of an input)."""
     context, state = prepared(network)
-    sixteen = fixed_point(state, context, 16)
-    states = {
-        "float (32, 32)": state,
-        "fixed point (32, 32)": sixteen,
-        "fixed point (16, 16)": sixteen,
-        "fixed point (8, 8)": fixed_point(state, context, 8),
-        "fixed point (4, 4)": fixed_point(state, context, 4),
-        "powers of two (6, 16)": PowerOfTwo(bits=6, **_ROUNDED).apply(sixteen, context),
-        "binary (1, 16)": BinaryWeights(**_ROUNDED).apply(sixteen, context),
-        "fixed point (8, 8), 90 % zeros": fixed_point(pruned(state, context), context, 8),
-    }
+    states = dict(precisions(state, context, _ROUNDED))
+    eight = FixedPoint(**_ROUNDED)
+    states["fixed point (8, 8), 90 % zeros"] = eight.apply(pruned(state, context), context)
     made = {
         name: onnx.load_from_string(export_onnx(each, context)) for name, each in states.items()
     }
-    return made | {"fixed point (32, 32)": widened(made["fixed point (32, 32)"])}
+    wide = {"fixed point (32, 32)": widened(made["fixed point (16, 16)"])}
+    return {FLOATS: made[FLOATS]} | wide | made
 
 
 def row(name: str, energy: Energy, of_floats: Energy) -> list[str]:
@@ -108,7 +121,7 @@ def main() -> None:
         energy = estimate_energy(model)
         assert energy is not None
         energies[name] = energy
-    of_floats = energies["float (32, 32)"]
+    of_floats = energies[FLOATS]
     headers = ["weights, inputs", "uJ", "saving %", "without DRAM %", "arithmetic alone %"]
     headers += ["theirs %", "without DRAM - theirs"]
     made = [row(name, energy, of_floats) for name, energy in energies.items()]
