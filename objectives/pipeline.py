@@ -290,7 +290,7 @@ class Pipeline:
                 stage=settings.key_name,
                 version=settings.version,
                 settings=_decisive(settings),
-                recipe=asdict(recipe),
+                recipe=asdict(recipe) | _teaching(recipe),
                 before=before,
                 model=self._model_fingerprint + self.context.private,
                 data=self._asked_of_data(settings),
@@ -314,6 +314,10 @@ def _decisive(settings: Stage) -> dict[str, Any]:
     """Return the settings without those that say what was done before they were there."""
     always = settings.before.items()
     return {name: value for name, value in asdict(settings).items() if (name, value) not in always}
+
+
+def _teaching(recipe: Recipe) -> dict[str, int]:
+    return {"version": recipe.version} if recipe.distill_weight > 0 else {}
 
 
 def _later(after_epoch: AfterEpoch | None, epochs: int) -> AfterEpoch | None:

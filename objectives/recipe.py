@@ -12,7 +12,7 @@ Source: Hinton et al. 2015, arXiv:1503.02531, section 2; with quantization as in
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol, get_args
+from typing import ClassVar, Literal, Protocol, get_args
 
 from torch import Tensor
 
@@ -33,6 +33,9 @@ class Suggests(Protocol):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
     """What all stages of a plan have in common."""
+
+    version: ClassVar[int] = 2
+    """Raised when stages that distill begin to give another result."""
 
     lr_decay: LrDecay = "none"
     """Whether the learning rate falls to 0 within a stage, as a half cosine, step by step."""

@@ -47,7 +47,7 @@ def nearest_entries(values: Tensor, entries: Tensor) -> Tensor:
 
     Half-way goes to the lower one.
     """
-    return torch.bucketize(values, (entries[1:] + entries[:-1]) / 2)
+    return torch.bucketize(values.contiguous(), (entries[1:] + entries[:-1]) / 2)
 
 
 def without_unused(codebook: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:

@@ -229,6 +229,7 @@ def _module(
 
 def _distillation(context: Context, teacher: NetworkState) -> Loss:
     network = context.network_of(teacher)
+    _lay_out_(network, torch.channels_last)
     recipe, task, outputs = context.recipe, context.data.task, context.data.num_classes
 
     def loss(inputs: Given, answers: Tensor, targets: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from objectives.artifact.sizes import gzip_bytes
 from objectives.cache.stage_cache import StageCache
 from objectives.network.state import NetworkState, copy_weights
 from objectives.pipeline import Pipeline
+from objectives.recipe import Recipe
 from objectives.result import Cost
 from objectives.runtimes import runtime_named
 
@@ -47,6 +48,14 @@ def test_a_setting_that_is_new_leaves_what_is_cached_where_it_says_what_was_done
     ]
     settings = [json.loads(key.description)["settings"] for key in keys]
     assert [each.get("optimizer") for each in settings] == [None, "sgd"]
+
+
+def test_the_version_of_distillation_is_in_the_keys_of_stages_that_distill(
+    tmp_path: Path, digits: FewDigits
+) -> None:
+    plan = replace(toy_plan(0.5), recipe=Recipe(distill_weight=0.5))
+    keys = [json.loads(key.description) for key, _ in a_pipeline(tmp_path, digits)._keys(plan)]
+    assert [key["recipe"].get("version") for key in keys] == [None, Recipe.version]
 
 
 def test_a_file_that_was_measured_is_still_written_for_its_runtime(
