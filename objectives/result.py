@@ -36,7 +36,7 @@ class Baseline:
 
     measurement: Measurement
     checkpoint_bytes: int | None
-    """Size after gzip of its training checkpoint, Adam's moments included; None if not trained."""
+    """Size after gzip of a checkpoint, with the optimizer's state; None if not trained."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

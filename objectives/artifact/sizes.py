@@ -31,8 +31,9 @@ def gzip_bytes(content: bytes) -> int:
 def checkpoint_bytes(network: nn.Module, optimizer: torch.optim.Optimizer) -> int:
     """Return the size after gzip of what resumes a training: weights and the optimizer's state.
 
-    With Adam that is three numbers a weight. The paper's AlexNet baseline is evidently such a
-    file: 11.25 bytes a parameter. Counted are the tensors, one after the other, without names.
+    With Adam that is three numbers a weight, with momentum two. The paper's AlexNet baseline is
+    evidently such a file: 11.25 bytes a parameter. Counted are the tensors, one after the other,
+    without names.
     """
     tensors = list(copy_weights(network).values())
     for values in optimizer.state_dict()["state"].values():

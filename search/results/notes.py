@@ -132,7 +132,7 @@ def _about_bytes(table: StudyTable) -> list[str]:
     baseline = "as it is" if table.counted == RAW else "after gzip"
     divided = (
         f"x smaller divides by them the bytes of the baseline's file {baseline}, x ckpt those of "
-        "its checkpoint with Adam's moments after gzip."
+        "its checkpoint, the optimizer's state included, after gzip."
     )
     sentences = [f"Bytes, x smaller, Q and U count {what}.", divided]
     coders = sorted({row.attribute("container_coder") for row in table.rows} - {None})

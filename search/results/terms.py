@@ -12,7 +12,7 @@ TERMS = {
     "gzip": "Bytes of the same file after gzip, level 6.",
     "container": "Bytes of the file coded without loss; decoded again in the same trial.",
     TIMES: "Times smaller than the file of your network, not compressed: r of Eq. 5.",
-    "x ckpt": "Times smaller than a training checkpoint of it with Adam's moments, after gzip.",
+    "x ckpt": "Times smaller than a training checkpoint and its optimizer's state after gzip.",
     SCORE: "Score of this very file on the test part, which chose nothing.",
     DELTA: "Change against your network on the test part: percentage points of a share, as of "
     "accuracy, else percent of the network's value; below 0 is worse.",
