@@ -9,6 +9,8 @@ stands for them is counted: no graph, no scales, no file around it.
     NNCodec   the bytes of its CABAC encoder without headers, each tensor by the best of 5 scan
               orders, 2 profiles and 3 lengths of unary codes
     LZMA      of the tensors as int8, one behind the other; brotli, if it is there, likewise
+    entropy   no coder: what each tensor takes if its integers are drawn independently, each as
+              often as it occurs, which is known for nothing; less is won by what depends
 
 NNCodec is the reference of ISO/IEC 15938-17 (Becking et al. 2023). It asks for an older numpy than
 ours, so install it elsewhere, which takes g++, and name the folder; else it has no column:
@@ -111,6 +113,15 @@ def bytewise(compress: Callable[[bytes], bytes]) -> Callable[[Tensors], Coded]:
     return lambda tensors: Coded(len(compress(b"".join(each.tobytes() for each in tensors))))
 
 
+def entropy(tensors: Tensors) -> Coded:
+    """Return what independent integers of known frequencies take."""
+    bits = 0.0
+    for each in tensors:
+        counts = np.unique(each, return_counts=True)[1]
+        bits -= float((counts * np.log2(counts / counts.sum())).sum())
+    return Coded(round(bits / 8))
+
+
 def cases(data: DataSource, epochs: int) -> Iterator[tuple[str, str, Tensors]]:
     """Yield network, kind and integers."""
     for name in NETWORKS:
@@ -174,6 +185,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     coders["LZMA"] = bytewise(lambda content: lzma.compress(content, preset=9))
     if importlib.util.find_spec("brotli"):
         coders["brotli"] = bytewise(importlib.import_module("brotli").compress)
+    coders["entropy"] = entropy
     ours([np.ones((20, 20), np.int8)])  # compiles
     rows = []
     measured: dict[str, list[tuple[Coded, int]]] = {name: [] for name in coders}
