@@ -45,9 +45,11 @@ def equal_worth(group: Any) -> Tensor:  # noqa: ANN401 - Torch-Pruning ships no 
 
 
 def keep_channels(
-    state: NetworkState, context: Context, *, share: float, worth: Worth
+    state: NetworkState, context: Context, *, share: float | None, worth: Worth
 ) -> NetworkState:
     """Return `state` with max(1, round(share * C)) of the C channels of each group.
+
+    If `share` is None, with those that are worth anything, or one.
 
     The network's inputs and logits keep all of theirs. So do layers that are not compressed, tied
     weights, and convolutions in groups, unless a group is a channel; and what is bound to any of
@@ -56,7 +58,7 @@ def keep_channels(
     Args:
         state: Without masks or formats; it stays as it is.
         context: Model, data, and which layers are compressed.
-        share: In (0, 1).
+        share: In (0, 1), or None.
         worth: The channels that are worth least go; among equal ones the first.
 
     Raises:
@@ -94,7 +96,9 @@ def _told(err: Exception) -> str:
 class _Surgery:
     """One way to take channels out of a network, to be tried on groups of its layers."""
 
-    def __init__(self, state: NetworkState, context: Context, share: float, worth: Worth) -> None:
+    def __init__(
+        self, state: NetworkState, context: Context, share: float | None, worth: Worth
+    ) -> None:
         self._state = state
         self._context = context
         self._share = share
@@ -157,8 +161,9 @@ class _Surgery:
         }
         worth = {name: self._worth(group) for name, group in groups.items()}
         for name, values in worth.items():
-            kept = max(1, round(self._share * len(values)))
-            gone = values.argsort(stable=True)[: len(values) - kept].tolist()
+            share = self._share
+            kept = int((values > 0).sum()) if share is None else round(share * len(values))
+            gone = values.argsort(stable=True)[: len(values) - max(1, kept)].tolist()
             if gone:
                 layer, handler = places.get_submodule(name), groups[name][0].dep.handler
                 graph_of_places.get_pruning_group(layer, handler, gone).prune()
@@ -205,7 +210,8 @@ def _is_in_groups(layer: object) -> bool:
 def _picked(state: NetworkState, kept: Mapping[str, Tensor]) -> NetworkState:
     """Return `state` with the numbers at the places `kept` alone."""
     return NetworkState(
-        weights={name: tensor.flatten()[kept[name]] for name, tensor in state.weights.items()}
+        weights={name: tensor.flatten()[kept[name]] for name, tensor in state.weights.items()},
+        folded=state.folded,
     )
 
 
@@ -216,7 +222,7 @@ def _zeroed(state: NetworkState, kept: Mapping[str, Tensor]) -> NetworkState:
         weights[name] = torch.zeros_like(tensor)
         places = kept[name].flatten()
         weights[name].view(-1)[places] = tensor.flatten()[places]
-    return NetworkState(weights=weights)
+    return NetworkState(weights=weights, folded=state.folded)
 
 
 def _randomized(state: NetworkState) -> NetworkState:
@@ -231,4 +237,4 @@ def _randomized(state: NetworkState) -> NetworkState:
             weights[name] = spread * torch.randn(tensor.shape, generator=generator)
         else:  # variances are positive
             weights[name] = 0.5 + torch.rand(tensor.shape, generator=generator)
-    return NetworkState(weights=weights)
+    return NetworkState(weights=weights, folded=state.folded)

@@ -21,7 +21,8 @@ weights are rounded to the nearest in the forward pass, steps are learned, and t
 
 so `rate` is what a bit for each weight may cost, in the loss's unit
 (`objectives.training.rate_penalty`). That zeroes most weights: no sparsity has to be chosen, and
-pruning before is not needed, though its zeros are kept.
+pruning before is not needed, though its zeros are kept. Channels of which nothing is left are
+taken out in the end (`objectives.stages.dead_channels`).
 
 Equations are numbered here. Source: Eq. 1 is reverse water-filling as in Gish & Pierce 1968,
 "Asymptotically efficient quantizing"; Eq. 2 is Oktay et al. 2020, arXiv:1906.06624, Eq. 2.
@@ -45,6 +46,7 @@ from objectives.context import Context
 from objectives.network.state import LayerFormat, NetworkState, copy_weights
 from objectives.network.structure import SPLITTABLE
 from objectives.stages.base import TunedAsStored, Tuning
+from objectives.stages.dead_channels import without_dead_channels
 from objectives.stages.product import largest_divisor
 from objectives.suggests import Suggests
 from objectives.training.codebook import round_bias_
@@ -82,7 +84,7 @@ class UniformSteps(TunedAsStored):
     """Store weights as integers in steps that are chosen."""
 
     stage = "uniform"
-    version = 1
+    version = 2
     order = 6
 
     noise: float = 0.1
@@ -132,7 +134,7 @@ class UniformSteps(TunedAsStored):
         steps = chosen_steps(layers, of_weights, self.noise)
         network = context.network_of(state)  # what is frozen is so again
         layers = context.layers_of(network)
-        formats = {name: _format(layer, steps[name]) for name, layer in layers.items()}
+        formats = {name: _format(len(layer.weight), steps[name]) for name, layer in layers.items()}
         if self.epochs > 0:
             formats = self._tuned_(network, layers, formats, state, context)
         else:
@@ -142,14 +144,18 @@ class UniformSteps(TunedAsStored):
                 _decide_(
                     layer, steps[name], of_weights[name], moments[name], means.get(name), mask
                 )
+        bias_scales = {}
         for name, layer in layers.items():
-            step = _shorten_step_(layer, formats[name])
-            finer = _bias_step(step, of_weights[name], of_biases.get(name))
-            formats[name] = replace(
-                _format(layer, torch.tensor(step)), bias_scale=round_bias_(layer, finer)
-            )
-        weights = copy_weights(network)
-        masks = {name: weights[layer.weight_name] != 0 for name, layer in layers.items()}
+            steps[name] = torch.tensor(_shorten_step_(layer, formats[name]))
+            finer = _bias_step(float(steps[name]), of_weights[name], of_biases.get(name))
+            bias_scales[name] = round_bias_(layer, finer)
+        whole = NetworkState(weights=copy_weights(network), folded=state.folded)
+        weights = without_dead_channels(whole, context, images).weights
+        masks, formats = {}, {}
+        for name, layer in layers.items():
+            masks[name] = weights[layer.weight_name] != 0
+            stored = _format(len(masks[name]), steps[name])
+            formats[name] = replace(stored, bias_scale=bias_scales[name])
         return replace(state, weights=weights, masks=masks, formats=formats)
 
     def _tuned_(
@@ -247,8 +253,7 @@ def shortened(step: float) -> float:
     return math.ldexp(round(mantissa * 2**STEP_BITS), exponent - STEP_BITS)
 
 
-def _format(layer: Layer, step: Tensor) -> LayerFormat:
-    channels = len(layer.weight)
+def _format(channels: int, step: Tensor) -> LayerFormat:
     return LayerFormat(
         bits=GRID.bits,
         weight_scale=step.expand(channels).contiguous(),
