@@ -5,13 +5,8 @@ one step s, as large as the answers bear, and as many integers as that needs, up
 side. The file stores int8; what it takes is what a coder makes of it, to which rare large numbers
 are cheap and zeros are nearly free.
 
-With n weights in all and c_l the mean curvature of those of layer l
-(`objectives.training.curvature`), steps that are equally dear everywhere, c_l s_l^2 equal, are
-
-    s_l = noise * sqrt(12 / (n c_l))                                             (Eq. 1)
-
-as an error within a step has the mean square s^2 / 12: `noise` is how far rounding moves the
-answers, in their standard deviations, if the errors are independent.
+`noise` decides the steps: how far rounding may move the answers (`objectives.training.steps`,
+where Eq. 1 is).
 
 Without training the integers are chosen by `objectives.training.rate_distortion`, which makes
 answers suffer less than that, and biases take over the mean of what is left. With training the
@@ -24,13 +19,11 @@ so `rate` is what a bit for each weight may cost, in the loss's unit
 pruning before is not needed, though its zeros are kept. Channels of which nothing is left are
 taken out in the end (`objectives.stages.dead_channels`).
 
-Equations are numbered here. Source: Eq. 1 is reverse water-filling as in Gish & Pierce 1968,
-"Asymptotically efficient quantizing"; Eq. 2 is Oktay et al. 2020, arXiv:1906.06624, Eq. 2.
+Source: Oktay et al. 2020, arXiv:1906.06624, Eq. 2.
 
 What it takes beside others' quantizers: `python -m benchmarks.quantizers`.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Self
@@ -50,15 +43,14 @@ from objectives.stages.dead_channels import without_dead_channels
 from objectives.stages.product import largest_divisor
 from objectives.suggests import Suggests
 from objectives.training.codebook import round_bias_
-from objectives.training.curvature import curvature
 from objectives.training.fake_quantize import SMALLEST_SCALE, WeightGrid
 from objectives.training.layer_inputs import input_means_and_covariances
 from objectives.training.loop import tune_
 from objectives.training.masks import MaskKeeper
 from objectives.training.quantizers import attach_weight_, detach_weight_
-from objectives.training.rate import MOST_LEVELS
 from objectives.training.rate_distortion import quantize_rate_distortion
 from objectives.training.rate_penalty import RatePenalty
+from objectives.training.steps import bias_step, chosen_steps, curvatures, shorten_step_
 
 SEARCHED_NOISE = (0.03, 1.0)
 SEARCHED_RATE = (0.01, 10.0)
@@ -69,10 +61,6 @@ DECIDING_RATE = 2e-3
 """What a bit costs where integers are chosen without training, in c_l s_l^2. Thirty times as much
 is what Eq. 1 of `rate_distortion` asks at such steps, but bits are better saved by larger steps:
 of LeNet-5 that took half as many bytes where less than a point of accuracy was lost."""
-BIAS_SHARE = 0.25
-"""Steps of biases, which are rounded after the training, are so much finer than the weights'."""
-STEP_BITS = 8
-"""A coder is spared the others: a two hundredth of a step decides nothing."""
 MOST_COLUMNS = 4608
 """Longer rows are taken in blocks, as the moments of all inputs would take gigabytes."""
 
@@ -146,8 +134,8 @@ class UniformSteps(TunedAsStored):
                 )
         bias_scales = {}
         for name, layer in layers.items():
-            steps[name] = torch.tensor(_shorten_step_(layer, formats[name]))
-            finer = _bias_step(float(steps[name]), of_weights[name], of_biases.get(name))
+            steps[name] = torch.tensor(shorten_step_(layer, _step_of(formats[name])))
+            finer = bias_step(float(steps[name]), of_weights[name], of_biases.get(name))
             bias_scales[name] = round_bias_(layer, finer)
         whole = NetworkState(weights=copy_weights(network), folded=state.folded)
         weights = without_dead_channels(whole, context, images).weights
@@ -214,45 +202,6 @@ class UniformSteps(TunedAsStored):
         return means, moments
 
 
-def curvatures(
-    network: nn.Module, layers: Mapping[str, Layer], images: Given
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Return the curvature of each layer's weight, (C_out, n), and of its bias, by layer."""
-    weights = {f"{name}.weight": layer.weight for name, layer in layers.items()}
-    biases = {
-        f"{name}.bias": layer.bias for name, layer in layers.items() if layer.bias is not None
-    }
-    found = curvature(network, weights | biases, images)
-    return (
-        {name: found[f"{name}.weight"].flatten(1) for name in layers},
-        {name: found[f"{name}.bias"] for name in layers if f"{name}.bias" in found},
-    )
-
-
-def chosen_steps(
-    layers: Mapping[str, Layer], dear: Mapping[str, Tensor], noise: float
-) -> dict[str, Tensor]:
-    """Return the step of each layer, (), by Eq. 1; it can be as many as int8 has at most.
-
-    A layer that answers do not depend on, or hardly, keeps one step for its largest weight.
-    """
-    total = sum(each.numel() for each in dear.values())
-    steps = {}
-    for name, layer in layers.items():
-        largest = float(layer.weight.detach().abs().max())
-        mean = float(dear[name].double().mean())
-        wanted = noise * math.sqrt(12 / (total * mean)) if mean > 0 else math.inf
-        step = min(max(wanted, largest / MOST_LEVELS), largest)
-        steps[name] = torch.tensor(step if step > SMALLEST_SCALE else 1.0)
-    return steps
-
-
-def shortened(step: float) -> float:
-    """Return `step` rounded to `STEP_BITS` significant bits: it is stored as float32."""
-    mantissa, exponent = math.frexp(step)
-    return math.ldexp(round(mantissa * 2**STEP_BITS), exponent - STEP_BITS)
-
-
 def _format(channels: int, step: Tensor) -> LayerFormat:
     return LayerFormat(
         bits=GRID.bits,
@@ -261,21 +210,9 @@ def _format(channels: int, step: Tensor) -> LayerFormat:
     )
 
 
-def _shorten_step_(layer: Layer, stored: LayerFormat) -> float:
-    """Return the step of a format in few bits, and put the weight on its grid, in place."""
+def _step_of(stored: LayerFormat) -> float:
     assert stored.weight_scale is not None
-    step = float(stored.weight_scale[0])
-    short = shortened(step)
-    layer.weight.data = (layer.weight.detach() / step).round() * short
-    return short
-
-
-def _bias_step(step: float, of_weight: Tensor, of_bias: Tensor | None) -> float:
-    """Return the step of a bias that is as dear as `BIAS_SHARE` of the weight's, in few bits."""
-    if of_bias is None or not float(of_bias.mean()) > 0:
-        return 0.0
-    share = BIAS_SHARE * math.sqrt(float(of_weight.mean()) / float(of_bias.mean()))
-    return shortened(share * step)
+    return float(stored.weight_scale[0])
 
 
 def _takes_over_mean(layer: Layer) -> bool:

@@ -11,9 +11,10 @@ from objectives.artifact.export import export_onnx
 from objectives.context import Context
 from objectives.network.state import NetworkState
 from objectives.stages.prune import WeightPruning
-from objectives.stages.uniform import UniformSteps, chosen_steps, curvatures, shortened
+from objectives.stages.uniform import UniformSteps
 from objectives.training.evaluate import network_worth
 from objectives.training.rate import RateModel
+from objectives.training.steps import chosen_steps, curvatures, shortened
 
 
 def uniform(*, epochs: int = 0, **settings: float) -> UniformSteps:
