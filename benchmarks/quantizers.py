@@ -26,7 +26,6 @@ from pathlib import Path
 
 import torch
 from tabulate import tabulate
-from torch import Tensor, nn
 
 from models.data.mnist import MNIST
 from models.data_source import DataOptions
@@ -47,8 +46,8 @@ QPS = range(-48, -7, 2)
 SMALLEST_LOSS = 0.01
 """On the logarithmic scale; an image of test is this much."""
 
-Coded = tuple[int, dict[str, Tensor]]
-"""Bytes, and the network's weights that come back."""
+Coded = tuple[int, NetworkState]
+"""Bytes, and the network that comes back."""
 
 
 def trained(name: str, data: MNIST) -> tuple[Context, NetworkState]:
@@ -64,7 +63,7 @@ def ours(context: Context, state: NetworkState) -> Iterator[Coded]:
     for noise in NOISES:
         stage = UniformSteps(noise=noise, tuning_epochs=0, batch_size=1, lr=1.0)
         rounded = stage.apply(state, context)
-        yield len(encode(export_onnx(rounded, context))), rounded.weights
+        yield len(encode(export_onnx(rounded, context))), rounded
 
 
 def nncodec(state: NetworkState, *, dependent: bool) -> Iterator[Coded]:
@@ -77,7 +76,8 @@ def nncodec(state: NetworkState, *, dependent: bool) -> Iterator[Coded]:
             settings = {"qp": qp, "use_dq": dependent, "verbose": False, "results": folder}
             stream = codec.encode(weights, settings, incremental=True)
             back = codec.decode(stream, {"lsa": False})
-            yield len(stream), {name: torch.from_numpy(values) for name, values in back.items()}
+            tensors = {name: torch.from_numpy(values) for name, values in back.items()}
+            yield len(stream), NetworkState(weights=tensors)
 
 
 def bytes_at(
@@ -107,12 +107,10 @@ def bytes_at(
 def rows(name: str, data: MNIST) -> Iterator[dict[str, object]]:
     """Yield a line of the table for each loss of a network."""
     context, state = trained(name, data)
-    network: nn.Module = context.network_of(state)
-    before = network_worth(network, context, "test")
+    before = network_worth(context.network_of(state), context, "test")
 
     def loss_of(coded: Coded) -> float:
-        network.load_state_dict(coded[1])
-        return before - network_worth(network, context, "test")
+        return before - network_worth(context.network_of(coded[1]), context, "test")
 
     found = {
         "ours": bytes_at(LOSSES, ours(context, state), loss_of),

@@ -5,10 +5,13 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks.quantizers import Coded, bytes_at
+from objectives.network.state import NetworkState
 
 
 def steps(*points: tuple[float, int]) -> tuple[Iterator[Coded], dict[int, float]]:
-    return iter([(size, {}) for _, size in points]), {size: loss for loss, size in points}
+    return iter([(size, NetworkState(weights={})) for _, size in points]), {
+        size: loss for loss, size in points
+    }
 
 
 def test_bytes_between_two_steps_lie_between_theirs() -> None:
