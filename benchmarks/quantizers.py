@@ -41,7 +41,7 @@ from objectives.training.evaluate import network_worth
 NETWORKS = ("lenet300", "lenet5", "cnn")
 LOSSES = (0.1, 0.5, 1.0)
 """Points of test accuracy."""
-NOISES = tuple(0.02 * 1.25**step for step in range(22))
+NOISES = tuple(0.02 * 1.25**step for step in range(30))
 QPS = range(-48, -7, 2)
 SMALLEST_LOSS = 0.01
 """On the logarithmic scale; an image of test is this much."""
