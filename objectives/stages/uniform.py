@@ -52,7 +52,8 @@ from objectives.training.rate_distortion import quantize_rate_distortion
 from objectives.training.rate_penalty import RatePenalty
 from objectives.training.steps import bias_step, chosen_steps, curvatures, shorten_step_
 
-SEARCHED_NOISE = (0.03, 1.0)
+SEARCHED_NOISE = (0.03, 4.0)
+"""Without training LeNet-5 loses half a point of accuracy at 1.4, and a whole one at 5."""
 SEARCHED_RATE = (0.01, 10.0)
 LR_FACTOR = 4.0
 """A search tries learning rates up to this factor above the one that is set."""
