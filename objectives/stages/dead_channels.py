@@ -35,6 +35,8 @@ def without_dead_channels(state: NetworkState, context: Context, inputs: Given) 
         context: Model, data, and which layers are compressed.
         inputs: On which the answers must stay the same.
     """
+    if not any(_has_empty_line(weight) for weight in state.weights.values()):
+        return state  # as most often without training, and the search for channels takes long
     compared, *_ = inputs.split(COMPARED_INPUTS)
 
     @torch.no_grad()
@@ -51,6 +53,14 @@ def without_dead_channels(state: NetworkState, context: Context, inputs: Given) 
         if distance(answers(smaller), before) <= TOLERANCE:
             return smaller
     return state
+
+
+def _has_empty_line(weight: Tensor) -> bool:
+    """Return whether all is zero that makes, or that reads, a channel of `weight`."""
+    if weight.dim() < 2:
+        return False
+    by_row, by_column = (each.flatten(1).any(1) for each in (weight, weight.transpose(0, 1)))
+    return not (bool(by_row.all()) and bool(by_column.all()))
 
 
 @torch.no_grad()
@@ -75,4 +85,4 @@ def worth(has_relu: bool, group: Any) -> Tensor:  # noqa: ANN401 - Torch-Pruning
                 if layer.bias is not None:
                     weights += layer.bias.relu() if has_relu else layer.bias.abs()
                 made.index_add_(0, places, weights[item.idxs])
-    return made * read if readers else made
+    return ((made > 0) & ((read > 0) | (readers == 0))).float()

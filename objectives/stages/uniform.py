@@ -123,9 +123,8 @@ class UniformSteps(TunedAsStored):
         steps = chosen_steps(layers, of_weights, self.noise)
         network = context.network_of(state)  # what is frozen is so again
         layers = context.layers_of(network)
-        formats = {name: _format(len(layer.weight), steps[name]) for name, layer in layers.items()}
         if self.epochs > 0:
-            formats = self._tuned_(network, layers, formats, state, context)
+            steps = self._tuned_(network, layers, steps, state, context)
         else:
             means, moments = self._inputs_of(network, layers, images, state, context)
             for name, layer in layers.items():
@@ -135,7 +134,7 @@ class UniformSteps(TunedAsStored):
                 )
         bias_scales = {}
         for name, layer in layers.items():
-            steps[name] = torch.tensor(shorten_step_(layer, _step_of(formats[name])))
+            steps[name] = torch.tensor(shorten_step_(layer, float(steps[name])))
             finer = bias_step(float(steps[name]), of_weights[name], of_biases.get(name))
             bias_scales[name] = round_bias_(layer, finer)
         whole = NetworkState(weights=copy_weights(network), folded=state.folded)
@@ -151,11 +150,12 @@ class UniformSteps(TunedAsStored):
         self,
         network: nn.Module,
         layers: Mapping[str, Layer],
-        formats: Mapping[str, LayerFormat],
+        steps: Mapping[str, Tensor],
         state: NetworkState,
         context: Context,
-    ) -> dict[str, LayerFormat]:
-        """Train `network` while rounded, in place; return the formats with learned steps."""
+    ) -> dict[str, Tensor]:
+        """Train `network` while rounded, in place; return the learned steps."""
+        formats = {name: _format(len(layer.weight), steps[name]) for name, layer in layers.items()}
         quantizers = {
             name: attach_weight_(layers[name], stored, GRID) for name, stored in formats.items()
         }
@@ -166,7 +166,7 @@ class UniformSteps(TunedAsStored):
             callbacks.append(RatePenalty(weights, quantizers, self.rate / total))
         tune_(network, context, self, callbacks=callbacks)
         return {
-            name: detach_weight_(layers[name], formats[name], quantizer)
+            name: _step_of(detach_weight_(layers[name], formats[name], quantizer))
             for name, quantizer in quantizers.items()
         }
 
@@ -211,9 +211,9 @@ def _format(channels: int, step: Tensor) -> LayerFormat:
     )
 
 
-def _step_of(stored: LayerFormat) -> float:
+def _step_of(stored: LayerFormat) -> Tensor:
     assert stored.weight_scale is not None
-    return float(stored.weight_scale[0])
+    return stored.weight_scale[0]
 
 
 def _takes_over_mean(layer: Layer) -> bool:
