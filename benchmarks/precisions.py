@@ -11,14 +11,14 @@ No ONNX file has inputs of 32-bit integers: (32, 32) is a row of `benchmarks.ene
 import argparse
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
 import torch
 from torch import nn
 
-from benchmarks.energy import FLOATS, precisions
+from benchmarks.energy import precisions
 from models.data_source import Augmentation, DataOptions
 from models.registry import MODELS, ModelSpec
 from models.resolve import resolve_data
@@ -76,25 +76,22 @@ SUBJECTS = {
 }
 
 
-def baseline(subject: Subject, options: DataOptions, data: str) -> tuple[NetworkState, Context]:
+def baseline(subject: Subject, root: Path) -> tuple[NetworkState, Context]:
     """Return the trained network and what its stages share."""
-    source = resolve_data(data, options)
-    source.setup()
-    spec = ModelSpec(build=subject.build, data=data, normalize=True)
-    context = Context(model=spec, data=source, seed=0, recipe=Recipe(lr_decay="cosine"))
+    options = DataOptions(root=root, augment=subject.augment, held_out=HELD_OUT)
+    data = resolve_data(subject.data, options)
+    data.setup()
+    spec = ModelSpec(build=subject.build, data=subject.data, normalize=True)
+    context = Context(model=spec, data=data, seed=0, recipe=Recipe(lr_decay="cosine"))
     training = BaselineTraining(epochs=subject.epochs, batch_size=BATCH, lr=RATE)
     return training.apply(NetworkState(weights={}), context), context
 
 
-def tell(name: str, subject: Subject, options: DataOptions, data: str) -> None:
+def tell(name: str, subject: Subject, root: Path) -> None:
     """Print a row for each precision of one network."""
-    state, context = baseline(subject, options, data)
-    tuning = {
-        "tuning_epochs": subject.tuning_epochs,
-        "batch_size": BATCH,
-        "lr": TUNING_RATE,
-    }
-    first_pct, floats_uj = None, None
+    state, context = baseline(subject, root)
+    tuning = {"tuning_epochs": subject.tuning_epochs, "batch_size": BATCH, "lr": TUNING_RATE}
+    of_floats: tuple[float, float] | None = None
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "network.onnx"
         for precision, each in precisions(state, context, tuning):
@@ -103,18 +100,15 @@ def tell(name: str, subject: Subject, options: DataOptions, data: str) -> None:
             energy = estimate_energy(onnx.load(file))
             assert energy is not None
             on_chip_uj = energy.total_uj - energy.dram_uj
-            if precision == FLOATS:
-                first_pct, floats_uj = measured.test_score, on_chip_uj
-            assert first_pct is not None
-            assert floats_uj is not None
+            of_floats = of_floats or (measured.test_score, on_chip_uj)  # which come first
             cells = [
                 name,
                 precision,
                 f"{measured.test_score:.2f}",
-                f"{measured.test_score - first_pct:+.2f}",
+                f"{measured.test_score - of_floats[0]:+.2f}",
                 f"{measured.artifact_bytes:,}",
                 f"{on_chip_uj:.2f}",
-                f"{100 * (1 - on_chip_uj / floats_uj):.1f}",
+                f"{100 * (1 - on_chip_uj / of_floats[1]):.1f}",
             ]
             print(f"| {' | '.join(cells)} |", flush=True)
 
@@ -131,9 +125,9 @@ def main() -> None:
     print(f"| {' | '.join(HEADERS)} |\n|:--|:--|{'--:|' * (len(HEADERS) - 2)}")
     for name in chosen.networks or SUBJECTS:
         subject = SUBJECTS[name]
-        options = DataOptions(root=chosen.data_root, augment=subject.augment, held_out=HELD_OUT)
-        data = chosen.cifar10 if subject.data == "cifar10" else subject.data
-        tell(name, subject, options, data)
+        if subject.data == "cifar10":
+            subject = replace(subject, data=chosen.cifar10)
+        tell(name, subject, chosen.data_root)
 
 
 if __name__ == "__main__":

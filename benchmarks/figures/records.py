@@ -58,12 +58,8 @@ def records() -> str:
         smaller = f"{goal.raw_bytes / mean(sizes):,.0f}"
         ends = [spread(sizes, ",.0f"), smaller, spread(errors, ".2f"), len(found)]
         rows.append([*cells, *ends, "yes" if fits else "no"])
-    headers = [
-        "network",
-        "others: bytes or times smaller, error on test",
-        "asked: bytes",
-        "error %",
-    ]
+    headers = ["network", "others: bytes or times smaller, error on test"]
+    headers += ["asked: bytes", "error %"]
     headers += ["ours: bytes", "x smaller", "error on test %", "seeds", "reached"]
     return drawn(rows, headers, left=2)
 
