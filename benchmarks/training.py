@@ -9,6 +9,7 @@ the lowest and the highest.
     train / floor   Lightning, progress, the look at the loss          goal 1.05
     prune / train   masks that are renewed and applied at each step    goal 1.10
     QAT / train     fake quantization in the forward pass              goal 1.35
+    bf16 / train    layers that compute in bfloat16 (--mixed-precision bf16)
 
 Pixels are random: no time depends on them.
 """
@@ -33,6 +34,7 @@ from models.images import ImageData
 from models.registry import MODELS, ModelSpec
 from objectives.context import Context
 from objectives.network.state import NetworkState, copy_weights
+from objectives.recipe import MixedPrecision, Recipe
 from objectives.stages.prune import FEWEST_STEPS_BETWEEN_UPDATES, MASK_UPDATES, WeightPruning
 from objectives.stages.quantize import Quantization
 from objectives.training.loop import train_
@@ -56,6 +58,7 @@ CASES = {
         Case("cnn", (1, 28, 28), 42_000, 42_000),
         Case("lenet300", (1, 28, 28), 42_000, 42_000),
         Case("lenet5", (1, 28, 28), 12_800, 42_000),
+        Case("resnet8", (3, 32, 32), 6_400, 35_000),
         Case("alexnet", (3, 67, 67), 3_200, 35_000),
     )
 }
@@ -145,21 +148,25 @@ def ratios(case: Case, repeats: int) -> dict[str, list[float]]:
     )
     state = NetworkState(weights=copy_weights(context.build_network()))
 
-    def ours() -> None:
+    def ours(precision: MixedPrecision) -> None:
         network = context.build_network()
-        train_(network, context, stage="train", epochs=epochs, batch_size=batch_size, lr=lr)
+        given = replace(context, recipe=Recipe(mixed_precision=precision))
+        train_(network, given, stage="train", epochs=epochs, batch_size=batch_size, lr=lr)
 
-    found: dict[str, list[float]] = {name: [] for name in ("floor s", "train", "prune", "QAT")}
+    names = ("floor s", "train", "prune", "QAT", "bf16")
+    found: dict[str, list[float]] = {name: [] for name in names}
     for repeat in range(repeats + 1):
         floor = floor_seconds(case)
-        trained = seconds(ours)
+        trained = seconds(lambda: ours("none"))
         pruned = seconds(lambda: prune.apply(state, context))
         quantized = seconds(lambda: qat.apply(state, context))
+        in_bf16 = seconds(lambda: ours("bf16"))
         if repeat > 0:  # the first one prepares kernels and memory
             found["floor s"].append(floor)
             found["train"].append(trained / case.epochs / floor)
             found["prune"].append(pruned / trained)
             found["QAT"].append(quantized / trained)
+            found["bf16"].append(in_bf16 / trained)
     return found
 
 
@@ -177,7 +184,8 @@ def main() -> None:
         [name, *(told(values) for values in ratios(CASES[name], options.repeats).values())]
         for name in options.models
     ]
-    headers = ["model", "floor, s/epoch", "train / floor", "prune / train", "QAT / train"]
+    headers = ["model", "floor, s/epoch", "train / floor"]
+    headers += ["prune / train", "QAT / train", "bf16 / train"]
     print(tabulate(rows, headers, "pipe", disable_numparse=True))
 
 

@@ -290,7 +290,7 @@ class Pipeline:
                 stage=settings.key_name,
                 version=settings.version,
                 settings=_decisive(settings),
-                recipe=asdict(recipe) | _teaching(recipe),
+                recipe=_decisive(recipe) | _teaching(recipe),
                 before=before,
                 model=self._model_fingerprint + self.context.private,
                 data=self._asked_of_data(settings),
@@ -310,7 +310,7 @@ class Pipeline:
         return f"{self._data_fingerprint}{task}{f'/{context.score.identity}' if has_score else ''}"
 
 
-def _decisive(settings: Stage) -> dict[str, Any]:
+def _decisive(settings: Stage | Recipe) -> dict[str, Any]:
     """Return the settings without those that say what was done before they were there."""
     always = settings.before.items()
     return {name: value for name, value in asdict(settings).items() if (name, value) not in always}

@@ -11,8 +11,10 @@ Source: Hinton et al. 2015, arXiv:1503.02531, section 2; with quantization as in
 2018, arXiv:1802.05668, section 3.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, Protocol, get_args
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, Protocol, get_args
 
 from torch import Tensor
 
@@ -21,6 +23,9 @@ from models.tasks.base import Task
 
 LrDecay = Literal["none", "cosine"]
 LR_DECAYS: tuple[LrDecay, ...] = get_args(LrDecay)
+
+MixedPrecision = Literal["auto", "bf16", "none"]
+MIXED_PRECISIONS: tuple[MixedPrecision, ...] = get_args(MixedPrecision)
 
 
 class Suggests(Protocol):
@@ -36,6 +41,8 @@ class Recipe:
 
     version: ClassVar[int] = 2
     """Raised when stages that distill begin to give another result."""
+    before: ClassVar[Mapping[str, Any]] = MappingProxyType({"mixed_precision": "auto"})
+    """Settings that plans of before do not name, and what was done then."""
 
     lr_decay: LrDecay = "none"
     """Whether the learning rate falls to 0 within a stage, as a half cosine, step by step."""
@@ -43,9 +50,19 @@ class Recipe:
     """Share of the loss that is the teacher's, in [0, 1]; the baseline itself has no teacher."""
     distill_temperature: float = 4.0
     """What logits are divided by; a higher one shows more of what the teacher thinks."""
+    mixed_precision: MixedPrecision = "auto"
+    """Whether layers compute in bfloat16 while weights stay float32; auto: on CUDA only.
+
+    Kalamkar et al. 2019, arXiv:1905.12322.
+    """
 
     def __post_init__(self) -> None:
         require(self.lr_decay in LR_DECAYS, f"lr_decay in {LR_DECAYS}", lr_decay=self.lr_decay)
+        require(
+            self.mixed_precision in MIXED_PRECISIONS,
+            f"mixed_precision in {MIXED_PRECISIONS}",
+            mixed_precision=self.mixed_precision,
+        )
         require(
             0 <= self.distill_weight <= 1,
             "0 <= distill_weight <= 1",
@@ -67,7 +84,13 @@ class Recipe:
 
     def of_baseline(self) -> "Recipe":
         """Return the recipe without distillation."""
-        return Recipe(lr_decay=self.lr_decay)
+        return Recipe(lr_decay=self.lr_decay, mixed_precision=self.mixed_precision)
+
+    def trains_in_bf16(self, accelerator: str) -> bool:
+        """Return whether layers compute in bfloat16 on a device, by Lightning's name of it."""
+        return self.mixed_precision == "bf16" or (
+            self.mixed_precision == "auto" and accelerator == "cuda"
+        )
 
 
 def distillation_loss(

@@ -127,13 +127,14 @@ def train_(
     steps = epochs * data.steps_per_epoch(batch_size)
     module = _module(network, context, lr, optimizer, steps)
     validates = validates_itself(network)
+    in_bf16 = context.recipe.trains_in_bf16(context.accelerator)
     with without_trainers_advice(), tempfile.TemporaryDirectory() as folder:
         trainer = trainer_of(
             module,
             accelerator=context.accelerator,
             max_epochs=epochs,
             limit_val_batches=1.0 if validates else 0,  # our own only if somebody watches
-            precision="bf16-mixed" if context.accelerator == "cuda" else "32-true",
+            precision="bf16-mixed" if in_bf16 else "32-true",
             logger=no_logger(module) if validates else False,
             default_root_dir=folder,
             num_sanity_val_steps=0,
@@ -207,7 +208,7 @@ def _module(
     """Return what trains `network`, a module of Lightning: itself, or a classifier around it."""
     recipe = context.recipe
     if is_lightning_module(network):
-        if recipe != Recipe() or optimizer != "adam":
+        if recipe != Recipe(mixed_precision=recipe.mixed_precision) or optimizer != "adam":
             raise TrialError(
                 "The network has its own training: no decay, no distillation, no other optimizer."
             )

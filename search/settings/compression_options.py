@@ -124,3 +124,9 @@ def add_training(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="device that trains (default: auto)",
     )
+    training.add_argument(
+        "--mixed-precision",
+        choices=("auto", "bf16", "none"),
+        help="bf16: layers compute in bfloat16 while they are trained, which is faster on "
+        "processors with AMX (default: auto, on CUDA only)",
+    )

@@ -103,6 +103,7 @@ class StudyConfig(StudySettings):
                 lr_decay=self.lr_decay,
                 distill_weight=self.distill_weight,
                 distill_temperature=self.distill_temperature,
+                mixed_precision=self.mixed_precision,
             ),
         )
 

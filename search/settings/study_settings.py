@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from models.classifier import Optimizer
 from models.data_source import Augmentation
 from models.layers import ALL_LAYERS
-from objectives.recipe import LrDecay
+from objectives.recipe import LrDecay, MixedPrecision
 from objectives.runtimes import DEFAULT
 from objectives.score.base import Mode
 from objectives.stages.base import LOWEST_SEARCHED_DENSITY
@@ -114,6 +114,8 @@ class StudySettings:
     """Share of fine-tuning's loss that asks for the baseline's answers."""
     distill_temperature: float = 4.0
     """What logits are divided by for that."""
+    mixed_precision: MixedPrecision = "auto"
+    """Whether training computes in bfloat16; auto: on CUDA only."""
     seed: int = 0
     """Decides initial weights and the order of batches."""
     accelerator: str = "cpu"

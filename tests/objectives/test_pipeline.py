@@ -48,6 +48,12 @@ def test_a_setting_that_is_new_leaves_what_is_cached_where_it_says_what_was_done
     ]
     settings = [json.loads(key.description)["settings"] for key in keys]
     assert [each.get("optimizer") for each in settings] == [None, "sgd"]
+    in_bf16 = replace(plan, recipe=Recipe(mixed_precision="bf16"))
+    recipes = [
+        json.loads(next(a_pipeline(tmp_path, digits)._keys(each))[0].description)["recipe"]
+        for each in (plan, in_bf16)
+    ]
+    assert [each.get("mixed_precision") for each in recipes] == [None, "bf16"]
 
 
 def test_the_version_of_distillation_is_in_the_keys_of_stages_that_distill(

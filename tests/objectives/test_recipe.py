@@ -13,7 +13,7 @@ from objectives.context import Context
 from objectives.errors import TrialError
 from objectives.network.state import NetworkState
 from objectives.plan import Plan
-from objectives.recipe import Recipe, distillation_loss
+from objectives.recipe import MixedPrecision, Recipe, distillation_loss
 from objectives.score.accuracy import ACCURACY
 from objectives.stages.cluster import Clustering
 
@@ -62,6 +62,34 @@ def test_cosine_decay_ends_at_0_and_changes_the_result(context: Context) -> None
     assert torch.equal(first.weights["dense.weight"], second.weights["dense.weight"])
 
 
+@pytest.mark.parametrize("asked", ["auto", "bf16", "none"])
+def test_mixed_precision_computes_in_bfloat16_and_leaves_float32_weights(
+    asked: MixedPrecision, digits: FewDigits
+) -> None:
+    seen = set()
+
+    class Watched(torch.nn.Sequential):
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            logits = super().forward(pixels)
+            if self.training:
+                seen.add(logits.dtype)
+            return logits
+
+    model = ModelSpec(
+        build=lambda *_: Watched(torch.nn.Flatten(), torch.nn.Linear(784, 10)), data="own"
+    )
+    context = toy_context(digits, model=model, recipe=Recipe(mixed_precision=asked))
+    state = toy_plan(epochs=1).train.apply(NetworkState(weights={}), context)
+    assert seen == {torch.bfloat16 if asked == "bf16" else torch.float32}
+    assert {each.dtype for each in state.weights.values() if each.is_floating_point()} == {
+        torch.float32
+    }
+    assert [Recipe(mixed_precision=asked).trains_in_bf16(each) for each in ("cpu", "cuda")] == [
+        asked == "bf16",
+        asked != "none",
+    ]
+
+
 def test_a_network_with_its_own_training_cannot_be_given_a_recipe(digits: FewDigits) -> None:
     class Own(LightningModule):
         def __init__(self) -> None:
@@ -80,9 +108,37 @@ def test_a_network_with_its_own_training_cannot_be_given_a_recipe(digits: FewDig
         by_sgd.apply(NetworkState(weights={}), replace(context, recipe=Recipe()))
 
 
+def test_mixed_precision_goes_with_a_network_s_own_training(digits: FewDigits) -> None:
+    class Own(LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = torch.nn.Linear(784, 10)
+
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            logits = self.dense(pixels.flatten(1))
+            assert not self.training or logits.dtype == torch.bfloat16
+            return logits
+
+        def training_step(self, batch: list[torch.Tensor]) -> torch.Tensor:
+            return functional.cross_entropy(self(batch[0]), batch[1])
+
+        def configure_optimizers(self) -> torch.optim.Optimizer:
+            return torch.optim.Adam(self.parameters())
+
+    model = ModelSpec(build=lambda *_: Own(), data="own")
+    context = toy_context(digits, model=model, recipe=Recipe(mixed_precision="bf16"))
+    state = toy_plan(epochs=1).train.apply(NetworkState(weights={}), context)
+    assert ACCURACY.of_network(context.network_of(state), digits, "validation") > 30
+
+
 @pytest.mark.parametrize(
     "settings",
-    [{"lr_decay": "step"}, {"distill_weight": 1.5}, {"distill_temperature": 0}],
+    [
+        {"lr_decay": "step"},
+        {"mixed_precision": "fp8"},
+        {"distill_weight": 1.5},
+        {"distill_temperature": 0},
+    ],
 )
 def test_settings_that_break_their_law_are_refused(settings: dict) -> None:
     with pytest.raises(BadInputError, match="must hold, but got"):
@@ -99,9 +155,9 @@ def test_two_ways_to_store_a_weight_do_not_go_together() -> None:
 
 def test_a_plan_with_everything_survives_json() -> None:
     plan = replace(
-        toy_plan(0.9), recipe=Recipe(lr_decay="cosine", distill_weight=0.5)
+        toy_plan(0.9), recipe=Recipe(lr_decay="cosine", distill_weight=0.5, mixed_precision="bf16")
     ).with_stages(Clustering(bits=2, layers={"conv": 4}, tuning_epochs=0, batch_size=1, lr=0.1))
     assert Plan.from_json(plan.to_json()) == plan
     assert [stage.stage for stage in plan.stages()] == ["train", "prune", "cluster"]
-    assert plan.uncompressed().recipe == Recipe(lr_decay="cosine")
+    assert plan.uncompressed().recipe == Recipe(lr_decay="cosine", mixed_precision="bf16")
     assert [stage.stage for stage in plan.uncompressed().stages()] == ["train"]

@@ -137,6 +137,7 @@ WRONG: list[tuple[tuple[str, ...], str]] = [
     ((*MODEL, "--lr", "nan"), "`lr > 0` must hold, but got lr=nan"),
     ((*MODEL, "--baseline-lr", "0"), r"`lr > 0` must hold, but got lr=0\.0"),
     ((*MODEL, "--baseline-optimizer", "x"), "Argument --baseline-optimizer: invalid choice: 'x'"),
+    ((*MODEL, "--mixed-precision", "x"), "Argument --mixed-precision: invalid choice: 'x'"),
     ((*MODEL, "--lr-decay", "x"), "Argument --lr-decay: invalid choice: 'x'"),
     ((*MODEL, "--distill-weight", "2"), "`0 <= distill_weight <= 1` must hold, but got"),
     ((*MODEL, "--distill-temperature", "0"), "`distill_temperature > 0` must hold, but got"),
