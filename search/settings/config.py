@@ -156,7 +156,7 @@ class StudyConfig(StudySettings):
     def require_same(self, stored: "StudyConfig", study_name: str) -> None:
         """Raise `BadInputError` naming every setting in which `stored` differs.
 
-        Threads that one of them leaves open do not differ.
+        Threads that one of them leaves open do not differ, nor do ranges in another order.
         """
         self._require_same_energy(stored, study_name)
         ours, theirs = asdict(self), asdict(stored)
@@ -164,6 +164,8 @@ class StudyConfig(StudySettings):
         del ours["data_memory_gb"]  # decides no result
         if None in (self.threads, stored.threads):
             del ours["threads"]
+        for each in (ours, theirs):
+            each["ranges"] = tuple(sorted(each["ranges"]))
         told = difference(theirs, ours, study_name)
         if told is not None:
             raise BadInputError(told)

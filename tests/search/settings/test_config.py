@@ -151,6 +151,15 @@ def test_the_estimate_of_energy_does_not_concern_a_study_that_does_not_minimize_
         energy.require_same(StudyConfig(**SETTINGS, objective="pareto"), "mine")
 
 
+def test_ranges_may_be_said_in_any_order() -> None:
+    wide = SETTINGS | {"space": "wide"}
+    said = ("prune.ramp=0.5", "distill.weight=0.1,0.9")
+    now = StudyConfig(**wide, ranges=said)
+    now.require_same(StudyConfig(**wide, ranges=said[::-1]), "mine")
+    with pytest.raises(BadInputError, match=r"ranges \('distill.weight=0.1,0.9',\) \(now"):
+        now.require_same(StudyConfig(**wide, ranges=said[1:]), "mine")
+
+
 @pytest.mark.parametrize("name", ["", "a/b", "a\\b", "../x", ".hidden", " a", "a\n", "x" * 101])
 def test_a_study_name_that_nobody_could_type_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(BadInputError, match="A study name must be"):
