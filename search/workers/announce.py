@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import fields
 
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from models.inputs import left_out
 from models.layers import compressible_layers
@@ -147,12 +147,13 @@ def _setting(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def describe_params(params: dict[str, object]) -> str:
-    """Return a trial's parameters in one line, numbers in four digits."""
-    return ", ".join(
+def trial_name(trial: FrozenTrial | Trial) -> str:
+    """Return a trial's number and its parameters, in four digits; a typed plan's has none."""
+    told = ", ".join(
         f"{name} {f'{value:.4g}' if isinstance(value, float) else value}"
-        for name, value in params.items()
+        for name, value in trial.params.items()
     )
+    return f"trial {trial.number}: {told}" if told else f"trial {trial.number}"
 
 
 def trial_line(trial: FrozenTrial, told: Collection[str] = frozenset()) -> str:
@@ -162,7 +163,7 @@ def trial_line(trial: FrozenTrial, told: Collection[str] = frozenset()) -> str:
         trial: It has ended.
         told: Kinds of reasons of failures that the reader knows already.
     """
-    name = f"trial {trial.number}: {describe_params(trial.params)}:"
+    name = f"{trial_name(trial)}:"
     facts = trial.user_attrs
     scored = Scored(facts)
     if trial.state == TrialState.FAIL:

@@ -30,7 +30,7 @@ from search.storage.paths import StudyPaths
 from search.storage.queue import WORKER, SampledQueue
 from search.storage.study import join_study
 from search.storage.trials import made_trials
-from search.workers.announce import describe_params
+from search.workers.announce import trial_name
 from search.workers.objective import CompressionObjective
 from search.workers.worker import run_next
 
@@ -149,8 +149,7 @@ class StudyWorker:
         plan = self._plan(trial)
         if self.method.warm_start:
             plan = warm_started(plan, self._finished_plans(), self.pipeline.is_cached)
-        told = f"trial {trial.number}: {describe_params(trial.params)}"
-        self.context.progress.start_trial(told)
+        self.context.progress.start_trial(trial_name(trial))
         return self._objective(trial, plan)
 
     def _plan(self, trial: optuna.Trial) -> Plan:

@@ -1,10 +1,18 @@
 import pytest
+from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState, create_trial
 from torch import Tensor, nn
 from toys import Between, FewDigits, toy_context
 
 from models.registry import MODELS, ModelSpec
-from search.workers.announce import data_told, dead_layers, integers_told, left_told, trial_line
+from search.workers.announce import (
+    data_told,
+    dead_layers,
+    integers_told,
+    left_told,
+    trial_line,
+    trial_name,
+)
 
 
 def a_small_network(*_: object) -> Between:
@@ -59,3 +67,11 @@ def test_a_stopped_trial_is_told_with_its_score_where_networks_have_it() -> None
     assert trial_line(trial).endswith("stopped early after 2 epochs at 0.2500")
     trial.user_attrs["score_is_of_networks"] = False
     assert trial_line(trial).endswith("stopped early after 2 epochs")
+
+
+def test_a_trial_is_named_by_its_parameters_where_it_has_any() -> None:
+    space = {"rate": FloatDistribution(0.0, 1.0)}
+    searched = create_trial(value=0.0, params={"rate": 1 / 3}, distributions=space)
+    assert trial_name(searched) == f"trial {searched.number}: rate 0.3333"
+    typed = create_trial(value=0.0)
+    assert trial_name(typed) == f"trial {typed.number}"
