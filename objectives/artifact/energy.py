@@ -71,8 +71,8 @@ MOST_CONSTANT_BYTES = 1024
 """Larger tensors are weights, whose values decide no shape."""
 
 
-class _UnknownShapeError(Exception):
-    """Shape inference does not tell how large a value is; it never leaves this module."""
+class _UnknownError(Exception):
+    """How large a value is, or what its numbers cost, is not known; it stays in this module."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +119,7 @@ def shift_places(numbers: np.ndarray) -> int | None:
 def estimate_energy_uj(
     model: ModelProto, shapes: Mapping[str, Sequence[int]] | None = None
 ) -> float | None:
-    """Return microjoules for one input; None where the shapes in `model` cannot be inferred.
+    """Return microjoules for one input; None where shapes cannot be inferred, and of float64.
 
     Args:
         model: The file.
@@ -147,7 +147,7 @@ def estimate_energy(
                 table = math.prod(graph.shape(node.input[0]))
                 rows = math.prod(graph.shape(node.output[0]))
                 read_bits -= _bits(stored.tensor) * (1 - rows / table)
-    except _UnknownShapeError:
+    except _UnknownError:
         return None
     return Energy(
         arithmetic_uj=arithmetic_pj / 1e6,
@@ -229,16 +229,16 @@ class _SizedGraph:
         if name in self.weights.initializers:
             return list(self.weights.initializers[name].dims)
         if name not in self._types:
-            raise _UnknownShapeError
+            raise _UnknownError
         dims = self._types[name].shape.dim
         if not all(dim.HasField("dim_value") for dim in dims):
-            raise _UnknownShapeError
+            raise _UnknownError
         return [dim.dim_value for dim in dims]
 
     def float_type(self, name: str) -> int:
-        """Return the type of float that a value is."""
-        if name not in self._types:
-            raise _UnknownShapeError
+        """Return the type of float that a value is, one whose arithmetic has a published cost."""
+        if name not in self._types or self._types[name].elem_type not in MULTIPLY_PJ:
+            raise _UnknownError
         return int(self._types[name].elem_type)
 
     def integer_bits(self, name: str) -> int | None:

@@ -123,6 +123,14 @@ def test_unknown_shapes_give_no_number() -> None:
     assert estimate_energy_uj(model) is None
 
 
+@pytest.mark.parametrize("kind", [TensorProto.DOUBLE, TensorProto.INT32])
+def test_numbers_without_a_published_cost_give_no_number(kind: int) -> None:
+    dtype = helper.tensor_dtype_to_np_dtype(kind)
+    product = helper.make_node("MatMul", ["x", "w"], ["y"])
+    model = a_model([product], {"w": np.ones((3, 2), dtype)}, (["N", 3], ["N", 2]), (kind, kind))
+    assert estimate_energy_uj(model) is None
+
+
 def test_integers_between_and_beyond_the_published_ones() -> None:
     assert integer_multiply_pj(8, 8) == pytest.approx(0.2)
     assert integer_multiply_pj(32, 32) == pytest.approx(3.1)
