@@ -90,15 +90,26 @@ def test_mixed_precision_computes_in_bfloat16_and_leaves_float32_weights(
     ]
 
 
+class Own(LightningModule):
+    """Has its own training, in bfloat16."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = torch.nn.Linear(784, 10)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.dense(pixels.flatten(1))
+
+    def training_step(self, batch: list[torch.Tensor]) -> torch.Tensor:
+        logits = self(batch[0])
+        assert logits.dtype == torch.bfloat16
+        return functional.cross_entropy(logits, batch[1])
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.Adam(self.parameters())
+
+
 def test_a_network_with_its_own_training_cannot_be_given_a_recipe(digits: FewDigits) -> None:
-    class Own(LightningModule):
-        def __init__(self) -> None:
-            super().__init__()
-            self.dense = torch.nn.Linear(784, 10)
-
-        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-            return self.dense(pixels.flatten(1))
-
     model = ModelSpec(build=lambda *_: Own(), data="own")
     context = toy_context(digits, model=model, recipe=Recipe(lr_decay="cosine"))
     with pytest.raises(TrialError, match="has its own training"):
@@ -109,22 +120,6 @@ def test_a_network_with_its_own_training_cannot_be_given_a_recipe(digits: FewDig
 
 
 def test_mixed_precision_goes_with_a_network_s_own_training(digits: FewDigits) -> None:
-    class Own(LightningModule):
-        def __init__(self) -> None:
-            super().__init__()
-            self.dense = torch.nn.Linear(784, 10)
-
-        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-            logits = self.dense(pixels.flatten(1))
-            assert not self.training or logits.dtype == torch.bfloat16
-            return logits
-
-        def training_step(self, batch: list[torch.Tensor]) -> torch.Tensor:
-            return functional.cross_entropy(self(batch[0]), batch[1])
-
-        def configure_optimizers(self) -> torch.optim.Optimizer:
-            return torch.optim.Adam(self.parameters())
-
     model = ModelSpec(build=lambda *_: Own(), data="own")
     context = toy_context(digits, model=model, recipe=Recipe(mixed_precision="bf16"))
     state = toy_plan(epochs=1).train.apply(NetworkState(weights={}), context)
