@@ -30,6 +30,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from tabulate import tabulate
 from torch import nn
 from torch.nn import functional
@@ -115,11 +116,13 @@ def bytewise(compress: Callable[[bytes], bytes]) -> Callable[[Tensors], Coded]:
 
 def entropy(tensors: Tensors) -> Coded:
     """Return what independent integers of known frequencies take."""
-    bits = 0.0
-    for each in tensors:
-        counts = np.unique(each, return_counts=True)[1]
-        bits -= float((counts * np.log2(counts / counts.sum())).sum())
-    return Coded(round(bits / 8))
+    return Coded(round(sum(map(entropy_bits, tensors)) / 8))
+
+
+def entropy_bits(integers: NDArray[Any]) -> float:
+    """Return the bits of independent integers of known frequencies."""
+    counts = np.unique(integers, return_counts=True)[1]
+    return -float((counts * np.log2(counts / counts.sum())).sum())
 
 
 def cases(data: DataSource, epochs: int) -> Iterator[tuple[str, str, Tensors]]:

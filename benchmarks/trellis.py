@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tabulate import tabulate
 
+from benchmarks.coders import entropy_bits
 from benchmarks.quantizers import trained
 from models.data.mnist import MNIST
 from models.data_source import DataOptions
@@ -94,26 +95,16 @@ def dependent(x: Floats, price: float, bits: Floats) -> tuple[Integers, Integers
     return integers, quantizers
 
 
-def counts(integers: Integers) -> Integers:
-    """Return how often each integer from -MOST to MOST is there."""
-    return np.bincount(integers + MOST, minlength=2 * MOST + 1)
-
-
 def halves(integers: Integers, quantizers: Integers) -> list[Integers]:
-    """Return the counts of each quantizer's integers."""
-    return [counts(integers[quantizers == odd]) for odd in range(2)]
+    """Return each quantizer's integers."""
+    return [integers[quantizers == odd] for odd in range(2)]
 
 
-def bits_of(counted: Integers) -> Floats:
-    """Return the bits of each integer; those that are not there are rare ones."""
-    shares: Floats = (counted + 0.05) / (counted + 0.05).sum()
-    return -np.log2(shares)
-
-
-def entropy(counted: Integers) -> float:
-    """Return the bits of all of them."""
-    there = counted[counted > 0]
-    return float(-(there * np.log2(there / there.sum())).sum())
+def bits_of(integers: Integers) -> Floats:
+    """Return the bits of -MOST to MOST; what is not among the integers counts as a rare one."""
+    counts = np.bincount(integers + MOST, minlength=2 * MOST + 1) + 0.05
+    bits: Floats = -np.log2(counts / counts.sum())
+    return bits
 
 
 def plain_point(weights: list[Floats], step: float, price: float) -> tuple[float, float]:
@@ -122,8 +113,8 @@ def plain_point(weights: list[Floats], step: float, price: float) -> tuple[float
     for x in weights:
         integers = plain(x / step, 0.0, np.zeros(2 * MOST + 1))
         for _ in range(ROUNDS):
-            integers = plain(x / step, price, bits_of(counts(integers)))
-        taken += entropy(counts(integers))
+            integers = plain(x / step, price, bits_of(integers))
+        taken += entropy_bits(integers)
         error += float(((x - integers * step) ** 2).sum())
     return error, taken
 
@@ -138,7 +129,7 @@ def dependent_point(
         for _ in range(ROUNDS):
             bits = np.stack([bits_of(each) for each in halves(integers, quantizers)])
             integers, quantizers = dependent(x / (finer * step), price / finer**2, bits)
-        taken += sum(map(entropy, halves(integers, quantizers)))
+        taken += sum(map(entropy_bits, halves(integers, quantizers)))
         values = (2 * integers - np.sign(integers) * quantizers) * finer * step
         error += float(((x - values) ** 2).sum())
     return error, taken
